@@ -1,0 +1,64 @@
+# Everything lives in .venv; nothing is installed into the system's Python.
+#   make demo   real metrics in a minute, without any configuration
+#   make test   everything that CI runs
+.DELETE_ON_ERROR:
+.PHONY: demo test format lint types unit parts lock schema clean
+
+PYTHON ?= $(shell .ci/python)
+VENV := .venv
+BIN := $(VENV)/bin
+# hashes and versions come from the lock files; the project itself is installed beside them
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+demo: $(VENV)/.runtime
+	@$(BIN)/agent-rest-exporter demo $(ARGS)
+
+test: parts lint types unit
+
+parts:
+	@.ci/parts
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+unit: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.dev
+	$(BIN)/python -m exporter.config.schema > deploy/config.schema.json
+
+# The locks hold for every platform and every Python from 3.11 up.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+lock: $(VENV)/.dev
+	$(PIP) uv
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+
+$(VENV)/bin/python:
+	.ci/python --check
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) --require-hashes -r requirements-dev.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

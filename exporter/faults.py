@@ -1,0 +1,54 @@
+"""Why a poll fails: the closed set of reasons, and the one error that carries them.
+
+Knows nothing of HTTP, of metrics or of the configuration. Everything that speaks of a failed
+poll (the client, the store, the metrics, the pages, the log) shares these names.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The values of the label `reason`: a closed set, so that alert rules can name them."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    AUTH = "auth"
+    RATE_LIMITED = "rate_limited"
+    HTTP = "http"
+    API = "api"
+    DECODE = "decode"
+    SCHEMA = "schema"
+    TOO_LARGE = "too_large"
+    INTERNAL = "internal"
+
+
+class PollError(Exception):
+    """A poll that failed: a reason of the closed set, and a sentence for the operator.
+
+    Args:
+        reason: which of the closed set.
+        message: one sentence that says what happened and what to do. It is shown on pages and in
+            logs, so it never holds a secret or an agent's name.
+        retry_after: seconds for which the server asked to be left alone, if it did.
+        requests: requests that this poll had sent when it failed.
+        clock_skew: the server's `Date` less this host's clock in seconds, if a reply had one.
+    """
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        requests: int = 0,
+        clock_skew: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.requests = requests
+        self.clock_skew = clock_skew

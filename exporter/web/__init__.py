@@ -1,0 +1,1 @@
+"""What people and Prometheus ask the exporter over HTTP."""
