@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from exporter.clock import Moment
 from exporter.faults import PollError, Reason
 from exporter.rest import Snapshot
 
@@ -32,15 +33,6 @@ class Target:
     max_resting: int | None = None
     stale_after: float = 90.0
     """Seconds after its last success for which a target's numbers are shown."""
-
-
-class Moment(NamedTuple):
-    """A point in time on both of this host's clocks, in seconds."""
-
-    wall: float
-    """Since the epoch: for people and for Prometheus. It may jump."""
-    monotonic: float
-    """For differences. It never jumps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,233 @@
+"""One CC-CMS server: signs, sends, pages, and turns every failure into one `PollError`.
+
+Knows the interface and its transport; not when to ask, and nothing of metrics. The source of the
+interface is the vendor's page *Querying Agent Rest Information*.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import httpx
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.cms import body, failures, signing, unreachable, wire
+from exporter.cms.pacing import Pace, http_date
+from exporter.cms.paging import MAX_PAGES, Listing
+from exporter.cms.server import Auth, Server, Signature, StaticAuthorization
+from exporter.cms.transport import StaleConnectionError
+from exporter.faults import PollError, Reason
+from exporter.rest import Row, Snapshot, reduce
+
+MAX_REPLY_BYTES: Final = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a poll that succeeded has brought."""
+
+    snapshot: Snapshot
+    requests: int
+    """Sent for it, those sent again included."""
+    clock_skew: float | None
+    """The server's `Date` less this host's clock in seconds, if a reply had one."""
+
+
+@dataclass(slots=True)
+class _Poll:
+    """One poll's tally."""
+
+    requests: int = 0
+    clock_skew: float | None = None
+
+
+class CmsClient:
+    """Asks one server.
+
+    Args:
+        server: where it is and how it wants to be asked.
+        transport: sends requests; the client closes it.
+        clock: for signatures, the server's clock and the pace.
+        renew_auth: called after a 401. Reads the secrets again; if they have changed, the request
+            is sent once more with the new ones.
+        max_reply_bytes: of one reply, compressed or not.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        transport: httpx.AsyncBaseTransport,
+        clock: Clock,
+        *,
+        renew_auth: Callable[[], Auth] | None = None,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
+    ) -> None:
+        self.server = server
+        self.slots = asyncio.Semaphore(server.max_concurrency)
+        """Whoever polls holds one: requests in flight to this server."""
+        self._transport = transport
+        self._clock = clock
+        self._renew_auth = renew_auth
+        self._max_reply_bytes = max_reply_bytes
+        self._pace = Pace(server.max_requests_per_second)
+        self._auth = server.auth
+        self._url = httpx.URL(server.url + server.api.path)
+        self._path = self._url.raw_path.decode()
+        self._headers = {
+            "host": self._url.netloc.decode(),
+            "accept": "application/json",
+            # replies are small and the wire is short: spare a fragile server the compressing
+            "accept-encoding": "identity",
+            "user-agent": f"agent-rest-exporter/{__version__}",
+            "content-type": "application/json; charset=UTF-8",
+            **{name: value.reveal() for name, value in server.headers},
+        }
+        self._extensions = (
+            {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
+        )
+        self._last_date: tuple[str, float | None] = ("", None)
+
+    async def turn(self) -> None:
+        """Wait until the server may be asked: its rate limit, and pauses that it asked for.
+
+        Await it before `poll`; a poll's further pages wait for theirs.
+        """
+        delay = self._pace.reserve(self._clock().monotonic)
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    async def poll(self, cc_id: int, vdn: int) -> Reading:
+        """Ask for one VDN, every page of it, before one deadline.
+
+        Raises:
+            PollError: for whatever went wrong; nothing else but cancellation.
+        """
+        tally = _Poll()
+        deadline = asyncio.timeout(self.server.timeout)
+        try:
+            async with deadline:
+                snapshot = await self._listing(cc_id, vdn, tally)
+        except PollError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  # one poll fails, whatever it is, and no other
+            if deadline.expired():
+                failure = failures.of_timeout(self.server, tally.requests)
+            else:
+                failure = failures.of_defect(error)
+        else:
+            return Reading(snapshot, tally.requests, tally.clock_skew)
+        failure.requests = tally.requests
+        failure.clock_skew = tally.clock_skew
+        if failure.retry_after is not None:
+            self._pace.pause(self._clock().monotonic, failure.retry_after)
+        # what it came from may quote a reply, and nobody needs it any more
+        raise failure from None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def _listing(self, cc_id: int, vdn: int, tally: _Poll) -> Snapshot:
+        limit = self.server.page_size
+        if limit is None:
+            reply = await self._ask(wire.request_body(cc_id, vdn), tally)
+            return self._reduce(reply, reply.rows, tally)
+        listing = Listing(limit)
+        while listing.pages < MAX_PAGES:
+            if listing.pages:
+                await self.turn()
+            reply = await self._ask(wire.request_body(cc_id, vdn, listing.offset, limit), tally)
+            if listing.add(reply):
+                # counters and rows are two queries on 3.6: take the counters nearest to the end
+                return self._reduce(reply, listing.rows, tally)
+        raise PollError(
+            Reason.TOO_LARGE,
+            f"the listing has not ended after {MAX_PAGES} pages of {limit} rows: the server's "
+            'paging is at fault; if it answers all rows at once, set cti_version: "3.8"',
+        )
+
+    def _reduce(self, reply: wire.Reply, rows: Sequence[Row], tally: _Poll) -> Snapshot:
+        server_time = self._clock().wall + (tally.clock_skew or 0.0)
+        return reduce(reply.counters, rows, server_time, self.server.begin_time_unit)
+
+    async def _ask(self, question: bytes, tally: _Poll) -> wire.Reply:
+        """One request, sent again where that cannot do harm: see `_send` and `renew_auth`."""
+        try:
+            reply = await self._send(question, tally)
+        except PollError as error:
+            if error.reason is not Reason.AUTH or not self._auth_has_changed():
+                raise
+            reply = await self._send(question, tally)
+        try:
+            return wire.decode(reply, self.server.api)
+        except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
+            raise failures.of_reply(error, self.server) from None
+
+    def _auth_has_changed(self) -> bool:
+        if self._renew_auth is None:
+            return False
+        renewed = self._renew_auth()
+        changed = renewed != self._auth
+        self._auth = renewed
+        return changed
+
+    async def _send(self, question: bytes, tally: _Poll) -> bytes:
+        """Send, and once more at once if a kept-alive connection was closed: a poll only reads."""
+        try:
+            tally.requests += 1
+            try:
+                response = await self._transport.handle_async_request(self._request(question))
+            except StaleConnectionError:
+                tally.requests += 1
+                response = await self._transport.handle_async_request(self._request(question))
+            stream = cast("httpx.AsyncByteStream", response.stream)
+            try:
+                return await self._receive(response, stream, tally)
+            finally:
+                await stream.aclose()
+        except httpx.TransportError as error:
+            raise unreachable.of_transport(error, self.server) from None
+
+    def _request(self, question: bytes) -> httpx.Request:
+        headers = self._headers | {"content-length": str(len(question))}
+        match self._auth:
+            case Signature(access_key, secret_key, signed_headers):
+                signed = {name: headers[name] for name in signed_headers}
+                prefix = signing.prefix(
+                    access_key.reveal(),
+                    signing.timestamp(self._clock().wall),
+                    signing.signed_names(signed),
+                )
+                canonical = signing.canonical_request("POST", self._path, signed, question)
+                headers["authorization"] = signing.authorization(
+                    secret_key.reveal(), prefix, canonical
+                )
+            case StaticAuthorization(value):
+                headers["authorization"] = value.reveal()
+        return httpx.Request(
+            "POST", self._url, headers=headers, content=question, extensions=self._extensions
+        )
+
+    async def _receive(
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, tally: _Poll
+    ) -> bytes:
+        headers = response.headers
+        now = self._clock().wall
+        server_time = self._date(headers.get("date", ""))
+        if server_time is not None:
+            tally.clock_skew = server_time - now
+        if response.status_code != httpx.codes.OK:
+            raise failures.of_status(response.status_code, headers, self.server, server_time, now)
+        try:
+            coding = headers.get("content-encoding", "")
+            return await body.read(stream, coding, self._max_reply_bytes)
+        except (body.TooLargeError, body.CodingError) as error:
+            raise failures.of_body(error, self._max_reply_bytes) from None
+
+    def _date(self, text: str) -> float | None:
+        """The `Date` header in epoch seconds. Thousands of replies share each second."""
+        if text != self._last_date[0]:
+            self._last_date = (text, http_date(text))
+        return self._last_date[1]

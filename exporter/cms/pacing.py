@@ -1,0 +1,61 @@
+"""How fast one server may be asked: an even pace, and pauses that the server asks for. Pure."""
+
+import math
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+LONGEST_PAUSE: Final = 900.0
+"""A server's `Retry-After` is believed up to 15 minutes: a wrong one must not blind a whole day."""
+
+
+class Pace:
+    """The times at which requests may start: evenly spaced, never in bursts.
+
+    Even, because the servers are fragile: fifty requests at once each second are no fifty a second.
+
+    Args:
+        per_second: requests that may start in a second, or None for no limit.
+    """
+
+    def __init__(self, per_second: float | None) -> None:
+        self._gap = 1 / per_second if per_second else 0.0
+        self._next = -math.inf
+
+    def reserve(self, now: float) -> float:
+        """Take the next free start. Gives the seconds to wait for it."""
+        start = max(now, self._next)
+        self._next = start + self._gap
+        return start - now
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Let no request start for that long, at most `LONGEST_PAUSE`."""
+        self._next = max(self._next, now + min(seconds, LONGEST_PAUSE))
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from a `Retry-After` header: seconds or an HTTP date (RFC 9110, 10.2.3).
+
+    Args:
+        value: of the header, if there is one.
+        now: epoch seconds by the clock of the server that sent it.
+
+    Returns:
+        Seconds of 0 or more, or None for a value that cannot be read.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    moment = http_date(text)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def http_date(text: str) -> float | None:
+    """Epoch seconds of an HTTP date (RFC 9110, 5.6.7), or None for anything else."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None

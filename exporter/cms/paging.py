@@ -1,0 +1,44 @@
+"""When a listing in pages (CTI 3.6) has ended. Pure.
+
+The vendor's reply has no total: the last page is the one with fewer rows than asked for. A server
+that ignores `offset` sends the first page for ever, and one at odds with itself never ends; both
+must end here.
+"""
+
+from typing import Final
+
+from exporter.cms.wire import Reply
+from exporter.rest import Row
+
+MAX_PAGES: Final = 500
+"""50,000 agents of one VDN at 100 rows a page: more than any has."""
+
+
+class Listing:
+    """The pages of one listing, in the order read. It counts as a whole or not at all.
+
+    Args:
+        limit: rows asked for with each page, 1 to 100.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._seen: set[int | str | None] = {None}
+        self.pages = 0
+        self.rows: list[Row] = []
+
+    @property
+    def offset(self) -> int:
+        """Where the next page starts: `offset` counts rows, not pages."""
+        return self._limit * self.pages
+
+    def add(self, reply: Reply) -> bool:
+        """Take the next page. Tells whether it was the last one.
+
+        The last page is a short one, or one without an agent who was not seen before.
+        """
+        before = len(self._seen)
+        self._seen.update([row.work_no for row in reply.rows])
+        self.rows.extend(reply.rows)
+        self.pages += 1
+        return len(reply.rows) < self._limit or len(self._seen) == before

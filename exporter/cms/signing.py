@@ -1,0 +1,83 @@
+"""The C2 request signature (`auth-v2`) of CC-CMS: pure functions over the bytes that are sent.
+
+The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Knows
+neither HTTP nor a clock: who sends a request says when, and which headers go out.
+
+    prefix     = auth-v2/ACCESS_KEY/TIMESTAMP/SIGNED_HEADERS
+    signingKey = hex(HMAC-SHA256(key=SECRET_KEY, message=prefix))
+    signature  = hex(HMAC-SHA256(key=signingKey, message=canonicalRequest))
+    header     = prefix/signature
+"""
+
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+
+def timestamp(epoch_seconds: float) -> str:
+    """UTC in ISO 8601 with milliseconds, as CC-CMS' page writes it: `2024-10-31T14:06:52.123Z`."""
+    moment = datetime.fromtimestamp(epoch_seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def canonical_request(
+    method: str,
+    path: str,
+    signed_headers: Mapping[str, str],
+    body: bytes,
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """The text that is signed: the request, with everything in its one canonical spelling.
+
+    Args:
+        method: in capitals.
+        path: of the URL, without query, as it is sent.
+        signed_headers: the headers to sign, names in lower case, values exactly as they are sent.
+        body: exactly the bytes that are sent.
+        query: the URL's parameters; without any, the text has no line for them.
+    """
+    headers = sorted(signed_headers.items())
+    lines = [method, path]
+    if query:
+        lines.append("&".join(f"{_encode(k)}={_encode(v)}" for k, v in sorted(query.items())))
+    lines.append(signed_names(signed_headers))
+    lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]
+    lines.append(_encode(body))
+    return "\n".join(lines)
+
+
+def signed_names(signed_headers: Mapping[str, str]) -> str:
+    """The names of the signed headers, as they stand in the canonical request and the prefix."""
+    return ";".join(sorted(signed_headers))
+
+
+def prefix(access_key: str, at: str, names: str) -> str:
+    """The part of the `Authorization` header before the signature.
+
+    Args:
+        access_key: AK.
+        at: the `timestamp` of the request.
+        names: what `signed_names` gives.
+    """
+    return f"auth-v2/{access_key}/{at}/{names}"
+
+
+def signing_key(secret_key: str, header_prefix: str) -> str:
+    """The key for one request's signature, as lower-case hexadecimal text."""
+    return _hmac(secret_key.encode(), header_prefix)
+
+
+def authorization(secret_key: str, header_prefix: str, canonical: str) -> str:
+    """The whole value of the `Authorization` header."""
+    key = signing_key(secret_key, header_prefix)
+    return f"{header_prefix}/{_hmac(key.encode(), canonical)}"
+
+
+def _hmac(key: bytes, message: str) -> str:
+    return hmac.digest(key, message.encode(), "sha256").hex()
+
+
+def _encode(text: str | bytes) -> str:
+    """Percent-encode the UTF-8 bytes of everything but letters, digits and `-._~`."""
+    return quote(text, safe="")

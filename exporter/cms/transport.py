@@ -1,0 +1,168 @@
+"""The connections to one server: httpx's transport on aiohttp, with TLS, proxy and keep-alive.
+
+Knows sockets and certificates; not what is asked over them. `httpx.MockTransport` takes its place
+in tests.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from exporter.cms.server import Server, Tls
+from exporter.secret import Secret
+
+_KEEPALIVE: Final = 75.0
+"""Longer than a common interval, so that polls meet an open connection."""
+
+_reused: ContextVar[bool] = ContextVar("_reused")
+"""Whether the request of this task went out on a connection that was open before it."""
+
+
+class StaleConnectionError(httpx.ReadError):
+    """A kept-alive connection turned out to be closed: nobody has seen the request."""
+
+
+class TlsFileError(ValueError):
+    """A file named under `tls` cannot be used.
+
+    Args:
+        option: which one, as in the configuration.
+        message: what is wrong with it.
+    """
+
+    def __init__(self, option: str, message: str) -> None:
+        super().__init__(message)
+        self.option = option
+        self.message = message
+
+
+class Transport(AiohttpTransport):
+    """httpx's seam, with aiohttp's C parser behind it.
+
+    Args:
+        server: whose connections these are.
+        environ: where a proxy is looked up if the server names none.
+
+    Raises:
+        TlsFileError: a certificate or key cannot be used.
+    """
+
+    def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
+        proxy = server.proxy_url or environment_proxy(server.url, environ)
+        self._context = ssl_context(server.tls)
+        self._limit = server.max_concurrency
+        super().__init__(
+            verify=self._context,
+            trust_env=False,
+            proxy=httpx.Proxy(proxy.reveal()) if proxy else None,
+            client=self._session,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The session, made with the first request, because it needs a running event loop."""
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_mark_reused)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._limit, ssl=self._context, keepalive_timeout=_KEEPALIVE
+            ),
+            # a load balancer's cookie would tie every poll to one machine behind it
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
+        _reused.set(False)
+        try:
+            return await super().handle_async_request(request)
+        except httpx.TransportError as error:
+            dropped = isinstance(error.__cause__, aiohttp.ClientConnectionError)
+            if dropped and _reused.get():
+                raise StaleConnectionError(str(error)) from error.__cause__
+            raise
+
+
+async def _mark_reused(
+    _session: aiohttp.ClientSession,
+    _context: SimpleNamespace,
+    _params: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    _reused.set(True)
+
+
+def ssl_context(tls: Tls) -> ssl.SSLContext:
+    """The TLS settings of one server, from its files.
+
+    Raises:
+        TlsFileError: a file holds no certificate, or no key that fits it.
+    """
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise TlsFileError("ca_file", f"no CA certificate in PEM: {_why(error)}") from None
+    # Python 3.13 began to refuse private CAs that lack an extension; older ones take them
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if tls.cert_file:
+        _load_client_certificate(context, tls.cert_file, tls.key_file)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    try:
+        # an empty password, so that an encrypted key is an error and no question on the terminal
+        context.load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, OSError) as error:
+        option = "key_file" if key else "cert_file"
+        message = f"no client certificate and key in PEM that fit together: {_why(error)}"
+        raise TlsFileError(option, message) from None
+
+
+def _why(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or type(error).__name__
+
+
+def environment_proxy(url: str, environ: Mapping[str, str]) -> Secret | None:
+    """The proxy for a URL by `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY`, if there is one.
+
+    Beyond what the standard library reads, `NO_PROXY` may hold networks (`10.0.0.0/8`), because
+    CC-CMS servers are often bare addresses.
+    """
+    parts = urlsplit(url)
+    variable = f"{parts.scheme}_proxy"
+    proxy = environ.get(variable) or environ.get(variable.upper())
+    if not proxy:
+        return None
+    bypass = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    host = parts.hostname or ""
+    if proxy_bypass_environment(parts.netloc, {"no": bypass}) or _in_networks(host, bypass):
+        return None
+    return Secret(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _in_networks(host: str, bypass: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for item in bypass.split(","):
+        try:
+            network = ipaddress.ip_network(item.strip(), strict=False)
+        except ValueError:
+            continue
+        if address in network:
+            return True
+    return False

@@ -1,0 +1,131 @@
+"""From a connection that failed to one `PollError`: a reason, and a sentence that helps.
+
+Knows the exceptions of the transport, of aiohttp below it and of TLS. They are classified by what
+caused them, since the transport's own names cannot be relied on: a dropped connection is a
+`ConnectTimeout` there. Sentences name the option that mends the matter.
+"""
+
+import errno
+import os
+import ssl
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+
+from exporter.cms.server import Server
+from exporter.faults import PollError, Reason
+
+_UNTRUSTED: Final = frozenset({18, 19, 20, 21})
+"""X509_V_ERR_…: self-signed, self-signed in chain, no issuer to be had, no chain to verify."""
+_OUTSIDE_VALIDITY: Final = frozenset({9, 10})
+_OTHER_NAME: Final = frozenset({62, 63, 64})
+
+
+def of_transport(error: httpx.TransportError, server: Server) -> PollError:
+    """Classify a request that brought no reply, or half of one."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return PollError(Reason.TLS, _certificate(cause, server))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return PollError(Reason.TLS, _handshake(cause, server))
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientHttpProxyError):
+            return _proxy_status(cause.status)
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return _not_connected(cause, server)
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} closed the connection before its reply was whole: look for a crash, a "
+        "restart or a gateway's limit on its side",
+    )
+
+
+def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return PollError(
+            Reason.CONNECT,
+            f"the proxy {error.host}:{error.port} cannot be reached: {_os_error(error.os_error)}; "
+            "check proxy_url, HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return PollError(
+            Reason.DNS,
+            f"the name {error.host} cannot be resolved: check the host in url, and this host's DNS",
+        )
+    if error.os_error.errno == errno.ECONNREFUSED:
+        return PollError(
+            Reason.CONNECT,
+            f"{server.address} refused the connection: check the port in url, and that CC-CMS runs "
+            "there",
+        )
+    return PollError(
+        Reason.CONNECT,
+        f"{server.address} cannot be reached: {_os_error(error.os_error)}; check the address in "
+        "url, routes and firewalls",
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it came from, through aiohttp's own links as well."""
+    seen: set[int] = set()
+    pending: BaseException | None = error
+    while pending is not None and id(pending) not in seen:
+        seen.add(id(pending))
+        yield pending
+        linked = getattr(pending, "certificate_error", None) or getattr(pending, "os_error", None)
+        pending = linked or pending.__cause__ or pending.__context__
+
+
+def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
+    peer = server.address
+    if error.verify_code in _UNTRUSTED:
+        return f"the certificate of {peer} is signed by an unknown CA: name its CA in tls.ca_file"
+    if error.verify_code in _EXPIRED:
+        return (
+            f"the certificate of {peer} is outside its validity period: renew it there, and check "
+            "this host's clock"
+        )
+    if error.verify_code in _OTHER_NAME:
+        asked = server.tls.server_name or urlsplit(server.url).hostname
+        return (
+            f"the certificate of {peer} is not for {asked}: put a name that it holds into "
+            "tls.server_name"
+        )
+    return f"the certificate of {peer} is refused ({error.verify_message}): check tls.ca_file"
+
+
+def _handshake(error: ssl.SSLError, server: Server) -> str:
+    peer, reason = server.address, (error.reason or "")
+    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+        return f"{peer} does not speak TLS: check the port in url, or write http:// there"
+    if "CERTIFICATE" in reason or reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
+        option = "another one" if server.tls.cert_file else "one"
+        return f"{peer} asks for a client certificate: give {option} in tls.cert_file"
+    return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
+
+
+def _proxy_status(status: int) -> PollError:
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        message = "the proxy asks for a password: give user and password in proxy_url"
+        return PollError(Reason.AUTH, message)
+    message = f"the proxy refuses to connect (HTTP {status}): check its rules, or NO_PROXY"
+    return PollError(Reason.CONNECT, message)
+
+
+def _connect(error: OSError, peer: str) -> str:
+    if error.errno == errno.ECONNREFUSED:
+        return f"{peer} refused the connection: check the port in url, and that CC-CMS runs there"
+    return (
+        f"{peer} cannot be reached: {_os_error(error)}; check the address in url, routes and "
+        "firewalls"
+    )
+
+
+def _os_error(error: OSError) -> str:
+    """The system's words. asyncio's own may list every address tried, so take the number's."""
+    return os.strerror(error.errno).lower() if error.errno else "no connection"

@@ -1,0 +1,215 @@
+"""The bytes of the vendor's interface: request bodies out, typed replies in.
+
+The source is the vendor's page *Querying Agent Rest Information*, and *Querying the Agent
+Information in Rest State* for 8.13 and earlier, where every key is lower-case. Knows no HTTP and
+gives the numbers no meaning. `agentName` is never decoded: a name that is not read cannot leak.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import msgspec
+
+from exporter.rest import Counters, Row
+
+
+class Api(StrEnum):
+    """The two spellings of the interface: the last part of its path."""
+
+    AGENT_REST_INFOS = "agentrestinfos"
+    AGENT_REST_INFO = "agentrestinfo"
+    """8.13 and earlier: no paging, no resultCode, lower-case keys."""
+
+    @property
+    def path(self) -> str:
+        """The path below the server's URL."""
+        return f"/rest/cmsapp/v1/openapi/agentgroup/{self.value}"
+
+
+class DecodeError(ValueError):
+    """The reply is no JSON."""
+
+
+class SchemaError(ValueError):
+    """The reply is JSON, but not what the vendor's page describes."""
+
+
+class ResultError(ValueError):
+    """The server says that the query failed.
+
+    Args:
+        code: resultCode, else result.
+        description: what the server says of it, shortened, or empty.
+    """
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+
+
+class Reply(NamedTuple):
+    """One reply: its counters, and its rows in the order sent."""
+
+    counters: Counters
+    rows: Sequence[Row]
+
+
+_KEYS: Final = {
+    "result": "result",
+    "result_code": "resultCode",
+    "desc": "resultDesc",
+    "datas": "resultDatas",
+    "lowercase_datas": "resultdatas",
+    "approved": "allowRestNum",
+    "resting": "onRestNum",
+    "waiting": "waitRestNum",
+    "rows": "agentsRestDetails",
+    "work_no": "workNo",
+    "reason": "cantRestReason",
+    "begin_time": "beginTime",
+    "duration": "restDuration",
+}
+_LOWERCASE_KEYS: Final = {name: key.lower() for name, key in _KEYS.items()}
+
+
+class _Row(Row, rename=_KEYS):
+    work_no: int | str | None = None
+    reason: int | None = None
+    begin_time: int | None = None
+    duration: int | None = None
+
+
+class _Detail(msgspec.Struct, rename=_KEYS):
+    approved: int | None = None
+    resting: int | None = None
+    waiting: int | None = None
+    rows: list[_Row] | None = None
+
+
+class _LowercaseRow(Row, rename=_LOWERCASE_KEYS):
+    work_no: int | str | None = None
+    reason: int | None = None
+    begin_time: int | None = None
+    duration: int | None = None
+
+
+class _LowercaseDetail(msgspec.Struct, rename=_LOWERCASE_KEYS):
+    approved: int | None = None
+    resting: int | None = None
+    waiting: int | None = None
+    rows: list[_LowercaseRow] | None = None
+
+
+class _Envelope(msgspec.Struct, rename=_KEYS):
+    """The outer object. The detail stands in it twice: raw, so that one of the two is skipped."""
+
+    result: int | str | None = None
+    result_code: int | str | None = None
+    desc: msgspec.Raw = msgspec.Raw()
+    datas: msgspec.Raw = msgspec.Raw()
+    lowercase_datas: msgspec.Raw = msgspec.Raw()
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
+# not strict: integers may arrive as text
+_DETAIL: Final = msgspec.json.Decoder(_Detail, strict=False)
+_LOWERCASE_DETAIL: Final = msgspec.json.Decoder(_LowercaseDetail, strict=False)
+_SUCCESS: Final = "0100000"
+_LARGEST_COUNTER: Final = 2**31 - 1  # the page's type for it is Integer
+_LONGEST_DESCRIPTION: Final = 200
+
+
+def request_body(
+    cc_id: int, vdn: int, offset: int | None = None, limit: int | None = None
+) -> bytes:
+    """The body that asks for one VDN: all of it, or `limit` rows from row `offset` (CTI 3.6)."""
+    if offset is None or limit is None:
+        return b'{"queryParam":{"ccId":%d,"vdn":%d}}' % (cc_id, vdn)
+    return b'{"queryParam":{"ccId":%d,"vdn":%d,"offset":%d,"limit":%d}}' % (
+        cc_id,
+        vdn,
+        offset,
+        limit,
+    )
+
+
+def decode(body: bytes | bytearray, api: Api) -> Reply:
+    """Decode the body of a reply with status 200.
+
+    Raises:
+        DecodeError: it is no JSON.
+        ResultError: the server says that the query failed.
+        SchemaError: something that the numbers need is missing or malformed. No message quotes a
+            value of the reply: it could be a person's name.
+    """
+    try:
+        envelope = _ENVELOPE.decode(body)
+        _check_result(envelope)
+        raw = _detail_of(envelope)
+        if api is Api.AGENT_REST_INFOS:
+            return _reply(_DETAIL.decode(raw), _KEYS)
+        return _reply(_LOWERCASE_DETAIL.decode(raw), _LOWERCASE_KEYS)
+    except msgspec.ValidationError as error:
+        raise SchemaError(_describe(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise DecodeError from None
+
+
+def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply:
+    counters = Counters(
+        _counter(keys["approved"], detail.approved),
+        _counter(keys["resting"], detail.resting),
+        _counter(keys["waiting"], detail.waiting),
+    )
+    return Reply(counters, detail.rows or ())
+
+
+def _check_result(envelope: _Envelope) -> None:
+    if envelope.result_code is not None:
+        code = str(envelope.result_code)
+        success = code == _SUCCESS
+    elif envelope.result is not None:
+        code = str(envelope.result)
+        success = code == "0"
+    else:
+        raise SchemaError("it has neither resultCode nor result")
+    if not success:
+        raise ResultError(_readable(code), _description(envelope.desc))
+
+
+def _detail_of(envelope: _Envelope) -> msgspec.Raw:
+    for raw in (envelope.desc, envelope.datas, envelope.lowercase_datas):
+        if bytes(memoryview(raw)[:1]) == b"{":
+            return raw
+    raise SchemaError("neither resultDesc nor resultDatas is an object")
+
+
+def _description(raw: msgspec.Raw) -> str:
+    try:
+        return _readable(msgspec.json.decode(raw, type=str))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+def _readable(text: str) -> str:
+    """A server's text, fit for one line of a log: shortened, without control characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[:1000]).split())
+    if len(line) <= _LONGEST_DESCRIPTION:
+        return line
+    return line[: _LONGEST_DESCRIPTION - 1] + "…"
+
+
+def _counter(key: str, value: int | None) -> int:
+    if value is None:
+        raise SchemaError(f"{key} is missing")
+    if not 0 <= value <= _LARGEST_COUNTER:
+        raise SchemaError(f"{key} is {'negative' if value < 0 else 'out of range'}")
+    return value
+
+
+def _describe(error: msgspec.ValidationError) -> str:
+    """What msgspec says of it: types and places, never a value."""
+    text = str(error).replace("`", "")
+    return text[:1].lower() + text[1:]
