@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
+
 
 class WaitReason(StrEnum):
     """Why agents wait: the vendor's `cantRestReason` 0 to 4 in order, and what no row explains."""
@@ -47,16 +49,16 @@ class Counters(NamedTuple):
     """waitRestNum: agents who have applied for a rest and wait."""
 
 
-class Row(NamedTuple):
-    """One of `agentsRestDetails`. None where the reply holds nothing that can be read."""
+class Row(msgspec.Struct, gc=False):
+    """One of `agentsRestDetails`; None where the reply holds nothing."""
 
-    work_no: int | str | None
+    work_no: int | str | None = None
     """The agent's ID, unique in a call center."""
-    reason: int | None
+    reason: int | None = None
     """cantRestReason."""
-    begin_time: int | None
+    begin_time: int | None = None
     """beginTime, in the server's unit."""
-    duration: int | None
+    duration: int | None = None
     """restDuration in seconds."""
 
 

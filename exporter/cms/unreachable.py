@@ -85,7 +85,7 @@ def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
     peer = server.address
     if error.verify_code in _UNTRUSTED:
         return f"the certificate of {peer} is signed by an unknown CA: name its CA in tls.ca_file"
-    if error.verify_code in _EXPIRED:
+    if error.verify_code in _OUTSIDE_VALIDITY:
         return (
             f"the certificate of {peer} is outside its validity period: renew it there, and check "
             "this host's clock"
