@@ -1,0 +1,223 @@
+"""Whether a request carries the C2 signature that it must: the server's side of it.
+
+Pure: the raw request, the keys and the time go in, a verdict comes out. Written apart from the code
+that signs, and must never import it, so that one mistake cannot hide in both.
+
+The scheme is the one of the vendor's page on interface authentication:
+
+    Authorization: auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE
+    signing key = hex(HMAC-SHA256(secret key, everything before the last slash))
+    SIGNATURE   = hex(HMAC-SHA256(signing key, canonical request))
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import parse_qsl
+
+ALLOWED_DRIFT = 900.0
+"""Seconds that a timestamp may lie from the server's clock."""
+
+_FORM = re.compile(
+    rb"(?P<prefix>auth-v2/(?P<key>[^/]+)/(?P<time>[^/]+)/(?P<names>[^/]+))"
+    rb"/(?P<signature>[0-9a-f]{64})"
+)
+_TIMESTAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?Z")
+_NAME = re.compile(rb"[a-z0-9-]+")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ENCODED = tuple(b"%c" % code if code in _UNRESERVED else b"%%%02X" % code for code in range(256))
+
+
+class Refusal(StrEnum):
+    """Why a request is refused."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    HOST_NOT_SIGNED = "host_not_signed"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    CLOCK_TOO_FAR = "clock_too_far"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a request's signature.
+
+    Args:
+        refusal: why it is refused; None if it is good.
+        detail: one sentence for people, without secrets; empty if it is good.
+    """
+
+    refusal: Refusal | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """A request as it came over the wire, nothing normalised.
+
+    Args:
+        method: in capitals.
+        path: the path as sent, without the query.
+        query: what stands after the question mark, as sent; empty if there is none.
+        headers: names and values as sent, in any order and case.
+        body: the bytes.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def verify(
+    request: RawRequest,
+    access_keys: Mapping[str, str],
+    now: float,
+    allowed_drift: float = ALLOWED_DRIFT,
+) -> Verdict:
+    """Judges a request's signature.
+
+    The signature is looked at before the clock, so that a timestamp is refused for its age only if
+    the client meant it.
+
+    Args:
+        request: the request.
+        access_keys: the secret key of each access key.
+        now: the server's time, in seconds since the epoch.
+        allowed_drift: seconds that the timestamp may lie from `now`, either way.
+    """
+    headers: dict[bytes, list[bytes]] = {}
+    for name, value in request.headers:
+        headers.setdefault(name.lower(), []).append(value)
+    try:
+        claim = _claim(headers.get(b"authorization", []))
+        _check_names(claim.names, headers)
+        _check_signature(claim, request, headers, access_keys)
+        _check_clock(claim.signed_at, now, allowed_drift)
+    except _RefusedError as refused:
+        return refused.verdict
+    return Verdict()
+
+
+class _RefusedError(Exception):
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        super().__init__(detail)
+        self.verdict = Verdict(refusal, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What the Authorization header says."""
+
+    prefix: bytes
+    access_key: str
+    signed_at: float
+    names: tuple[bytes, ...]
+    signature: bytes
+
+
+def _claim(given: Sequence[bytes]) -> _Claim:
+    if not given:
+        raise _RefusedError(Refusal.MISSING, "there is no Authorization header")
+    form = _FORM.fullmatch(given[0])
+    if form is None or len(given) > 1:
+        raise _RefusedError(
+            Refusal.MALFORMED,
+            "Authorization is not one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE",
+        )
+    return _Claim(
+        prefix=form["prefix"],
+        access_key=form["key"].decode("latin-1"),
+        signed_at=_instant(form["time"]),
+        names=tuple(form["names"].split(b";")),
+        signature=form["signature"],
+    )
+
+
+def _instant(text: bytes) -> float:
+    """Seconds since the epoch."""
+    form = _TIMESTAMP.fullmatch(text)
+    if form is not None:
+        with suppress(ValueError):  # digits in the right places need not be a date
+            whole = datetime.strptime(form[1].decode() + "Z", "%Y-%m-%dT%H:%M:%S%z")
+            return whole.timestamp() + float(form[2] or 0)
+    raise _RefusedError(
+        Refusal.MALFORMED, "the timestamp is not UTC ISO 8601 such as 2024-10-31T14:06:52.123Z"
+    )
+
+
+def _check_names(names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]) -> None:
+    if list(names) != sorted(set(names)) or not all(map(_NAME.fullmatch, names)):
+        raise _RefusedError(
+            Refusal.MALFORMED, "the signed headers are not lowercase names, sorted, joined by ';'"
+        )
+    if b"authorization" in names:
+        raise _RefusedError(Refusal.MALFORMED, "Authorization cannot be among the signed headers")
+    if b"host" not in names:
+        raise _RefusedError(Refusal.HOST_NOT_SIGNED, "host is not among the signed headers")
+    for name in names:
+        if len(headers.get(name, ())) != 1:
+            raise _RefusedError(
+                Refusal.MALFORMED, f"the signed header {name.decode()} is not there exactly once"
+            )
+
+
+def _check_signature(
+    claim: _Claim,
+    request: RawRequest,
+    headers: Mapping[bytes, Sequence[bytes]],
+    access_keys: Mapping[str, str],
+) -> None:
+    secret_key = access_keys.get(claim.access_key)
+    if secret_key is None:
+        raise _RefusedError(Refusal.UNKNOWN_KEY, "the access key is unknown")
+    signing_key = _hmac_hex(secret_key.encode(), claim.prefix)
+    expected = _hmac_hex(signing_key, _canonical(request, claim.names, headers))
+    if not hmac.compare_digest(expected, claim.signature):
+        raise _RefusedError(
+            Refusal.BAD_SIGNATURE, "the signature does not fit the request and the key"
+        )
+
+
+def _check_clock(signed_at: float, now: float, allowed_drift: float) -> None:
+    drift = signed_at - now
+    if abs(drift) > allowed_drift:
+        raise _RefusedError(
+            Refusal.CLOCK_TOO_FAR,
+            f"the timestamp is {abs(drift):.0f} s {'ahead of' if drift > 0 else 'behind'} the"
+            f" server's clock; {allowed_drift:.0f} s are allowed",
+        )
+
+
+def _canonical(
+    request: RawRequest, names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]
+) -> bytes:
+    """The text that is signed: lines joined by newlines, the query's line only if there is one."""
+    lines = [request.method.encode(), request.path.encode()]
+    if request.query:
+        pairs = parse_qsl(request.query, keep_blank_values=True)
+        lines.append(
+            b"&".join(
+                _encode(name.encode()) + b"=" + _encode(value.encode())
+                for name, value in sorted(pairs)
+            )
+        )
+    lines.append(b";".join(names))
+    lines.extend(_encode(name) + b":" + _encode(headers[name][0]) for name in names)
+    lines.append(_encode(request.body))
+    return b"\n".join(lines)
+
+
+def _encode(data: bytes) -> bytes:
+    return b"".join([_ENCODED[code] for code in data])
+
+
+def _hmac_hex(key: bytes, message: bytes) -> bytes:
+    return hmac.new(key, message, hashlib.sha256).hexdigest().encode()
