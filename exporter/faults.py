@@ -5,6 +5,7 @@ poll (the client, the store, the metrics, the pages, the log) shares these names
 """
 
 from enum import StrEnum
+from pathlib import Path
 
 
 class Reason(StrEnum):
@@ -52,3 +53,14 @@ class PollError(Exception):
         self.retry_after = retry_after
         self.requests = requests
         self.clock_skew = clock_skew
+
+
+def place(error: BaseException) -> str:
+    """The type of an error and where it was raised, without its message."""
+    traceback = error.__traceback__
+    if traceback is None:
+        return type(error).__name__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    name = Path(traceback.tb_frame.f_code.co_filename).name
+    return f"{type(error).__name__} at {name}:{traceback.tb_lineno}"

@@ -5,7 +5,6 @@ the matter, in the words of the configuration; they hold no secret, and no text 
 error description, shortened.
 """
 
-import os
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.pacing import retry_after
 from exporter.cms.server import Auth, Server, Signature
 from exporter.cms.wire import DecodeError, ResultError, SchemaError
-from exporter.faults import PollError, Reason
+from exporter.faults import PollError, Reason, place
 
 _CLOCKS_DIFFER: Final = 60.0
 
@@ -109,16 +108,8 @@ def of_timeout(server: Server, requests: int) -> PollError:
 
 def of_defect(error: Exception) -> PollError:
     """A fault of the exporter's own. Its message is left out, since it may quote a reply."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    place = "?"
-    if traceback is not None:
-        code = traceback.tb_frame.f_code
-        place = f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno}"  # noqa: PTH119  # code objects hold text
     return PollError(
-        Reason.INTERNAL,
-        f"{type(error).__name__} at {place}: a fault in the exporter itself; please report it",
+        Reason.INTERNAL, f"{place(error)}: a fault in the exporter itself; please report it"
     )
 
 

@@ -59,6 +59,8 @@ class Server:
     proxy_url: Secret | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
     """Further headers, names in lower case."""
+    name: str = ""
+    """The label `cms`."""
 
     @property
     def address(self) -> str:

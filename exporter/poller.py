@@ -1,0 +1,147 @@
+"""When to poll one server: due times, a bound on polls in flight, and what is skipped.
+
+One poller for each CC-CMS, so that a dead server costs the others nothing. It waits until a target
+is due, until the server has a free slot and until its pace allows; then a poll runs by itself. A
+poll that is still running when its target is due again is skipped and counted, never queued:
+nothing piles up. Knows neither the interface nor metrics; writes what happens into the store.
+"""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import math
+from collections.abc import Iterable
+from typing import Final
+
+from exporter.clock import Clock, Moment
+from exporter.cms.client import CmsClient, Reading
+from exporter.faults import PollError
+from exporter.schedule import first_delay, next_due
+from exporter.store import Store, TargetKey, TargetState
+
+STALLED_AFTER: Final = 30.0
+"""Seconds by which the poller may miss what it waits for before it counts as stalled."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Poller:
+    """Polls the targets of one server for ever.
+
+    Args:
+        client: asks it.
+        targets: keys of the targets to poll, all of them in the store.
+        interval: seconds between two polls of a target.
+        store: where states and stats are kept.
+        clock: its monotonic part must be the event loop's.
+    """
+
+    def __init__(
+        self,
+        client: CmsClient,
+        targets: Iterable[TargetKey],
+        interval: float,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._interval = interval
+        self._store = store
+        self._stats = store.server(client.server.name)
+        self._clock = clock
+        now = clock()
+        self._due = [(now.monotonic + first_delay(key, interval, now.wall), key) for key in targets]
+        heapq.heapify(self._due)
+        self._sooner = asyncio.Event()
+        self._expected_by = now.monotonic
+
+    def stalled(self, now: float) -> bool:
+        """Whether the schedule has stopped: what it waits for should have come long ago.
+
+        Args:
+            now: on the monotonic clock.
+        """
+        return now > self._expected_by + STALLED_AFTER
+
+    async def run(self) -> None:
+        """Poll until cancelled. Polls in flight are cancelled with it."""
+        async with asyncio.TaskGroup() as polls:
+            while True:
+                due, key = await self._next()
+                # every poll ends by its deadline, and leaves its slot
+                self._expected_by = self._clock().monotonic + self._client.server.timeout
+                await self._client.slots.acquire()
+                # a pause that the server has asked for may be long, and is no stall
+                self._expected_by = math.inf
+                try:
+                    await self._client.turn()
+                except asyncio.CancelledError:
+                    self._client.slots.release()
+                    raise
+                polls.create_task(self._poll(due, key))
+
+    async def _next(self) -> tuple[float, TargetKey]:
+        """Wait until a target is due, and take it."""
+        while True:
+            first = self._due[0][0] if self._due else math.inf
+            now = self._clock().monotonic
+            if first <= now:
+                return heapq.heappop(self._due)
+            self._expected_by = first
+            self._sooner.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if first == math.inf else first - now):
+                    await self._sooner.wait()
+
+    def _put(self, due: float, key: TargetKey) -> None:
+        heapq.heappush(self._due, (due, key))
+        if self._due[0][1] == key:
+            self._sooner.set()
+
+    async def _poll(self, due: float, key: TargetKey) -> None:
+        """One poll, from its start to its target's next due time."""
+        stats = self._stats
+        started = self._clock()
+        stats.delay.observe(max(0.0, started.monotonic - due))
+        stats.in_flight += 1
+        before = self._store.state(key)
+        outcome: Reading | PollError
+        try:
+            outcome = await self._client.poll(key.cc_id, key.vdn)
+        except PollError as error:
+            outcome = error
+        finally:
+            stats.in_flight -= 1
+            self._client.slots.release()
+        ended = self._clock()
+        if isinstance(outcome, PollError):
+            after = before.failed(started, ended, outcome)
+            stats.failures[outcome.reason] += 1
+        else:
+            after = before.succeeded(started, ended, outcome.snapshot)
+        stats.requests += outcome.requests
+        if outcome.clock_skew is not None:
+            stats.clock_skew = outcome.clock_skew
+        stats.duration.observe(ended.monotonic - started.monotonic)
+        self._store.record(after)
+        report(before, after, ended)
+        upcoming, skipped = next_due(due, self._interval, ended.monotonic)
+        stats.skipped += skipped
+        self._put(upcoming, key)
+
+
+def report(before: TargetState, after: TargetState, now: Moment) -> None:
+    """Log a failure when it starts, when its reason changes and when it ends: not at every poll."""
+    old, new = before.failure, after.failure
+    if new is not None and (old is None or old.reason is not new.reason):
+        _log.warning("poll failed", extra=facts(after, reason=new.reason.value, error=new.message))
+    elif old is not None and new is None:
+        lasted = f"{now.wall - old.since:.0f}s"
+        _log.info("polls succeed again", extra=facts(after, failed_for=lasted))
+
+
+def facts(state: TargetState, **more: str) -> dict[str, dict[str, str]]:
+    """A target's labels for a log line, and what else there is to say."""
+    cms, cc_id, vdn = state.target.key
+    return {"fields": {"cms": cms, "cc_id": str(cc_id), "vdn": str(vdn), **more}}
