@@ -1,0 +1,1 @@
+"""The command `agent-rest-exporter`: flags, commands, exit statuses."""

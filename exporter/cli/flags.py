@@ -1,0 +1,166 @@
+"""Flags: names, defaults, help and the environment variables that stand in for them.
+
+One definition for each, from which the parser, the help and the tests of the documents are made.
+Knows nothing of what a flag's value does.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag of one or more commands.
+
+    Args:
+        name: without its two dashes.
+        help: one sentence, in lower case, without the default.
+        default: as text, as a user would write it; None if the flag must be given or may be left
+            out altogether.
+        metavar: what its value is called in the help; empty for a flag without a value.
+        parse: from text to value; raises ValueError with a sentence.
+        choices: the only values allowed.
+        repeatable: may be given several times; the environment variable then holds a list with
+            commas.
+        required: must be given, here or in the environment.
+    """
+
+    name: str
+    help: str
+    default: str | None = None
+    metavar: str = "TEXT"
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    repeatable: bool = False
+    required: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that stands in for the flag."""
+        return ENVIRONMENT_PREFIX + self.name.upper().translate(str.maketrans(".-", "__"))
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: what it does, its flags, and what runs it."""
+
+    name: str
+    summary: str
+    run: Callable[[argparse.Namespace], int]
+    flags: tuple[Flag, ...] = field(default_factory=tuple)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as an operator's log wants them."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def build(
+    program: str, description: str, commands: Sequence[Command], environ: Mapping[str, str]
+) -> Parser:
+    """The parser for all commands. The environment's values become the flags' defaults."""
+    parser = Parser(prog=program, description=description, allow_abbrev=False)
+    parser.set_defaults(run=None)
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True
+    )
+    for command in commands:
+        subparser = subparsers.add_parser(
+            command.name,
+            help=command.summary,
+            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            allow_abbrev=False,
+            epilog="Every flag can come from the environment: "
+            f"{ENVIRONMENT_PREFIX}… with dots and dashes as underscores.",
+        )
+        subparser.set_defaults(run=command.run)
+        for flag in command.flags:
+            _add(subparser, flag, environ)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]) -> None:
+    name = f"--{flag.name}"
+    given = environ.get(flag.variable)
+    if not flag.metavar:
+        parser.add_argument(
+            name, action="store_true", default=_truth(parser, flag, given), help=flag.help
+        )
+        return
+    shown = f"{flag.help} (default: {flag.default})" if flag.default else flag.help
+    text = given if given is not None else flag.default
+    values = [] if text is None else text.split(",") if flag.repeatable else [text]
+    origin = f"the environment variable {flag.variable}"
+    defaults = [_value(parser, flag, value, origin) for value in values]
+    parse = _argument_type(flag)
+    if flag.repeatable:
+        parser.add_argument(
+            name,
+            action=_Append,
+            type=parse,
+            default=defaults,
+            metavar=flag.metavar,
+            help=f"{shown}; repeatable",
+        )
+        return
+    parser.add_argument(
+        name,
+        type=parse,
+        default=defaults[0] if defaults else None,
+        required=flag.required and not defaults,
+        metavar="{" + ",".join(flag.choices) + "}" if flag.choices else flag.metavar,
+        help=shown,
+    )
+
+
+class _Append(argparse.Action):
+    """Collects values; the first one given replaces the defaults instead of joining them."""
+
+    def __call__(
+        self,
+        _parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        _option: str | None = None,
+    ) -> None:
+        given = getattr(namespace, self.dest)
+        fresh = given is self.default
+        setattr(namespace, self.dest, [values] if fresh else [*given, values])
+
+
+def _argument_type(flag: Flag) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:  # noqa: ANN401  # whatever the flag's own parser gives
+        try:
+            return _parse(flag, text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse
+
+
+def _value(parser: argparse.ArgumentParser, flag: Flag, text: str, origin: str) -> Any:  # noqa: ANN401  # as above
+    try:
+        return _parse(flag, text)
+    except ValueError as error:
+        parser.error(f"{origin}: {error}")
+
+
+def _parse(flag: Flag, text: str) -> Any:  # noqa: ANN401  # as above
+    if flag.choices and text not in flag.choices:
+        raise ValueError(f"{text!r} is none of {', '.join(flag.choices)}")
+    return flag.parse(text)
+
+
+def _truth(parser: argparse.ArgumentParser, flag: Flag, given: str | None) -> bool:
+    if given in {None, "", "0", "false"}:
+        return False
+    if given not in {"1", "true"}:
+        parser.error(f"the environment variable {flag.variable}: {given!r} is none of true, false")
+    return True
