@@ -44,6 +44,8 @@ def of_status(
             "HTTP 403: a gateway refuses this host: ask for its address to be put on the "
             "allow-list, and check the rights of the access key",
         )
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return of_proxy_status(status)
     pause = retry_after(headers.get("retry-after"), server_time or now)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return PollError(
@@ -56,6 +58,19 @@ def of_status(
         Reason.HTTP,
         f"HTTP {status}: {_other_status(status, headers, server)}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
+    )
+
+
+def of_proxy_status(status: int) -> PollError:
+    """A proxy that answers in the server's place, and opens no way to it."""
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return PollError(
+            Reason.AUTH,
+            "HTTP 407: the proxy asks for a password: give user and password in proxy_url",
+        )
+    return PollError(
+        Reason.CONNECT,
+        f"the proxy refuses to connect (HTTP {status}): check its rules, or NO_PROXY",
     )
 
 
@@ -96,9 +111,9 @@ def of_reply(error: DecodeError | ResultError | SchemaError, server: Server) -> 
     )
 
 
-def of_timeout(server: Server, requests: int) -> PollError:
-    """A poll that did not end by its deadline."""
-    pages = "" if server.page_size is None else f", in page {max(1, requests)}"
+def of_timeout(server: Server, page: int) -> PollError:
+    """A poll that did not end by its deadline, while it read that page."""
+    pages = "" if server.page_size is None else f", in page {page}"
     return PollError(
         Reason.TIMEOUT,
         f"no whole reply from {server.address} within {server.timeout:g} s{pages}: the server is "
@@ -138,11 +153,20 @@ def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
 
 def _other_status(status: int, headers: httpx.Headers, server: Server) -> str:
     if httpx.codes.is_redirect(status):
-        target = urlsplit(headers.get("location", ""))
-        where = f" to {target.scheme}://{target.hostname}" if target.hostname else ""
-        return f"the server redirects{where}, which is not followed: put the final address into url"
+        return (
+            f"the server redirects{_destination(headers.get('location', ''))}, which is not "
+            "followed: put the final address into url"
+        )
     if status == httpx.codes.NOT_FOUND:
         return f"there is no {server.api.path} here: check url and api"
     if httpx.codes.is_server_error(status):
         return "the server or a gateway in front of it has failed: look into its log"
     return "an answer that the interface does not have: check url, api and gateways on the way"
+
+
+def _destination(location: str) -> str:
+    try:
+        target = urlsplit(location)
+    except ValueError:
+        return ""
+    return f" to {target.scheme}://{target.hostname}" if target.hostname else ""

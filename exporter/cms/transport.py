@@ -4,22 +4,19 @@ Knows sockets and certificates; not what is asked over them. `httpx.MockTranspor
 in tests.
 """
 
-import ipaddress
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
 from exporter.cms.server import Server, Tls
-from exporter.secret import Secret
 
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
@@ -29,7 +26,7 @@ _reused: ContextVar[bool] = ContextVar("_reused")
 
 
 class StaleConnectionError(httpx.ReadError):
-    """A kept-alive connection turned out to be closed: nobody has seen the request."""
+    """A kept-alive connection turned out to be closed: no reply had begun."""
 
 
 class TlsFileError(ValueError):
@@ -58,15 +55,15 @@ class Transport(AiohttpTransport):
     """
 
     def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
-        proxy = server.proxy_url or environment_proxy(server.url, environ)
+        address = server.proxy_url or environment_proxy(server.url, environ)
+        proxy = usable_proxy(address) if address else None
+        self._proxy_is_usable = bool(proxy) or not address
+        # aiohttp shows these to the proxy when it opens a tunnel, and there is none to http://
+        tunnel = server.url.startswith("https:")
+        self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
         self._context = ssl_context(server.tls)
         self._limit = server.max_concurrency
-        super().__init__(
-            verify=self._context,
-            trust_env=False,
-            proxy=httpx.Proxy(proxy.reveal()) if proxy else None,
-            client=self._session,
-        )
+        super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
@@ -83,9 +80,15 @@ class Transport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
+        if not self._proxy_is_usable:
+            raise ProxyAddressError("the proxy's address cannot be used")
+        request.headers.update(self._proxy_headers)
         _reused.set(False)
         try:
             return await super().handle_async_request(request)
+        except aiohttp.ClientResponseError as error:
+            # httpx-aiohttp lets it through as it is
+            raise httpx.RemoteProtocolError("no well-formed HTTP") from error
         except httpx.TransportError as error:
             dropped = isinstance(error.__cause__, aiohttp.ClientConnectionError)
             if dropped and _reused.get():
@@ -123,6 +126,10 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
 
 def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
     try:
+        cert.open("rb").close()
+    except OSError as error:
+        raise TlsFileError("cert_file", f"cannot be read: {_why(error)}") from None
+    try:
         # an empty password, so that an encrypted key is an error and no question on the terminal
         context.load_cert_chain(cert, key, password="")
     except (ssl.SSLError, OSError) as error:
@@ -133,36 +140,3 @@ def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | No
 
 def _why(error: OSError) -> str:
     return getattr(error, "reason", None) or error.strerror or type(error).__name__
-
-
-def environment_proxy(url: str, environ: Mapping[str, str]) -> Secret | None:
-    """The proxy for a URL by `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY`, if there is one.
-
-    Beyond what the standard library reads, `NO_PROXY` may hold networks (`10.0.0.0/8`), because
-    CC-CMS servers are often bare addresses.
-    """
-    parts = urlsplit(url)
-    variable = f"{parts.scheme}_proxy"
-    proxy = environ.get(variable) or environ.get(variable.upper())
-    if not proxy:
-        return None
-    bypass = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    host = parts.hostname or ""
-    if proxy_bypass_environment(parts.netloc, {"no": bypass}) or _in_networks(host, bypass):
-        return None
-    return Secret(proxy if "://" in proxy else f"http://{proxy}")
-
-
-def _in_networks(host: str, bypass: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    for item in bypass.split(","):
-        try:
-            network = ipaddress.ip_network(item.strip(), strict=False)
-        except ValueError:
-            continue
-        if address in network:
-            return True
-    return False

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 
+from exporter.cms.failures import of_proxy_status
+from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.server import Server
 from exporter.faults import PollError, Reason
 
@@ -22,22 +24,35 @@ _UNTRUSTED: Final = frozenset({18, 19, 20, 21})
 """X509_V_ERR_…: self-signed, self-signed in chain, no issuer to be had, no chain to verify."""
 _OUTSIDE_VALIDITY: Final = frozenset({9, 10})
 _OTHER_NAME: Final = frozenset({62, 63, 64})
+_ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
+    # up to TLS 1.2 there is no alert of its own for a certificate that was not sent
+    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
+)
 
 
 def of_transport(error: httpx.TransportError, server: Server) -> PollError:
     """Classify a request that brought no reply, or half of one."""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return PollError(Reason.TLS, _certificate(cause, server))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return PollError(Reason.TLS, _handshake(cause, server))
-    for cause in causes:
+    if isinstance(error, ProxyAddressError):
+        return PollError(
+            Reason.CONNECT,
+            "the proxy's address cannot be used: write http://host:port into proxy_url, "
+            "HTTPS_PROXY or HTTP_PROXY",
+        )
+    for cause in _causes(error):
+        # aiohttp's own errors of certificates are errors of TLS by name, and hold none of its facts
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
+            return PollError(Reason.TLS, _tls(cause, server))
+    for cause in _causes(error):
         if isinstance(cause, aiohttp.ClientHttpProxyError):
-            return _proxy_status(cause.status)
+            return of_proxy_status(cause.status)
         if isinstance(cause, aiohttp.ClientConnectorError):
             return _not_connected(cause, server)
+    if isinstance(error, httpx.RemoteProtocolError):
+        return PollError(
+            Reason.HTTP,
+            f"what {server.address} sends is no well-formed HTTP: check the port in url, and "
+            "whether it must be https:// there",
+        )
     return PollError(
         Reason.DISCONNECTED,
         f"{server.address} closed the connection before its reply was whole: look for a crash, a "
@@ -46,16 +61,20 @@ def of_transport(error: httpx.TransportError, server: Server) -> PollError:
 
 
 def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return PollError(Reason.DNS, _unknown_name(error.host, server))
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return PollError(
             Reason.CONNECT,
             f"the proxy {error.host}:{error.port} cannot be reached: {_os_error(error.os_error)}; "
             "check proxy_url, HTTPS_PROXY and NO_PROXY",
         )
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error.os_error, ConnectionResetError):
+        # only TLS talks while the connection is being made
         return PollError(
-            Reason.DNS,
-            f"the name {error.host} cannot be resolved: check the host in url, and this host's DNS",
+            Reason.TLS,
+            f"{server.address} hung up during the TLS handshake: check the port in url, its TLS "
+            "versions, and whether it asks for a client certificate (tls.cert_file)",
         )
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
@@ -70,6 +89,15 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
     )
 
 
+def _unknown_name(host: str, server: Server) -> str:
+    if host == urlsplit(server.url).hostname:
+        return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
+    return (
+        f"the name {host} of the proxy cannot be resolved: check proxy_url, HTTPS_PROXY and this "
+        "host's DNS"
+    )
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, then what it came from, through aiohttp's own links as well."""
     seen: set[int] = set()
@@ -79,6 +107,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield pending
         linked = getattr(pending, "certificate_error", None) or getattr(pending, "os_error", None)
         pending = linked or pending.__cause__ or pending.__context__
+
+
+def _tls(error: ssl.SSLError, server: Server) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _certificate(error, server)
+    return _handshake(error, server)
 
 
 def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
@@ -103,27 +137,10 @@ def _handshake(error: ssl.SSLError, server: Server) -> str:
     peer, reason = server.address, (error.reason or "")
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         return f"{peer} does not speak TLS: check the port in url, or write http:// there"
-    if "CERTIFICATE" in reason or reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
+    if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
         option = "another one" if server.tls.cert_file else "one"
         return f"{peer} asks for a client certificate: give {option} in tls.cert_file"
     return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
-
-
-def _proxy_status(status: int) -> PollError:
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        message = "the proxy asks for a password: give user and password in proxy_url"
-        return PollError(Reason.AUTH, message)
-    message = f"the proxy refuses to connect (HTTP {status}): check its rules, or NO_PROXY"
-    return PollError(Reason.CONNECT, message)
-
-
-def _connect(error: OSError, peer: str) -> str:
-    if error.errno == errno.ECONNREFUSED:
-        return f"{peer} refused the connection: check the port in url, and that CC-CMS runs there"
-    return (
-        f"{peer} cannot be reached: {_os_error(error)}; check the address in url, routes and "
-        "firewalls"
-    )
 
 
 def _os_error(error: OSError) -> str:

@@ -1,0 +1,69 @@
+"""Which proxy leads to a server, and what it must be shown.
+
+Knows addresses and the environment's variables for them; no sockets and no TLS.
+"""
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from exporter.secret import Secret
+
+_LAST_PORT: Final = 65535
+
+
+class ProxyAddressError(httpx.ProxyError):
+    """The proxy's address cannot be used. The message does not quote it: it may hold a password."""
+
+
+def usable_proxy(address: Secret) -> httpx.Proxy | None:
+    """The proxy at an address such as `http://user:password@host:port`.
+
+    Returns:
+        None if the address cannot be used: it may come from the environment, unchecked.
+    """
+    try:
+        proxy = httpx.Proxy(address.reveal())
+    except (httpx.InvalidURL, ValueError):
+        return None
+    url = proxy.url
+    if url.scheme not in {"http", "https"} or not url.host or (url.port or 1) > _LAST_PORT:
+        return None
+    if proxy.auth is None:
+        return proxy
+    # not as `auth`: aiohttp deprecates that, and would keep the password in every connection's key
+    login = base64.b64encode(":".join(proxy.auth).encode()).decode()
+    return httpx.Proxy(url, headers={"proxy-authorization": f"Basic {login}"})
+
+
+def environment_proxy(url: str, environ: Mapping[str, str]) -> Secret | None:
+    """The proxy for a URL by `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY`, if there is one.
+
+    `NO_PROXY` may hold networks (`10.0.0.0/8`) beside names, because CC-CMS servers are often bare
+    addresses.
+    """
+    parts = urlsplit(url)
+    variable = f"{parts.scheme}_proxy"
+    proxy = environ.get(variable) or environ.get(variable.upper())
+    if not proxy:
+        return None
+    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    netloc, host = parts.netloc.lower(), parts.hostname or ""
+    if any(_bypasses(item.strip().lower(), netloc, host) for item in no_proxy.split(",")):
+        return None
+    return Secret(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _bypasses(item: str, netloc: str, host: str) -> bool:
+    """Whether an item of `NO_PROXY` means this host: `*`, a domain, host and port, a network."""
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(item, strict=False)
+    except ValueError:
+        domain = item.lstrip(".")
+        return item in {"*", netloc} or (
+            domain != "" and (host == domain or host.endswith(f".{domain}"))
+        )
