@@ -5,6 +5,7 @@ interface is the vendor's page *Querying Agent Rest Information*.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -39,6 +40,7 @@ class Reading:
 class _Poll:
     """One poll's tally."""
 
+    page: int = 1
     requests: int = 0
     clock_skew: float | None = None
 
@@ -50,8 +52,8 @@ class CmsClient:
         server: where it is and how it wants to be asked.
         transport: sends requests; the client closes it.
         clock: for signatures, the server's clock and the pace.
-        renew_auth: called after a 401. Reads the secrets again; if they have changed, the request
-            is sent once more with the new ones.
+        renew_auth: called after a reply that refuses the request. Reads the secrets again; if they
+            have changed, the request is sent once more with the new ones. It may raise.
         max_reply_bytes: of one reply, compressed or not.
     """
 
@@ -95,8 +97,10 @@ class CmsClient:
         Await it before `poll`; a poll's further pages wait for theirs.
         """
         delay = self._pace.reserve(self._clock().monotonic)
-        if delay > 0:
+        while delay > 0:
             await asyncio.sleep(delay)
+            now = self._clock().monotonic
+            delay = self._pace.reserve(now) if self._pace.paused(now) else 0.0
 
     async def poll(self, cc_id: int, vdn: int) -> Reading:
         """Ask for one VDN, every page of it, before one deadline.
@@ -113,7 +117,7 @@ class CmsClient:
             failure = error
         except Exception as error:  # noqa: BLE001  # one poll fails, whatever it is, and no other
             if deadline.expired():
-                failure = failures.of_timeout(self.server, tally.requests)
+                failure = failures.of_timeout(self.server, tally.page)
             else:
                 failure = failures.of_defect(error)
         else:
@@ -122,7 +126,8 @@ class CmsClient:
         failure.clock_skew = tally.clock_skew
         if failure.retry_after is not None:
             self._pace.pause(self._clock().monotonic, failure.retry_after)
-        # what it came from may quote a reply, and nobody needs it any more
+        # what it came from may quote a reply or a proxy's password, and nobody needs it any more
+        failure.__context__ = None
         raise failure from None
 
     async def aclose(self) -> None:
@@ -136,6 +141,7 @@ class CmsClient:
             return self._reduce(reply, reply.rows, tally)
         listing = Listing(limit)
         while listing.pages < MAX_PAGES:
+            tally.page = listing.pages + 1
             if listing.pages:
                 await self.turn()
             reply = await self._ask(wire.request_body(cc_id, vdn, listing.offset, limit), tally)
@@ -154,10 +160,12 @@ class CmsClient:
 
     async def _ask(self, question: bytes, tally: _Poll) -> wire.Reply:
         """One request, sent again where that cannot do harm: see `_send` and `renew_auth`."""
+        refused = self._auth
         try:
             reply = await self._send(question, tally)
         except PollError as error:
-            if error.reason is not Reason.AUTH or not self._auth_has_changed():
+            # another poll may have renewed it while this one was under way
+            if error.reason is not Reason.AUTH or self._renewed_auth() == refused:
                 raise
             reply = await self._send(question, tally)
         try:
@@ -165,13 +173,12 @@ class CmsClient:
         except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
 
-    def _auth_has_changed(self) -> bool:
-        if self._renew_auth is None:
-            return False
-        renewed = self._renew_auth()
-        changed = renewed != self._auth
-        self._auth = renewed
-        return changed
+    def _renewed_auth(self) -> Auth:
+        if self._renew_auth is not None:
+            # a secret file that is gone or half written must not hide what the server said
+            with contextlib.suppress(OSError, ValueError):
+                self._auth = self._renew_auth()
+        return self._auth
 
     async def _send(self, question: bytes, tally: _Poll) -> bytes:
         """Send, and once more at once if a kept-alive connection was closed: a poll only reads."""

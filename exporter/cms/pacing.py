@@ -21,6 +21,7 @@ class Pace:
     def __init__(self, per_second: float | None) -> None:
         self._gap = 1 / per_second if per_second else 0.0
         self._next = -math.inf
+        self._paused_until = -math.inf
 
     def reserve(self, now: float) -> float:
         """Take the next free start. Gives the seconds to wait for it."""
@@ -30,7 +31,12 @@ class Pace:
 
     def pause(self, now: float, seconds: float) -> None:
         """Let no request start for that long, at most `LONGEST_PAUSE`."""
-        self._next = max(self._next, now + min(seconds, LONGEST_PAUSE))
+        self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE))
+        self._next = max(self._next, self._paused_until)
+
+    def paused(self, now: float) -> bool:
+        """Whether a pause lasts: it also puts off starts that were reserved before it began."""
+        return now < self._paused_until
 
 
 def retry_after(value: str | None, now: float) -> float | None:
