@@ -1,0 +1,129 @@
+"""Types of the file's values: each says what it expects in the words of the file.
+
+Knows pydantic. Knows nothing of single keys. A value that does not fit is reported as an error of
+type `EXPECTED` (what it must be, to which its reader adds what it is) or `SENTENCE` (complete).
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+
+from exporter.config import durations, vdns
+from exporter.secret import Secret
+
+EXPECTED = "expected"
+SENTENCE = "sentence"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Replaces pydantic's own errors about a value by what the value must be."""
+
+    what: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return self.around(handler(source))
+
+    def around(self, schema: CoreSchema) -> CoreSchema:
+        """The same schema, with this in place of its errors."""
+        return core_schema.no_info_wrap_validator_function(self._check, schema)
+
+    def _check(self, value: object, inner: ValidatorFunctionWrapHandler) -> object:
+        try:
+            return inner(value)
+        except ValidationError:
+            raise _expected(self.what) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number between two bounds, both included."""
+
+    low: int
+    high: int | None = None
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        span = f"of {self.low} or more" if self.high is None else f"from {self.low} to {self.high}"
+        number = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
+        return Expected(f"a whole number {span}").around(number)
+
+
+def _expected(what: str) -> PydanticCustomError:
+    return PydanticCustomError(EXPECTED, "must be {what}", {"what": what})
+
+
+def _sentence(what: str) -> PydanticCustomError:
+    return PydanticCustomError(SENTENCE, "{what}", {"what": what})
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, str):
+        raise PydanticKnownError("string_type")
+    return Secret(value)
+
+
+def _vdn_item(value: object) -> range:
+    try:
+        return vdns.parse_vdns(value)
+    except ValueError as error:
+        raise _sentence(str(error)) from None
+
+
+def _duration(value: object) -> float:
+    if not isinstance(value, str):
+        raise _expected("a duration such as 30s or 1m30s")
+    try:
+        return durations.parse_duration(value)
+    except ValueError as error:
+        raise _sentence(str(error)) from None
+
+
+def _listed(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _version(value: object) -> object:
+    return str(value) if isinstance(value, float) else value
+
+
+_VDN_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": vdns.LOWEST, "maximum": vdns.HIGHEST},
+        {"type": "string", "pattern": vdns.PATTERN},
+    ]
+}
+
+Text = Annotated[str, Field(min_length=1)]
+SecretText = Annotated[
+    Secret, PlainValidator(_secret), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Duration = Annotated[
+    float,
+    PlainValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": durations.PATTERN}),
+]
+Vdns = Annotated[
+    list[Annotated[range, PlainValidator(_vdn_item), WithJsonSchema(_VDN_SCHEMA)]],
+    Field(min_length=1),
+    BeforeValidator(_listed),
+    WithJsonSchema(
+        {"anyOf": [*_VDN_SCHEMA["anyOf"], {"type": "array", "items": _VDN_SCHEMA, "minItems": 1}]}
+    ),
+]
+# YAML reads an unquoted 3.8 as a number.
+as_version = BeforeValidator(_version)
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a number above 0")]

@@ -1,0 +1,155 @@
+"""A mapping of the file against its shape: what it holds, and each thing that is wrong with it.
+
+Translates pydantic's errors into sentences of our own. Knows nothing of single keys.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from exporter.config.document import Place
+from exporter.config.fields import EXPECTED
+from exporter.config.model import Shape, shapes_by_key
+from exporter.config.problems import Problem, Steps, closest, did_you_mean
+
+_S = TypeVar("_S", bound=Shape)
+
+_UNKNOWN = "extra_forbidden"
+# pydantic's error types, as what it had expected.
+_WANTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+# Or as a whole sentence.
+_SENTENCES = {
+    "missing": "must be given",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a point",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Generic[_S]):
+    """What is usable of a mapping.
+
+    Args:
+        shape: the mapping, less what was wrong with it; None if nothing can be said of the rest.
+        broken: the keys under which something was wrong, so that no follow-up is reported.
+    """
+
+    shape: _S | None
+    broken: frozenset[str] = frozenset()
+
+
+def validate(
+    shape: type[_S],
+    data: object,
+    place: Place,
+    problems: list[Problem],
+    stand_ins: Mapping[str, object] | None = None,
+) -> Checked[_S]:
+    """Hold a mapping against its shape, and add what is wrong to the problems.
+
+    What is wrong is then taken out, so that the rest can be checked further and all problems of a
+    file come up at once. `stand_ins` are values for mandatory keys that have none or a wrong one.
+    """
+    errors: list[ErrorDetails] = []
+    try:
+        return Checked(shape.model_validate(data))
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    # from here on outside of the handler, whose error holds the values
+    meant = _meant(shape, errors)
+    problems.extend(
+        _problem(shape, wrong, place)
+        for wrong in errors
+        if not (wrong["type"] == "missing" and wrong["loc"] in meant)
+    )
+    if not isinstance(data, dict):
+        return Checked(None)
+    for wrong in errors:
+        data = _without(data, wrong["loc"])
+    try:
+        rest = shape.model_validate({**(stand_ins or {}), **data})
+    except ValidationError:
+        return Checked(None)
+    broken = [*(wrong["loc"] for wrong in errors), *meant]
+    return Checked(rest, frozenset(str(location[0]) for location in broken))
+
+
+def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
+    location = error["loc"]
+    for step in location:
+        place /= step
+    kind = error["type"]
+    if kind == _UNKNOWN:
+        suggestion = did_you_mean(str(location[-1]), _keys_beside(shape, location))
+        return place.problem(f"unknown key{suggestion}", on_key=True)
+    value = error["input"]
+    if kind in _WANTED:
+        return place.problem(f"must be {_WANTED[kind]}{_but_is(value)}{_remedy(kind, value)}")
+    if kind == "literal_error":
+        return place.problem(_choice(error))
+    message = _SENTENCES.get(kind, error["msg"])
+    # A number that is out of range is still a number.
+    if kind == EXPECTED and not ("number" in message and type(value) in {int, float}):
+        message += _but_is(value)
+    return place.problem(message)
+
+
+def _meant(shape: type[Shape], errors: list[ErrorDetails]) -> set[Steps]:
+    """The keys that were probably meant by unknown ones."""
+    meant: set[Steps] = set()
+    for wrong in errors:
+        if wrong["type"] == _UNKNOWN:
+            *above, unknown = wrong["loc"]
+            key = closest(str(unknown), _keys_beside(shape, wrong["loc"]))
+            meant |= {(*above, key)} if key else set()
+    return meant
+
+
+def _choice(error: ErrorDetails) -> str:
+    words = re.findall("'(.*?)'", error["ctx"]["expected"])
+    *most, last = (f'"{word}"' for word in words)
+    value = error["input"]
+    more = did_you_mean(value, words) if isinstance(value, str) else _but_is(value)
+    return f"must be {', '.join(most)} or {last}{more}"
+
+
+def _but_is(value: object) -> str:
+    return f", not {_KINDS.get(type(value), 'empty')}"
+
+
+def _remedy(kind: str, value: object) -> str:
+    return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+
+
+def _keys_beside(shape: type[Shape], location: Steps) -> list[str]:
+    beside: type[Shape] = shape
+    for step in location[:-1]:
+        beside = shapes_by_key(beside).get(str(step)) or beside
+    return list(shapes_by_key(beside))
+
+
+def _without(data: dict[str, Any], location: Steps) -> dict[str, Any]:
+    """A copy of a mapping without the value at a place, or without the list that holds it."""
+    step, *below = location
+    child = data.get(str(step))
+    if below and isinstance(child, dict):
+        return {**data, str(step): _without(child, tuple(below))}
+    return {key: value for key, value in data.items() if key != step}
