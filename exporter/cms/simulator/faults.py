@@ -145,7 +145,7 @@ def _fault(text: str, name: str) -> Fault:
             f"scenario {text!r}: no server can produce {name!r}; {_BEYOND_A_SERVER[name]}"
         )
     close = get_close_matches(name, list(Fault), n=1)
-    remedy = f"did you mean {close[0]!r}?" if close else f"the faults are {', '.join(Fault)}"
+    remedy = f"did you mean '{close[0]}'?" if close else f"the faults are {', '.join(Fault)}"
     raise ValueError(f"scenario {text!r}: there is no fault {name!r}; {remedy}")
 
 

@@ -15,7 +15,7 @@ from exporter.cms.simulator.floor import AgentRow, Floor
 from exporter.cms.simulator.people import name_of, work_number
 from exporter.cms.simulator.roster import DAY, Staff, staff_of, wishes_of
 
-DEFAULT_SEED = 1
+DEFAULT_SEED = 0
 
 
 class SimulatedFloors:
@@ -23,8 +23,8 @@ class SimulatedFloors:
 
     Args:
         seed: another seed gives other people and other days.
-        capacity: days to keep, the least recently used goes first. About 20 KB each; with fewer
-            than there are VDNs in use, every request simulates a day anew (a few milliseconds).
+        capacity: days to keep, about 20 KB each; the least recently used goes first. With fewer
+            than the VDNs in use, every request simulates a day anew, for a few milliseconds.
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, capacity: int = 16_384) -> None:

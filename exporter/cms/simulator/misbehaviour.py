@@ -61,9 +61,7 @@ async def answer_in_front(
     if scenario.fault is Fault.HANG:
         await asyncio.get_running_loop().create_future()  # until the client or the server leaves
     if scenario.fault is Fault.DROP:
-        if request.transport is not None:  # the client may have been the first to leave
-            request.transport.close()
-        return web.Response()
+        return _dropped(request.transport)
     page = _PAGES.get(scenario.fault)
     if page is None:
         return None
@@ -136,3 +134,10 @@ async def _stream(
         await response.write(piece)
         await asyncio.sleep(0)  # an endless body must not keep the others waiting
     return response
+
+
+def _dropped(transport: asyncio.Transport | None) -> web.Response:
+    """Closes the connection, if the client has not; what is answered then reaches nobody."""
+    if transport is not None:
+        transport.close()
+    return web.Response()

@@ -18,7 +18,7 @@ DAY = 86_400
 
 _MINUTE, _HOUR = 60, 3_600
 _SHIFT = 8 * _HOUR
-_CREWS = 5
+_CREW_OF = (0, 0, 1, 2, 3, 4, 4)  # the first and the last crew work alone for four hours
 _CREW_EVERY = 4 * _HOUR
 _SMALLEST, _LARGEST = 20, 60
 _QUEUES = 3
@@ -29,6 +29,12 @@ _FIRST_AFTER_SIGN_IN = 5 * _MINUTE
 _PATIENCE = 12 * _MINUTE
 _SHORT_BREAKS = (600, 720, 900)
 _MEALS = (1_800, 2_400, 2_700)
+_RESTS_OF_A_SHIFT = (  # hours into the shift, and what is asked for
+    (1.3, _SHORT_BREAKS),
+    (2.7, _SHORT_BREAKS),
+    (4.3, _MEALS),
+    (6.5, _SHORT_BREAKS),
+)
 
 # Shares of one, drawn against `random()`.
 _TAKEN = 0.85
@@ -106,19 +112,19 @@ def wishes_of(staff: Staff, seed: int, cc_id: int, vdn: int, day: int) -> tuple[
     return tuple(
         _wish(rng, agent, middle, durations)
         for agent in range(staff.agents)
-        for middle, durations in ((1.5, _SHORT_BREAKS), (4.0, _MEALS), (6.5, _SHORT_BREAKS))
+        for middle, durations in _RESTS_OF_A_SHIFT
         if rng.random() < _TAKEN
     )
 
 
 def _wish(rng: random.Random, agent: int, middle: float, durations: tuple[int, ...]) -> Wish:
     """One rest, asked for around `middle` hours into the agent's shift."""
-    signs_in = agent % _CREWS * _CREW_EVERY
+    signs_in = _CREW_OF[agent % len(_CREW_OF)] * _CREW_EVERY
     back_by = signs_in + _SHIFT - _BACK_BEFORE_LEAVING
     duration = rng.choice(durations)
     given_up_at = back_by - duration - _LONGEST_FINISHING
     earliest, latest = signs_in + _FIRST_AFTER_SIGN_IN, given_up_at - _PATIENCE
-    wanted_at = signs_in + round((middle + rng.uniform(-1.4, 1.4)) * _HOUR)
+    wanted_at = signs_in + round((middle + rng.uniform(-1.2, 1.2)) * _HOUR)
     asked_at = min(max(wanted_at, earliest), latest)
     return Wish(
         agent=agent,

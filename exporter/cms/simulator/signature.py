@@ -200,12 +200,12 @@ def _canonical(
     request: RawRequest, names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]
 ) -> bytes:
     """The text that is signed: lines joined by newlines, the query's line only if there is one."""
-    lines = [request.method.encode(), request.path.encode()]
+    lines = [request.method.encode(), _bytes(request.path)]
     if request.query:
         pairs = parse_qsl(request.query, keep_blank_values=True)
         lines.append(
             b"&".join(
-                _encode(name.encode()) + b"=" + _encode(value.encode())
+                _encode(_bytes(name)) + b"=" + _encode(_bytes(value))
                 for name, value in sorted(pairs)
             )
         )
@@ -213,6 +213,10 @@ def _canonical(
     lines.extend(_encode(name) + b":" + _encode(headers[name][0]) for name in names)
     lines.append(_encode(request.body))
     return b"\n".join(lines)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")  # how a parser keeps bytes that are no UTF-8
 
 
 def _encode(data: bytes) -> bytes:
