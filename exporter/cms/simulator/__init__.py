@@ -8,9 +8,10 @@ from exporter.cms.simulator.faults import DESCRIPTIONS, Fault, Scenario, parse_s
 from exporter.cms.simulator.floor import AgentRow, Floor, FloorSource
 from exporter.cms.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.cms.simulator.server import Address, Settings, Simulator, serving
-from exporter.cms.simulator.signature import Refusal, Verdict
+from exporter.cms.simulator.signature import ALLOWED_DRIFT, Refusal, Verdict
 
 __all__ = [
+    "ALLOWED_DRIFT",
     "DEFAULT_SEED",
     "DESCRIPTIONS",
     "Accelerated",
