@@ -4,20 +4,25 @@ The only place that knows both sides, so that neither the client nor the store d
 file is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.cms.server import Auth, Server, Signature, StaticAuthorization, Tls
 from exporter.cms.transport import TlsFileError, Transport
 from exporter.cms.wire import Api
-from exporter.config import Config, ServerConfig, SignedAuth, StaticAuth
+from exporter.config import Config, SecretError, ServerConfig, SignedAuth, StaticAuth
 from exporter.rest import BeginTimeUnit
 from exporter.store import Target, TargetKey
 
 
 class AssemblyError(Exception):
-    """A checked configuration names a file whose content cannot be used: one sentence."""
+    """A checked configuration names files whose content cannot be used: a sentence for each."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = tuple(sentences)
 
 
 def targets(config: Config) -> list[Target]:
@@ -35,34 +40,44 @@ def targets(config: Config) -> list[Target]:
     ]
 
 
-def client(config: ServerConfig, environ: Mapping[str, str], clock: Clock) -> CmsClient:
-    """The client for one server.
+def clients(config: Config, environ: Mapping[str, str], clock: Clock) -> list[CmsClient]:
+    """A client for each server, in the order of the configuration. None has connected yet.
 
     Args:
-        config: of the server.
-        environ: where a proxy is looked up if the configuration names none.
+        config: checked.
+        environ: where a proxy is looked up for servers that name none.
         clock: for signatures, the server's clock and the pace.
 
     Raises:
-        AssemblyError: a certificate or key cannot be used.
-        SecretError: a secret file has become unreadable since the configuration was checked.
+        AssemblyError: certificates or keys cannot be used, or secrets no longer be read.
     """
-    facts = server(config)
-    try:
-        transport = Transport(facts, environ)
-    except TlsFileError as error:
-        raise AssemblyError(f"cms {config.name}: tls.{error.option}: {error.message}") from None
-    return CmsClient(facts, transport, clock, renew_auth=lambda: _auth(config))
+    made: list[CmsClient] = []
+    wrong: list[str] = []
+    for server_config in config.servers:
+        try:
+            facts = server(server_config)
+            transport = Transport(facts, environ)
+        except TlsFileError as error:
+            wrong.append(f"cms {server_config.name}: tls.{error.option}: {error.message}")
+        except SecretError as error:
+            wrong.append(f"cms {server_config.name}: {error}")
+        else:
+            renew = partial(_auth, server_config)
+            made.append(CmsClient(facts, transport, clock, renew_auth=renew))
+    if wrong:
+        raise AssemblyError(wrong)
+    return made
 
 
 def server(config: ServerConfig) -> Server:
     """What the client must know of one server, its secrets read."""
-    paged = config.cti_version == "3.6" and config.api == Api.AGENT_REST_INFOS
+    api = Api(config.api)
+    paged = config.cti_version == "3.6" and api is Api.AGENT_REST_INFOS
     return Server(
         name=config.name,
         url=config.url,
         auth=_auth(config),
-        api=Api(config.api),
+        api=api,
         page_size=config.page_size if paged else None,
         timeout=config.timeout,
         max_concurrency=config.max_concurrency,

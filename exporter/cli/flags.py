@@ -7,9 +7,16 @@ Knows nothing of what a flag's value does.
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from exporter.logs import LogFormat
+
 ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
+
+
+class UsageError(Exception):
+    """Flags that were read and cannot be used: one sentence that names the flag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,29 @@ class Flag:
     required: bool = False
 
     @property
+    def attribute(self) -> str:
+        """Where its value is found in the namespace that the parser gives."""
+        return self.name.translate(str.maketrans(".-", "__"))
+
+    @property
     def variable(self) -> str:
         """The environment variable that stands in for the flag."""
-        return ENVIRONMENT_PREFIX + self.name.upper().translate(str.maketrans(".-", "__"))
+        return ENVIRONMENT_PREFIX + self.attribute.upper()
+
+
+CONFIG_FILE: Final = Flag(
+    "config.file", "the configuration", default="config.yaml", metavar="FILE", parse=Path
+)
+LOG_LEVEL: Final = Flag(
+    "log.level", "log this and what is worse", "info", choices=("debug", "info", "warning", "error")
+)
+LOG_FORMAT: Final = Flag(
+    "log.format",
+    "how log lines on stderr are written",
+    LogFormat.LOGFMT.value,
+    parse=LogFormat,
+    choices=tuple(LogFormat),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +118,11 @@ def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]
     given = environ.get(flag.variable)
     if not flag.metavar:
         parser.add_argument(
-            name, action="store_true", default=_truth(parser, flag, given), help=flag.help
+            name,
+            dest=flag.attribute,
+            action="store_true",
+            default=_truth(parser, flag, given),
+            help=flag.help,
         )
         return
     shown = f"{flag.help} (default: {flag.default})" if flag.default else flag.help
@@ -103,6 +134,7 @@ def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]
     if flag.repeatable:
         parser.add_argument(
             name,
+            dest=flag.attribute,
             action=_Append,
             type=parse,
             default=defaults,
@@ -112,6 +144,7 @@ def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]
         return
     parser.add_argument(
         name,
+        dest=flag.attribute,
         type=parse,
         default=defaults[0] if defaults else None,
         required=flag.required and not defaults,

@@ -1,0 +1,123 @@
+"""`demo`: the stand-in servers and the exporter in one, without any configuration."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from exporter import logs
+from exporter.cli.flags import LOG_FORMAT, LOG_LEVEL, Command, Flag
+from exporter.cli.serve import TELEMETRY_PATH
+from exporter.cli.simulate import ACCESS_KEY, SCENARIO, SECRET_KEY, SEED, simulator
+from exporter.clock import system_clock
+from exporter.cms.simulator import Scenario, parse_scenario, serving
+from exporter.config import Config, SecretSource, ServerConfig, SignedAuth, TargetConfig
+from exporter.config.secrets import Rule
+from exporter.daemon import Daemon, WebOptions, stop_on_signals
+from exporter.exposition import Exposition, Format
+from exporter.secret import Secret
+from exporter.web.listen import Address
+
+INTERVAL: Final = 5.0
+_FAULTS: Final = (parse_scenario("api-error@3/9"),)
+"""One VDN fails, so that the demo shows what a failure looks like."""
+_SHOWN: Final = ("agent_rest_resting_agents", "agent_rest_waiting_agents")
+
+_LISTEN_ADDRESS: Final = Flag(
+    "web.listen-address",
+    "where metrics and pages are served, as HOST:PORT or :PORT for every address",
+    "127.0.0.1:10072",
+    metavar="ADDRESS",
+    parse=Address.parse,
+    repeatable=True,
+)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show metrics of a simulated call center until a signal says stop."""
+    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
+    web = WebOptions(arguments.web_listen_address, arguments.web_telemetry_path)
+    asyncio.run(_demo(web, (*_FAULTS, *arguments.scenario), arguments.seed))
+    return 0
+
+
+async def _demo(web: WebOptions, scenarios: Sequence[Scenario], seed: int) -> None:
+    stop = stop_on_signals()
+    lima = simulator(scenarios=scenarios, seed=seed)
+    quito = simulator(scenarios=scenarios, seed=seed + 1, cti_version="3.6")
+    async with serving(lima) as lima_address, serving(quito) as quito_address:
+        config = configuration(lima_address.url, quito_address.url)
+        daemon = Daemon(config, web, os.environ, system_clock)
+        async with daemon.serving() as addresses:
+            introduction = asyncio.create_task(_introduce(daemon, addresses[0], web))
+            await stop.wait()
+            introduction.cancel()
+
+
+def configuration(lima_url: str, quito_url: str) -> Config:
+    """Two servers, one of each CTI version, with a handful of VDNs."""
+    auth = SignedAuth(
+        SecretSource(Rule.ACCESS_KEY, Secret(ACCESS_KEY)),
+        SecretSource(Rule.ANYTHING, Secret(SECRET_KEY)),
+    )
+    lima = ServerConfig(
+        name="lima",
+        url=lima_url,
+        auth=auth,
+        interval=INTERVAL,
+        timeout=2.0,
+        stale_after=3 * INTERVAL,
+        targets=(
+            TargetConfig(1, 1, "sales", (("site", "lima"),), max_resting=6),
+            TargetConfig(1, 2, "support", (("site", "lima"),), max_resting=8),
+            TargetConfig(1, 3, "billing", (("site", "callao"),), max_resting=4),
+            TargetConfig(3, 9, "retention", (("site", "callao"),)),
+        ),
+    )
+    quito = ServerConfig(
+        name="quito",
+        url=quito_url,
+        auth=auth,
+        cti_version="3.6",
+        page_size=5,
+        interval=INTERVAL,
+        timeout=2.0,
+        stale_after=3 * INTERVAL,
+        targets=(
+            TargetConfig(2, 1, "sales", (("site", "quito"),), max_resting=6),
+            TargetConfig(2, 2, "back office", (("site", "quito"),)),
+        ),
+    )
+    return Config((lima, quito), (), "")
+
+
+async def _introduce(daemon: Daemon, address: str, web: WebOptions) -> None:
+    """Once every target was polled: what to look at."""
+    await asyncio.sleep(INTERVAL + 1.0)
+    states = daemon.store.states()
+    exposition = Exposition().slices(states, system_clock(), Format.TEXT, _SHOWN)
+    base = f"http://{address}"
+    print(
+        f"""
+A simulated call center, polled every {INTERVAL:g} s. Some of its metrics:
+
+{b"".join(exposition).decode()}
+Open {base}/ for the status page, {base}{web.telemetry_path} for all metrics.
+Scrape it with Prometheus, and try:
+
+    sum by (cms) (agent_rest_resting_agents)
+    topk(3, agent_rest_longest_rest_seconds)
+
+Ctrl-C stops it.""",
+        flush=True,
+    )
+
+
+COMMAND: Final = Command(
+    "demo",
+    "show metrics of a simulated call center, without any configuration",
+    run,
+    (_LISTEN_ADDRESS, TELEMETRY_PATH, SCENARIO, SEED, LOG_LEVEL, LOG_FORMAT),
+)
