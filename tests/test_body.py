@@ -1,0 +1,123 @@
+"""exporter.cms.body: decompressed, and never more of it in memory than the cap."""
+
+import contextlib
+import gzip
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.cms.body import CodingError, TooLargeError, read
+
+pytestmark = pytest.mark.anyio
+
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+}
+
+
+async def stream(data: bytes, size: int = 7) -> AsyncIterator[bytes]:
+    """The data in chunks of that size."""
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+@pytest.mark.parametrize("coding", ["", "identity", " Identity "])
+async def test_a_plain_body_comes_through(coding: str) -> None:
+    """Up to the very cap."""
+    assert await read(stream(b"0123456789"), coding, 10) == b"0123456789"
+
+
+@pytest.mark.parametrize("coding", ["", "identity"])
+async def test_a_plain_body_above_the_cap_is_refused(coding: str) -> None:
+    """One byte is enough."""
+    with pytest.raises(TooLargeError):
+        await read(stream(b"0123456789"), coding, 9)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_compressed_body_is_decompressed(coding: str) -> None:
+    """Nobody asked for compression, but gateways have their own mind."""
+    data = b'{"resultCode": "0100000"}' * 40
+
+    assert await read(stream(CODINGS[coding](data)), coding.upper(), len(data)) == data
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_the_cap_holds_after_decompression(coding: str) -> None:
+    """One byte of what comes out is enough."""
+    data = b'{"resultCode": "0100000"}' * 40
+
+    with pytest.raises(TooLargeError):
+        await read(stream(CODINGS[coding](data)), coding, len(data) - 1)
+
+
+async def test_the_cap_holds_before_decompression() -> None:
+    """Bytes that decompress to nothing are bytes all the same."""
+    data = gzip.compress(b"") + bytes(200)
+
+    with pytest.raises(TooLargeError):
+        await read(stream(data), "gzip", 100)
+
+
+async def test_a_bomb_is_never_held_whole() -> None:
+    """64 MiB of zeros in 64 KiB: the memory in use stays near the cap."""
+    limit = 2**20
+    packer = zlib.compressobj(wbits=31)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(64)) + packer.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLargeError):
+            await read(stream(bomb, 2**14), "gzip", limit)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 8 * limit
+
+
+@pytest.mark.parametrize(
+    ("coding", "data"),
+    [
+        ("br", b"{}"),
+        ("zstd", b"{}"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}"))),
+        ("gzip", b"{} is no gzip"),
+        ("deflate", gzip.compress(b"{}")),
+        ("gzip", gzip.compress(b"a whole reply, and then cut")[:-9]),
+        ("gzip", b""),
+    ],
+)
+async def test_what_cannot_be_decompressed_is_an_error(coding: str, data: bytes) -> None:
+    """An unknown coding, another coding than named, a cut."""
+    with pytest.raises(CodingError):
+        await read(stream(data), coding, 1000)
+
+
+@pytest.mark.parametrize("coding", ["", *CODINGS])
+@given(data=st.binary(max_size=300), size=st.integers(1, 50), limit=st.integers(0, 400))
+async def test_a_body_comes_whole_or_not_at_all(
+    coding: str, data: bytes, size: int, limit: int
+) -> None:
+    """However it is cut into chunks."""
+    sent = CODINGS[coding](data) if coding else data
+    try:
+        body = await read(stream(sent, size), coding, limit)
+    except TooLargeError:
+        assert len(sent) > limit or len(data) > limit
+    else:
+        assert body == data
+        assert max(len(sent), len(data)) <= limit
+
+
+@pytest.mark.parametrize("coding", ["", *CODINGS])
+@given(data=st.binary(max_size=100))
+async def test_any_bytes_end_in_a_body_or_a_known_error(coding: str, data: bytes) -> None:
+    """Nothing else comes out."""
+    with contextlib.suppress(TooLargeError, CodingError):
+        assert len(await read(stream(data), coding, 64)) <= 64

@@ -1,0 +1,53 @@
+"""exporter.cms.paging: when a listing in pages has ended."""
+
+from exporter.cms.paging import Listing
+from exporter.cms.wire import Reply
+from exporter.rest import Counters, Row
+
+
+def page(*work_nos: int | str | None) -> Reply:
+    """A reply with these agents."""
+    return Reply(Counters(0, 0, 0), [Row(work_no=number) for number in work_nos])
+
+
+def test_a_short_page_is_the_last() -> None:
+    """The reply has no total: a page with fewer rows than asked for ends the listing."""
+    listing = Listing(3)
+
+    assert listing.offset == 0
+    assert not listing.add(page(1, 2, 3))
+    assert listing.offset == 3
+    assert listing.add(page(4, 5))
+    assert [row.work_no for row in listing.rows] == [1, 2, 3, 4, 5]
+    assert listing.pages == 2
+
+
+def test_an_empty_page_ends_a_listing_of_whole_pages() -> None:
+    """Nothing else tells that the page before it was the last."""
+    listing = Listing(2)
+
+    assert not listing.add(page(1, 2))
+    assert listing.add(page())
+    assert len(listing.rows) == 2
+
+
+def test_a_server_that_ignores_offset_is_asked_twice() -> None:
+    """The same page again brings nobody new, so that no further one will."""
+    listing = Listing(2)
+
+    assert not listing.add(page(1, 2, 3, 4))
+    assert listing.add(page(1, 2, 3, 4))
+
+
+def test_a_page_that_overlaps_in_part_is_not_the_last() -> None:
+    """Rows move between pages while they are read."""
+    listing = Listing(2)
+
+    assert not listing.add(page(1, 2))
+    assert not listing.add(page(2, 3))
+    assert listing.add(page(4))
+
+
+def test_a_page_of_agents_without_an_id_is_the_last() -> None:
+    """They cannot be told from those of the page before, and a listing must end."""
+    assert Listing(2).add(page(None, None))

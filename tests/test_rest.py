@@ -1,0 +1,416 @@
+"""exporter.rest: each rule by an example, then what holds for every reply."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from exporter.cms.paging import Listing
+from exporter.cms.wire import Reply
+from exporter.rest import BeginTimeUnit, Counters, Overdue, Row, Snapshot, WaitReason, reduce
+
+NOW = 1_750_000_000.0
+HOUR = 3600
+
+
+def ms(seconds_ago: float) -> int:
+    """A `beginTime` that long before now, as the vendor writes it."""
+    return int((NOW - seconds_ago) * 1000)
+
+
+def rows_with(*reasons: int | None) -> list[Row]:
+    """Rows that carry these reasons, and nothing else but an ID."""
+    return [Row(work_no=number, reason=reason) for number, reason in enumerate(reasons)]
+
+
+def by_reason(waiting: int, rows: Sequence[Row]) -> tuple[int, ...]:
+    """The six counts."""
+    return reduce(Counters(0, 0, waiting), rows, NOW).waiting_by_reason
+
+
+# The vendor's page
+
+
+def test_the_vendors_own_example() -> None:
+    """A resting agent with a reason, a waiting count of 0, a beginTime that cannot be."""
+    example = Row(work_no=55001, reason=1, begin_time=2345, duration=22333)
+
+    snapshot = reduce(Counters(101, 1, 0), [example], NOW)
+
+    assert snapshot == Snapshot(
+        approved=101,
+        resting=1,
+        waiting=0,
+        waiting_by_reason=(0, 0, 0, 0, 0, 0),
+        longest_rest_start=None,
+        deadlines=(),
+        unclassified=0,
+        unusable_begin_times=1,
+        server_time=NOW,
+    )
+    assert snapshot.longest_rest(NOW) is None
+    assert snapshot.overdue(NOW) == Overdue(0, 0.0)
+
+
+def test_the_reasons_stand_in_the_order_of_their_codes() -> None:
+    """The codes 0 to 4 by the vendor's Table 6, then what no row explains."""
+    assert [str(reason) for reason in WaitReason] == [
+        "awaiting_approval",
+        "busy",
+        "vdn_limit",
+        "no_skill_queue",
+        "skill_queue_limit",
+        "unknown",
+    ]
+
+
+# Waiting agents by reason
+
+
+def test_nobody_waits_whatever_the_rows_carry() -> None:
+    """Rule 1: W = 0."""
+    assert by_reason(0, rows_with(0, 1, 2, 3, 4, 9)) == (0, 0, 0, 0, 0, 0)
+
+
+def test_each_code_counts_under_its_reason() -> None:
+    """Rule 2, with N = W."""
+    assert by_reason(6, rows_with(0, 1, 1, 2, 3, 4)) == (1, 2, 1, 1, 1, 0)
+
+
+def test_absent_and_negative_reasons_are_none() -> None:
+    """Rule 2: such rows say nothing of a reason, so their agents are unknown."""
+    assert by_reason(3, rows_with(None, -1, 2)) == (0, 0, 1, 0, 0, 2)
+
+
+def test_a_code_above_four_is_unknown() -> None:
+    """Rule 2: a newer server may have more codes than the page."""
+    assert by_reason(3, rows_with(5, 99, 10**30)) == (0, 0, 0, 0, 0, 3)
+
+
+def test_waiting_agents_without_a_row_are_unknown() -> None:
+    """Rule 3: N < W."""
+    assert by_reason(10, rows_with(1, 4)) == (0, 1, 0, 0, 1, 8)
+
+
+def test_the_surplus_is_taken_from_the_zeros() -> None:
+    """Rule 4: an unset integer is 0 on the wire, so the resting agents are among the zeros."""
+    assert by_reason(2, rows_with(0, 0, 0, 1)) == (1, 1, 0, 0, 0, 0)
+
+
+def test_the_zeros_may_just_cover_the_surplus() -> None:
+    """Rule 4, at its edge: n0 = S."""
+    assert by_reason(1, rows_with(0, 0, 2)) == (0, 0, 1, 0, 0, 0)
+
+
+def test_rows_that_cannot_be_told_apart_are_unknown() -> None:
+    """Rule 4: n0 < S, so that no reason is proved."""
+    assert by_reason(2, rows_with(0, 1, 2, 3)) == (0, 0, 0, 0, 0, 2)
+
+
+# The longest rest
+
+
+def test_nobody_rests() -> None:
+    """Rule 1: R = 0 is 0 seconds without a start, whatever the rows carry."""
+    snapshot = reduce(Counters(1, 0, 0), [Row(begin_time=ms(HOUR), duration=60)], NOW)
+
+    assert snapshot.longest_rest_start is None
+    assert snapshot.longest_rest(NOW + HOUR) == 0.0
+    assert snapshot.deadlines == ()
+    assert snapshot.unclassified == 1
+
+
+def test_the_oldest_candidate_is_the_longest_rest() -> None:
+    """Rules 2 and 3: the age is that of the time asked for, so it grows between polls."""
+    rows = [Row(1, begin_time=ms(60)), Row(2, begin_time=ms(900)), Row(3, begin_time=ms(300))]
+
+    snapshot = reduce(Counters(0, 3, 0), rows, NOW)
+
+    assert snapshot.longest_rest_start == NOW - 900
+    assert snapshot.longest_rest(NOW) == 900
+    assert snapshot.longest_rest(NOW + 30) == 930
+    assert snapshot.unclassified == 0
+
+
+def test_a_clock_that_went_back_gives_no_negative_age() -> None:
+    """The server's clock may be set back after the poll."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(60))], NOW)
+
+    assert snapshot.longest_rest(NOW - HOUR) == 0.0
+    assert snapshot.overdue(NOW - HOUR) == Overdue(0, 0.0)
+
+
+def test_a_start_ahead_of_the_server_is_no_candidate() -> None:
+    """Rule 2: an approved rest that has yet to begin."""
+    rows = [Row(1, begin_time=ms(-60)), Row(2, begin_time=ms(0))]
+
+    snapshot = reduce(Counters(1, 1, 0), rows, NOW)
+
+    assert snapshot.longest_rest_start == NOW
+    assert (snapshot.unclassified, snapshot.unusable_begin_times) == (0, 0)
+
+
+def test_rows_with_a_reason_wait_if_the_counts_agree() -> None:
+    """Rule 2 with rule 3 above: every row with a reason is proved to be waiting."""
+    rows = [
+        Row(1, reason=0, begin_time=ms(HOUR)),
+        Row(2, reason=4, begin_time=ms(HOUR)),
+        Row(3, reason=None, begin_time=ms(60)),
+        Row(4, reason=-1, begin_time=ms(90)),
+    ]
+
+    snapshot = reduce(Counters(0, 2, 2), rows, NOW)
+
+    assert snapshot.longest_rest(NOW) == 90
+
+
+def test_rows_with_a_reason_above_zero_wait_if_zeros_are_in_surplus() -> None:
+    """Rule 2 with rule 4 above: a zero may be a resting agent's unset integer."""
+    rows = [
+        Row(1, reason=0, begin_time=ms(600)),
+        Row(2, reason=0, begin_time=ms(500)),
+        Row(3, reason=1, begin_time=ms(HOUR)),
+    ]
+
+    snapshot = reduce(Counters(0, 1, 2), rows, NOW)
+
+    assert snapshot.waiting_by_reason == (1, 1, 0, 0, 0, 0)
+    assert snapshot.longest_rest(NOW) == 600
+    assert snapshot.unclassified == 1
+
+
+def test_every_row_may_rest_if_they_cannot_be_told_apart() -> None:
+    """Rule 2 with the end of rule 4 above: no row is proved to be waiting."""
+    rows = [Row(1, reason=1, begin_time=ms(60)), Row(2, reason=2, begin_time=ms(HOUR))]
+
+    snapshot = reduce(Counters(0, 1, 1), rows, NOW)
+
+    assert snapshot.longest_rest(NOW) == HOUR
+    assert snapshot.unclassified == 1
+
+
+def test_no_candidate_is_no_sample() -> None:
+    """Rule 3: a false zero would silence an alert."""
+    snapshot = reduce(Counters(0, 2, 0), [], NOW)
+
+    assert snapshot.longest_rest_start is None
+    assert snapshot.longest_rest(NOW) is None
+
+
+def test_more_candidates_than_rests_are_unclassified() -> None:
+    """Rule 4: the longest rest is an upper bound then."""
+    rows = [Row(number, begin_time=ms(60 * number)) for number in range(1, 6)]
+
+    snapshot = reduce(Counters(3, 2, 0), rows, NOW)
+
+    assert snapshot.unclassified == 3
+    assert snapshot.longest_rest(NOW) == 300
+
+
+# Overdue
+
+
+def test_a_rest_is_overdue_once_it_exceeds_its_duration() -> None:
+    """Not before, and not at that very second."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(600), duration=600)], NOW)
+
+    assert snapshot.overdue(NOW) == Overdue(0, 0.0)
+    assert snapshot.overdue(NOW + 5) == Overdue(1, 5.0)
+
+
+def test_the_longest_overdue_time_stands_beside_the_count() -> None:
+    """The excess, not the age, decides which is the longest."""
+    rows = [
+        Row(1, begin_time=ms(HOUR), duration=HOUR - 10),
+        Row(2, begin_time=ms(900), duration=600),
+        Row(3, begin_time=ms(60), duration=600),
+    ]
+
+    assert reduce(Counters(0, 3, 0), rows, NOW).overdue(NOW) == Overdue(2, 300.0)
+
+
+@pytest.mark.parametrize("duration", [None, 0, -1])
+def test_a_rest_without_a_duration_is_never_overdue(duration: int | None) -> None:
+    """Nobody has said when it should end."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(HOUR), duration=duration)], NOW)
+
+    assert snapshot.overdue(NOW + 10 * HOUR) == Overdue(0, 0.0)
+
+
+def test_no_more_agents_are_overdue_than_rest() -> None:
+    """Candidates may be more than agents rest: the earliest deadlines count."""
+    rows = [Row(number, begin_time=ms(HOUR), duration=60 * number) for number in range(1, 6)]
+
+    assert reduce(Counters(3, 2, 0), rows, NOW).overdue(NOW) == Overdue(2, HOUR - 60.0)
+
+
+# beginTime
+
+
+@pytest.mark.parametrize(
+    ("begin_time", "unit", "start"),
+    [
+        (ms(60), BeginTimeUnit.AUTO, NOW - 60),
+        (int(NOW) - 60, BeginTimeUnit.AUTO, NOW - 60),
+        (ms(60), BeginTimeUnit.MILLISECONDS, NOW - 60),
+        (int(NOW) - 60, BeginTimeUnit.SECONDS, NOW - 60),
+        (946_684_800, BeginTimeUnit.AUTO, 946_684_800.0),
+        (946_684_800_000, BeginTimeUnit.AUTO, 946_684_800.0),
+    ],
+)
+def test_the_unit_of_a_start_is_told_by_its_size_or_fixed(
+    begin_time: int, unit: BeginTimeUnit, start: float
+) -> None:
+    """From 10^11 up a number is milliseconds, below it is seconds."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, unit)
+
+    assert (snapshot.longest_rest_start, snapshot.unusable_begin_times) == (start, 0)
+
+
+@pytest.mark.parametrize(
+    ("begin_time", "unit"),
+    [
+        (None, BeginTimeUnit.AUTO),
+        (0, BeginTimeUnit.AUTO),
+        (-ms(60), BeginTimeUnit.AUTO),
+        (2345, BeginTimeUnit.AUTO),
+        (946_684_799, BeginTimeUnit.AUTO),
+        (10**11, BeginTimeUnit.AUTO),
+        (10**11 - 1, BeginTimeUnit.AUTO),
+        (int(NOW), BeginTimeUnit.MILLISECONDS),
+        (ms(60), BeginTimeUnit.SECONDS),
+        (ms(-86_401), BeginTimeUnit.AUTO),
+        (10**400, BeginTimeUnit.AUTO),
+    ],
+)
+def test_an_unusable_start_is_counted_and_not_shown(
+    begin_time: int | None, unit: BeginTimeUnit
+) -> None:
+    """Unset, before 2000, or more than a day ahead: never a rest of 56 years."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, unit)
+
+    assert (snapshot.longest_rest_start, snapshot.unusable_begin_times) == (None, 1)
+
+
+def test_a_start_up_to_a_day_ahead_is_usable() -> None:
+    """A rest may be approved for tomorrow."""
+    snapshot = reduce(Counters(1, 0, 0), [Row(1, begin_time=ms(-86_400))], NOW)
+
+    assert snapshot.unusable_begin_times == 0
+
+
+# Rows that came twice
+
+
+def test_of_rows_with_one_id_the_later_counts() -> None:
+    """Pages can overlap while agents come and go."""
+    rows = [
+        Row(7, reason=1, begin_time=ms(60)),
+        Row(8, reason=2),
+        Row(7, reason=3, begin_time=ms(30)),
+    ]
+
+    assert by_reason(2, rows) == (0, 0, 1, 1, 0, 0)
+    assert reduce(Counters(0, 1, 0), rows, NOW).longest_rest(NOW) == 30
+
+
+def test_rows_without_an_id_are_kept_apart() -> None:
+    """Nothing proves that they are one agent."""
+    assert by_reason(2, [Row(reason=1), Row(reason=1)]) == (0, 2, 0, 0, 0, 0)
+
+
+# What holds for every reply
+
+_integers = st.integers() | st.integers(-2, 8)
+_starts = st.one_of(
+    st.integers(),
+    st.integers(int(NOW) - 100_000, int(NOW) + 100_000),
+    st.integers(int(NOW) - 100_000, int(NOW) + 100_000).map(lambda seconds: seconds * 1000),
+)
+_rows = st.builds(
+    Row,
+    work_no=st.none() | st.integers(0, 9) | st.text(max_size=2),
+    reason=st.none() | _integers,
+    begin_time=st.none() | _starts,
+    duration=st.none() | _integers | st.integers(0, 200_000),
+)
+_counters = st.builds(Counters, *[st.integers(0, 12) | st.integers(0, 2**31 - 1)] * 3)
+_times = st.floats() | st.floats(NOW - 200_000, NOW + 200_000)
+_units = st.sampled_from(BeginTimeUnit)
+
+
+@given(_counters, st.lists(_rows, max_size=12), _times, _times, _units)
+def test_no_reply_makes_the_reduction_raise_or_break_its_promises(
+    counters: Counters, rows: list[Row], server_time: float, later: float, unit: BeginTimeUnit
+) -> None:
+    """Reasons sum to the waiting, nothing is negative, and no more are overdue than rest."""
+    snapshot = reduce(counters, rows, server_time, unit)
+
+    assert (snapshot.approved, snapshot.resting, snapshot.waiting) == counters
+    assert len(snapshot.waiting_by_reason) == len(WaitReason)
+    assert sum(snapshot.waiting_by_reason) == counters.waiting
+    assert min(snapshot.waiting_by_reason) >= 0
+    assert 0 <= snapshot.unusable_begin_times <= len(rows)
+    assert 0 <= snapshot.unclassified <= len(rows)
+
+    age, overdue = snapshot.longest_rest(later), snapshot.overdue(later)
+    assert age is None or age >= 0
+    assert 0 <= overdue.agents <= counters.resting
+    assert overdue.longest >= 0
+    assert (overdue.longest > 0) == (overdue.agents > 0)
+
+
+@given(_counters, st.data())
+def test_the_order_of_rows_does_not_matter(counters: Counters, data: st.DataObject) -> None:
+    """For agents who stand in the listing once."""
+    rows = data.draw(st.lists(_rows, max_size=12, unique_by=lambda row: row.work_no))
+
+    shuffled = data.draw(st.permutations(rows))
+
+    assert reduce(counters, shuffled, NOW) == reduce(counters, rows, NOW)
+
+
+@given(_counters, st.lists(_rows, max_size=12))
+def test_the_later_row_wins_wherever_it_stands(counters: Counters, rows: list[Row]) -> None:
+    """Dropping every earlier row of the same agent changes nothing."""
+    last = [
+        row
+        for index, row in enumerate(rows)
+        if row.work_no is None or row.work_no not in {later.work_no for later in rows[index + 1 :]}
+    ]
+
+    assert reduce(counters, rows, NOW) == reduce(counters, last, NOW)
+
+
+@given(_counters, st.lists(_rows, max_size=40), st.integers(1, 100), st.integers(0, 20))
+def test_no_split_into_pages_changes_a_number(
+    counters: Counters, rows: list[Row], limit: int, overlap: int
+) -> None:
+    """Also when pages overlap, as they do while agents join at the listing's start."""
+    for number, row in enumerate(rows):
+        row.work_no = number
+    assume(overlap < limit)
+    listing = Listing(limit)
+    ended = False
+    while not ended:
+        # with every page, `overlap` rows have moved on and are read again
+        start = max(0, listing.offset - overlap * listing.pages)
+        ended = listing.add(Reply(counters, rows[start : start + limit]))
+
+    assert reduce(counters, listing.rows, NOW) == reduce(counters, rows, NOW)
+
+
+@given(_counters, st.lists(_rows, max_size=12), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_ages_grow_with_time(
+    counters: Counters, rows: list[Row], after: float, longer: float
+) -> None:
+    """Between two polls nothing may shrink but by the server's word."""
+    snapshot = reduce(counters, rows, NOW)
+    sooner, later = NOW + after, NOW + after + longer
+
+    age = snapshot.longest_rest(sooner)
+    if age is not None:
+        assert (snapshot.longest_rest(later) or 0.0) >= age
+    assert snapshot.overdue(later).agents >= snapshot.overdue(sooner).agents
+    assert snapshot.overdue(later).longest >= snapshot.overdue(sooner).longest
