@@ -90,7 +90,7 @@ def configuration(lima_url: str, quito_url: str) -> Config:
             TargetConfig(2, 2, "back office", (("site", "quito"),)),
         ),
     )
-    return Config((lima, quito), (), "")
+    return Config((lima, quito), (), "demo")
 
 
 async def _introduce(daemon: Daemon, address: str, web: WebOptions) -> None:
@@ -98,12 +98,15 @@ async def _introduce(daemon: Daemon, address: str, web: WebOptions) -> None:
     await asyncio.sleep(INTERVAL + 1.0)
     states = daemon.store.states()
     exposition = Exposition().slices(states, system_clock(), Format.TEXT, _SHOWN)
+    lines = b"".join(exposition).decode().splitlines()
+    samples = "\n".join(f"    {line}" for line in lines if not line.startswith("#"))
     base = f"http://{address}"
     print(
         f"""
 A simulated call center, polled every {INTERVAL:g} s. Some of its metrics:
 
-{b"".join(exposition).decode()}
+{samples}
+
 Open {base}/ for the status page, {base}{web.telemetry_path} for all metrics.
 Scrape it with Prometheus, and try:
 
