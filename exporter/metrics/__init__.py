@@ -1,0 +1,33 @@
+"""Every metric's name, type, help text and meaning: nothing outside this package knows them.
+
+Names are promises to dashboards and alert rules. Knows nothing of how samples are written down
+or sent, nor of how polls are made.
+"""
+
+from exporter.metrics.families import (
+    FAMILIES,
+    Family,
+    Reading,
+    ReasonFamily,
+    TargetCollector,
+    TargetFamily,
+    labels,
+    metric,
+    read,
+)
+from exporter.metrics.own import ExporterCollector, ReloadStatus, own_registry
+
+__all__ = [
+    "FAMILIES",
+    "ExporterCollector",
+    "Family",
+    "Reading",
+    "ReasonFamily",
+    "ReloadStatus",
+    "TargetCollector",
+    "TargetFamily",
+    "labels",
+    "metric",
+    "own_registry",
+    "read",
+]
