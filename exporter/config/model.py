@@ -91,8 +91,8 @@ class Target(Shape):
     )
     labels: dict[str, Text] = Field(
         default={},
-        description="Further labels of this entry's samples. Values are text: put numbers in"
-        " quotes.",
+        description="Further labels of this entry's samples, but not cms, cc_id, vdn, name, reason,"
+        " le, quantile, instance, job, or one that starts with __ or exported_. Values are text.",
         json_schema_extra={"propertyNames": {"pattern": "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$"}},
     )
     max_resting: Annotated[int, Whole(0)] | None = Field(
@@ -151,7 +151,7 @@ class Server(Shape):
     proxy_url: SecretText | None = Field(
         None,
         description="An http proxy, with user and password if it needs them, or ${NAME}."
-        " Default: HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+        " Default: HTTPS_PROXY and NO_PROXY.",
     )
     proxy_url_file: Text | None = Field(None, description="A file that holds the proxy's url.")
     headers: dict[str, SecretText] = Field(

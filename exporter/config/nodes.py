@@ -58,19 +58,17 @@ class ListNode(Node):
 class MappingNode(Node):
     """A mapping: for each key its mark and its value's node, and the same as plain data."""
 
-    __slots__ = ("key", "pairs", "values")
+    __slots__ = ("pairs", "values", "waiting")
 
     def __init__(self, mark: Mark) -> None:
         self.pairs: dict[str, tuple[Mark, Node]] = {}
         self.values: dict[str, object] = {}
-        self.key: tuple[str, Mark] | None = None  # read, and waiting for its value
+        self.waiting: list[tuple[str, Mark]] = []  # the key that has no value yet, if there is one
         super().__init__(mark, self.values)
 
     def add(self, node: Node) -> None:
         """Take the value of the key that waits; the first one of equal keys stays."""
-        if self.key:
-            self.put(*self.key, node)
-        self.key = None
+        self.put(*self.waiting.pop(), node)
 
     def put(self, key: str, mark: Mark, node: Node) -> None:
         """Set a key, unless it is set."""
@@ -81,7 +79,7 @@ class MappingNode(Node):
     @property
     def step(self) -> str:
         """The key whose value comes next."""
-        return self.key[0] if self.key else ""
+        return self.waiting[0][0]
 
 
 class Composer:
@@ -125,12 +123,12 @@ class Composer:
         mark = _mark(event)
         text = event.value
         parent = self._open[-1] if self._open else None
-        if isinstance(parent, MappingNode) and parent.key is None:
+        if isinstance(parent, MappingNode) and not parent.waiting:
             if text in parent.pairs:
                 line = parent.pairs[text][0][0]
                 steps = (*(node.step for node in self._open[:-1]), text)
                 self._report(mark, f"duplicate key; the first one is in line {line}", steps)
-            parent.key = (text, mark)
+            parent.waiting.append((text, mark))
             return
         if event.tag not in _TEXT_TAGS:
             self._refuse_tag(event)
@@ -186,7 +184,7 @@ class Composer:
 
     def _needs_value(self, event: yaml.NodeEvent) -> None:
         parent = self._open[-1] if self._open else None
-        if isinstance(parent, MappingNode) and parent.key is None:
+        if isinstance(parent, MappingNode) and not parent.waiting:
             self._refuse(event, "a key must be text; put a text that starts with * in quotes")
 
     def _refuse_tag(self, event: yaml.NodeEvent) -> NoReturn:

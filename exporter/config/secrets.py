@@ -23,7 +23,7 @@ class SecretError(Exception):
 class Rule(Enum):
     """What a secret must look like."""
 
-    ANYTHING = "anything"
+    TEXT = "text"
     ACCESS_KEY = "access key"
     HEADER = "header"
     PROXY = "proxy"
@@ -100,6 +100,12 @@ def _content(origin: Secret | Path) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
+def _check_text(text: str) -> None:
+    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must be UTF-8 text")
+
+
 def _check_header(text: str) -> None:
     if not (text.isascii() and text.isprintable() and text == text.strip()):
         raise ValueError(
@@ -115,7 +121,7 @@ def _check_access_key(text: str) -> None:
 
 
 _CHECKS: dict[Rule, Callable[[str], None]] = {
-    Rule.ANYTHING: lambda _: None,
+    Rule.TEXT: _check_text,
     Rule.ACCESS_KEY: _check_access_key,
     Rule.HEADER: _check_header,
     Rule.PROXY: check_proxy,

@@ -115,12 +115,10 @@ def _targets(
     entries: object, server: Server, place: Place, findings: Findings, broken: frozenset[str]
 ) -> tuple[TargetConfig, ...]:
     targets = Targets(findings)
-    before = len(findings.problems)
     if isinstance(entries, list):
         targets.add_entries(entries, place / "targets")
     targets.add_files(server.target_files, place / "target_files")
     result = targets.result()
-    wrong = len(findings.problems) > before or broken & {"targets", "target_files"}
-    if not (result or wrong):
+    if not result and targets.complete and not broken & {"targets", "target_files"}:
         findings.say(place, "no targets: list them in targets or target_files")
     return result

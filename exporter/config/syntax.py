@@ -12,14 +12,14 @@ _TAB = "a tab in the indentation: YAML takes spaces only"
 _DEFAULT = "no valid YAML from here on"
 
 _COLON = 'a ":" where no key can stand: wrong indentation above, or text that needs quotes'
-_INDENTATION = "wrong indentation, or text after a closing quote"
+_INDENTATION = 'wrong indentation, a list item without its "- ", or text after a closing quote'
 
 # In this order; each is a part of what libyaml or PyYAML's own parser says.
 _SENTENCES = (
     ("mapping values are not allowed", _COLON),
     ("could not find expected ':'", 'a key without a ":" after it, or text that needs quotes'),
     ("did not find expected key", _INDENTATION),
-    ("'-' indicator", 'wrong indentation, or a list item without its "- "'),
+    ("'-' indicator", _INDENTATION),
     ("expected <block end>", _INDENTATION),
     ("cannot start any token", "text that starts with this character needs quotes"),
     ("expected ',' or ']'", 'a list in brackets lacks a "," or its "]"'),

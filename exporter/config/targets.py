@@ -5,7 +5,6 @@ Knows what a target may be called and that there is only one of each. Knows noth
 
 import re
 from glob import glob, has_magic
-from pathlib import Path
 
 from exporter.config.document import Place
 from exporter.config.findings import Findings
@@ -27,6 +26,12 @@ class Targets:
         self._findings = findings
         self._first: dict[tuple[int, int], Place] = {}
         self._targets: list[TargetConfig] = []
+        self._lost = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry so far could be read, and so made a target."""
+        return not self._lost
 
     def result(self) -> tuple[TargetConfig, ...]:
         """All targets so far."""
@@ -38,6 +43,8 @@ class Targets:
             entry = validate(Target, data, place / index, self._findings.problems).shape
             if entry:
                 self._add(entry, place / index)
+            else:
+                self._lost = True
 
     def add_files(self, patterns: list[str], place: Place) -> None:
         """Take the entries of files. A file that fits several patterns is taken once."""
@@ -51,13 +58,16 @@ class Targets:
                     self._add_file(name, place / index)
 
     def _add_file(self, name: str, place: Place) -> None:
-        path = Path(self._findings.folder / name)
+        path = self._findings.folder / name
         document = self._findings.document(
             path, lambda reason: place.problem(f"{path} cannot be read: {reason}")
         )
-        if document and isinstance(document.data, list):
+        if document is None:
+            self._lost = True
+        elif isinstance(document.data, list):
             self.add_entries(document.data, Place(document))
-        elif document:
+        else:
+            self._lost = True
             self._findings.say(
                 Place(document), "must be a list of targets, such as - {ccId: 1, vdn: 1}"
             )

@@ -1,0 +1,141 @@
+"""Secrets that are read again, and certificates: what changes while the program runs."""
+
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from exporter.config import ConfigError, SecretError, SecretSource, load
+from exporter.config.secrets import Rule, from_value
+from exporter.secret import Secret
+
+_NO_PAIR = " no usable pair of PEM certificate and key without a password"
+
+
+def test_rotated_file(tmp_path: Path) -> None:
+    """Each read gives what the file holds now, less one newline."""
+    path = tmp_path / "key"
+    source = SecretSource(Rule.TEXT, path, str(path))
+    for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
+        path.write_bytes(content.encode())
+        assert source.read() == Secret(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "must not be empty"),
+        (b"\n", "must not be empty"),
+        (b"CANARY\xff", "cannot be read: not UTF-8 text (line 1)"),
+        (
+            b"CANARY\nCANARY",
+            "must be plain ASCII without line breaks, control characters or spaces at its ends",
+        ),
+    ],
+)
+def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> None:
+    """A file that was good at load may be bad later: the sentence names it, not its content."""
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    with pytest.raises(SecretError) as caught:
+        SecretSource(Rule.HEADER, path, str(path)).read()
+    assert str(caught.value) == f"{path} {complaint}"
+    assert caught.value.__context__ is None
+
+
+def test_gone(tmp_path: Path) -> None:
+    """A file that is gone is named."""
+    path = tmp_path / "key"
+    with pytest.raises(SecretError) as caught:
+        SecretSource(Rule.TEXT, path, str(path)).read()
+    assert str(caught.value) == f"{path} cannot be read: no such file"
+
+
+def test_undecodable_variable() -> None:
+    """A variable whose bytes are not UTF-8 cannot be signed with, and says so at once."""
+    source = from_value(Secret("${KEY}"), Rule.TEXT, {"KEY": "CANARY\udcff"})
+    with pytest.raises(SecretError) as caught:
+        source.read()
+    assert str(caught.value) == "the environment variable KEY must be UTF-8 text"
+
+
+def test_sources_compare() -> None:
+    """A reload can tell whether a secret of the file itself has changed."""
+    old, same, new = (SecretSource(Rule.TEXT, Secret(text)) for text in ("a", "a", "b"))
+    assert old == same
+    assert old != new
+
+
+def _config(folder: Path, tls: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(
+        f"cms: [{{url: 'https://lima', tls: {{{tls}}}, targets: [{{ccId: 1, vdn: 1}}]}}]",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a CA, a client certificate, and keys that fit, do not, or are locked."""
+    folder = tmp_path_factory.mktemp("pems")
+    ca = trustme.CA()
+    leaf = ca.issue_cert("exporter.example")
+    ca.cert_pem.write_to_path(folder / "ca")
+    leaf.cert_chain_pems[0].write_to_path(folder / "cert")
+    leaf.private_key_pem.write_to_path(folder / "key")
+    leaf.private_key_and_cert_chain_pem.write_to_path(folder / "both")
+    ca.issue_cert("other.example").private_key_pem.write_to_path(folder / "other")
+    key = serialization.load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"password"),
+    )
+    (folder / "locked").write_bytes(locked)
+    return folder
+
+
+def test_tls_files(pems: Path) -> None:
+    """Usable files become absolute paths, and are followed."""
+    config = load(
+        _config(pems, "ca_file: ca, cert_file: cert, key_file: key, server_name: cms.example"), {}
+    )
+    tls = config.servers[0].tls
+    assert (tls.ca_file, tls.cert_file, tls.key_file) == (pems / "ca", pems / "cert", pems / "key")
+    assert (tls.server_name, tls.insecure_skip_verify) == ("cms.example", False)
+    assert {pems / "ca", pems / "cert", pems / "key"} < set(config.files)
+
+
+def test_key_inside_of_certificate(pems: Path) -> None:
+    """cert_file may hold its key."""
+    tls = load(_config(pems, "cert_file: both"), {}).servers[0].tls
+    assert (tls.cert_file, tls.key_file) == (pems / "both", None)
+
+
+@pytest.mark.parametrize(
+    ("tls", "complaint"),
+    [
+        ("ca_file: key", "1:44: cms[0].tls.ca_file: {folder}/key holds no usable PEM certificate"),
+        ("cert_file: cert", "1:46: cms[0].tls.cert_file: {folder}/cert holds" + _NO_PAIR),
+        (
+            "cert_file: cert, key_file: other",
+            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/other hold" + _NO_PAIR,
+        ),
+        (
+            "cert_file: cert, key_file: locked",
+            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/locked hold" + _NO_PAIR,
+        ),
+        (
+            "cert_file: cert, key_file: none",
+            "1:62: cms[0].tls.key_file: {folder}/none cannot be read: no such file",
+        ),
+    ],
+)
+def test_unusable_tls_files(pems: Path, tls: str, complaint: str) -> None:
+    """What OpenSSL would refuse, or ask a password for, is refused here, with its place."""
+    path = _config(pems, tls)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert str(caught.value) == f"{path}:" + complaint.replace("{folder}", str(pems))
