@@ -16,7 +16,7 @@ _NO_PAIR = " no usable pair of PEM certificate and key without a password"
 def test_rotated_file(tmp_path: Path) -> None:
     """Each read gives what the file holds now, less one newline."""
     path = tmp_path / "key"
-    source = SecretSource(Rule.TEXT, path, str(path))
+    source = SecretSource(Rule.ANYTHING, path, str(path))
     for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
         path.write_bytes(content.encode())
         assert source.read() == Secret(text)
@@ -48,13 +48,13 @@ def test_gone(tmp_path: Path) -> None:
     """A file that is gone is named."""
     path = tmp_path / "key"
     with pytest.raises(SecretError) as caught:
-        SecretSource(Rule.TEXT, path, str(path)).read()
+        SecretSource(Rule.ANYTHING, path, str(path)).read()
     assert str(caught.value) == f"{path} cannot be read: no such file"
 
 
 def test_undecodable_variable() -> None:
     """A variable whose bytes are not UTF-8 cannot be signed with, and says so at once."""
-    source = from_value(Secret("${KEY}"), Rule.TEXT, {"KEY": "CANARY\udcff"})
+    source = from_value(Secret("${KEY}"), Rule.ANYTHING, {"KEY": "CANARY\udcff"})
     with pytest.raises(SecretError) as caught:
         source.read()
     assert str(caught.value) == "the environment variable KEY must be UTF-8 text"
@@ -62,7 +62,7 @@ def test_undecodable_variable() -> None:
 
 def test_sources_compare() -> None:
     """A reload can tell whether a secret of the file itself has changed."""
-    old, same, new = (SecretSource(Rule.TEXT, Secret(text)) for text in ("a", "a", "b"))
+    old, same, new = (SecretSource(Rule.ANYTHING, Secret(text)) for text in ("a", "a", "b"))
     assert old == same
     assert old != new
 

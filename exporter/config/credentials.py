@@ -45,7 +45,7 @@ def authentication(
         return None
     authorization = secret(auth, "authorization", Rule.HEADER, place, findings)
     access_key = secret(auth, "access_key", Rule.ACCESS_KEY, place, findings)
-    secret_key = secret(auth, "secret_key", Rule.TEXT, place, findings)
+    secret_key = secret(auth, "secret_key", Rule.ANYTHING, place, findings)
     given = auth.model_fields_set
     if given & {"authorization", "authorization_file"}:
         for key in sorted(given - {"authorization", "authorization_file"}):

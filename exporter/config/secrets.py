@@ -23,7 +23,7 @@ class SecretError(Exception):
 class Rule(Enum):
     """What a secret must look like."""
 
-    TEXT = "text"
+    ANYTHING = "anything"
     ACCESS_KEY = "access key"
     HEADER = "header"
     PROXY = "proxy"
@@ -121,7 +121,7 @@ def _check_access_key(text: str) -> None:
 
 
 _CHECKS: dict[Rule, Callable[[str], None]] = {
-    Rule.TEXT: _check_text,
+    Rule.ANYTHING: _check_text,
     Rule.ACCESS_KEY: _check_access_key,
     Rule.HEADER: _check_header,
     Rule.PROXY: check_proxy,
