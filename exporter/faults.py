@@ -6,6 +6,9 @@ poll (the client, the store, the metrics, the pages, the log) shares these names
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
+
+_PACKAGE: Final = Path(__file__).parent
 
 
 class Reason(StrEnum):
@@ -56,11 +59,11 @@ class PollError(Exception):
 
 
 def place(error: BaseException) -> str:
-    """The type of an error and where it was raised, without its message."""
-    traceback = error.__traceback__
-    if traceback is None:
-        return type(error).__name__
-    while traceback.tb_next is not None:
+    """The type of an error and where in this package it came up, without its message."""
+    traceback, found = error.__traceback__, ""
+    while traceback is not None:
+        path = Path(traceback.tb_frame.f_code.co_filename)
+        if not found or _PACKAGE in path.parents:
+            found = f" at {path.name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
-    name = Path(traceback.tb_frame.f_code.co_filename).name
-    return f"{type(error).__name__} at {name}:{traceback.tb_lineno}"
+    return type(error).__name__ + found

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from exporter.logs import LogFormat
 
@@ -31,8 +31,7 @@ class Flag:
         metavar: what its value is called in the help; empty for a flag without a value.
         parse: from text to value; raises ValueError with a sentence.
         choices: the only values allowed.
-        repeatable: may be given several times; the environment variable then holds a list with
-            commas.
+        repeatable: may be given several times, or once with commas; its value is a list.
         required: must be given, here or in the environment.
     """
 
@@ -40,7 +39,7 @@ class Flag:
     help: str
     default: str | None = None
     metavar: str = "TEXT"
-    parse: Callable[[str], Any] = str
+    parse: Callable[[str], object] = str
     choices: tuple[str, ...] = ()
     repeatable: bool = False
     required: bool = False
@@ -114,46 +113,33 @@ def build(
 
 
 def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]) -> None:
-    name = f"--{flag.name}"
-    given = environ.get(flag.variable)
+    name, given = f"--{flag.name}", environ.get(flag.variable)
     if not flag.metavar:
+        default = given not in {None, "", "0", "false"}
         parser.add_argument(
-            name,
-            dest=flag.attribute,
-            action="store_true",
-            default=_truth(parser, flag, given),
-            help=flag.help,
+            name, dest=flag.attribute, action="store_true", default=default, help=flag.help
         )
         return
-    shown = f"{flag.help} (default: {flag.default})" if flag.default else flag.help
-    text = given if given is not None else flag.default
-    values = [] if text is None else text.split(",") if flag.repeatable else [text]
-    origin = f"the environment variable {flag.variable}"
-    defaults = [_value(parser, flag, value, origin) for value in values]
-    parse = _argument_type(flag)
+    default_text = flag.default if given is None else given
+    options: dict[str, Any] = {
+        "dest": flag.attribute,
+        "type": _parser_of(flag, given),
+        "default": default_text,
+        "metavar": "{" + ",".join(flag.choices) + "}" if flag.choices else flag.metavar,
+        "help": f"{flag.help} (default: {flag.default})" if flag.default else flag.help,
+    }
     if flag.repeatable:
-        parser.add_argument(
-            name,
-            dest=flag.attribute,
-            action=_Append,
-            type=parse,
-            default=defaults,
-            metavar=flag.metavar,
-            help=f"{shown}; repeatable",
-        )
-        return
-    parser.add_argument(
-        name,
-        dest=flag.attribute,
-        type=parse,
-        default=defaults[0] if defaults else None,
-        required=flag.required and not defaults,
-        metavar="{" + ",".join(flag.choices) + "}" if flag.choices else flag.metavar,
-        help=shown,
-    )
+        options |= {
+            "action": _Extend,
+            "default": default_text if default_text is not None else [],
+            "help": f"{options['help']}; repeatable",
+        }
+    elif flag.required:
+        options["required"] = default_text is None
+    parser.add_argument(name, **options)
 
 
-class _Append(argparse.Action):
+class _Extend(argparse.Action):
     """Collects values; the first one given replaces the defaults instead of joining them."""
 
     def __call__(
@@ -163,37 +149,24 @@ class _Append(argparse.Action):
         values: object,
         _option: str | None = None,
     ) -> None:
-        given = getattr(namespace, self.dest)
-        fresh = given is self.default
-        setattr(namespace, self.dest, [values] if fresh else [*given, values])
+        before = getattr(namespace, self.dest)
+        collected = [] if before is self.default else before
+        setattr(namespace, self.dest, [*collected, *cast("list[object]", values)])
 
 
-def _argument_type(flag: Flag) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:  # noqa: ANN401  # whatever the flag's own parser gives
+def _parser_of(flag: Flag, given: str | None) -> Callable[[str], object]:
+    """What argparse calls with a flag's text, also with that of its default."""
+
+    def one(text: str) -> object:
+        if flag.choices and text not in flag.choices:
+            raise ValueError(f"{text!r} is none of {', '.join(flag.choices)}")
+        return flag.parse(text)
+
+    def parse(text: str) -> object:
         try:
-            return _parse(flag, text)
+            return [one(part) for part in text.split(",")] if flag.repeatable else one(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+            origin = f" (from {flag.variable})" if text == given else ""
+            raise argparse.ArgumentTypeError(f"{error}{origin}") from None
 
     return parse
-
-
-def _value(parser: argparse.ArgumentParser, flag: Flag, text: str, origin: str) -> Any:  # noqa: ANN401  # as above
-    try:
-        return _parse(flag, text)
-    except ValueError as error:
-        parser.error(f"{origin}: {error}")
-
-
-def _parse(flag: Flag, text: str) -> Any:  # noqa: ANN401  # as above
-    if flag.choices and text not in flag.choices:
-        raise ValueError(f"{text!r} is none of {', '.join(flag.choices)}")
-    return flag.parse(text)
-
-
-def _truth(parser: argparse.ArgumentParser, flag: Flag, given: str | None) -> bool:
-    if given in {None, "", "0", "false"}:
-        return False
-    if given not in {"1", "true"}:
-        parser.error(f"the environment variable {flag.variable}: {given!r} is none of true, false")
-    return True
