@@ -10,14 +10,20 @@ from collections.abc import Sequence
 
 from exporter import __version__
 from exporter.assembly import AssemblyError
-from exporter.cli import check, demo, serve, simulate
+from exporter.cli import check, demo, healthcheck, serve, simulate
 from exporter.cli.flags import UsageError, build
 from exporter.config import ConfigError
 from exporter.faults import place
 from exporter.web.listen import ListenError
 
 PROGRAM = "agent-rest-exporter"
-COMMANDS = (serve.COMMAND, check.COMMAND, simulate.COMMAND, demo.COMMAND)
+COMMANDS = (
+    serve.COMMAND,
+    check.COMMAND,
+    simulate.COMMAND,
+    demo.COMMAND,
+    healthcheck.COMMAND,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import errno
 import math
+import os
 import ssl
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +26,7 @@ from exporter.cms.simulator import (
     serving,
 )
 from exporter.daemon import stop_on_signals
-from exporter.web.listen import Address
+from exporter.web.listen import Address, ListenError
 
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
@@ -123,7 +126,16 @@ async def _simulate(arguments: argparse.Namespace) -> None:
     )
     context = _tls(arguments.tls_cert_file, arguments.tls_key_file)
     stop = stop_on_signals()
-    async with serving(stand_in, listen.host, listen.port, context) as address:
+    async with AsyncExitStack() as stack:
+        try:
+            served = serving(stand_in, listen.host, listen.port, context)
+            address = await stack.enter_async_context(served)
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen on {listen.host}:{listen.port}: "
+                f"{os.strerror(error.errno or 0).lower()}: choose another --listen-address",
+                in_use=error.errno == errno.EADDRINUSE,
+            ) from None
         print(f"A simulated CC-CMS answers at {address.url}; Ctrl-C stops it.", flush=True)
         await stop.wait()
 
