@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
 from exporter.clock import Moment
@@ -293,6 +294,14 @@ GOLDEN = {Format.TEXT: "metrics.txt", Format.OPENMETRICS: "metrics.openmetrics.t
 def test_golden_file(form: Format) -> None:
     """What users see, to the byte."""
     assert golden(form).decode() == (FIXTURES / GOLDEN[form]).read_text(encoding="utf-8")
+
+
+def test_the_librarys_strict_parser_reads_openmetrics() -> None:
+    """It refuses what the standard does not allow: families that are torn, a missing end."""
+    text = (FIXTURES / GOLDEN[Format.OPENMETRICS]).read_text(encoding="utf-8")
+    parsed = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # as above
+    notes = {sample.labels.get("note") for family in parsed for sample in family.samples}
+    assert notes == {None, 'a "quoted" \\ path\nand é'}
 
 
 @pytest.mark.real

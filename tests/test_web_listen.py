@@ -1,0 +1,288 @@
+"""Listen addresses: how they are written, what is bound, and each way in which that fails."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.web.listen import Address, Listener, ListenError, listen
+
+REMEDY = "choose another address with --web.listen-address"
+Bind = Callable[..., socket.socket]
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        (":10072", Address("", 10_072)),
+        ("0.0.0.0:10072", Address("0.0.0.0", 10_072)),
+        ("localhost:0", Address("localhost", 0)),
+        ("[::1]:10072", Address("::1", 10_072)),
+        ("[::]:65535", Address("::", 65_535)),
+        ("[fe80::1%eth0]:1", Address("fe80::1%eth0", 1)),
+        ("exporter.example:9", Address("exporter.example", 9)),
+    ],
+)
+def test_addresses(value: str, address: Address) -> None:
+    """What Prometheus' own programs accept."""
+    assert Address.parse(value) == address
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "10072", "localhost", "localhost:", ":http", "::1:10072", "[::1]", ":\u0661", ":1 "],
+)
+def test_what_is_no_address(value: str) -> None:
+    """The sentence shows how to write one."""
+    with pytest.raises(ValueError, match="listen address") as refusal:
+        Address.parse(value)
+    assert str(refusal.value) == (
+        f"the listen address {value!r} is not [HOST]:PORT: write it like :10072, "
+        "127.0.0.1:10072 or [::1]:10072"
+    )
+
+
+def test_a_port_that_is_too_high() -> None:
+    """Ports end at 65535."""
+    with pytest.raises(ValueError, match="port") as refusal:
+        Address.parse(":65536")
+    assert str(refusal.value) == "the listen address ':65536' has a port above 65535"
+
+
+@pytest.mark.parametrize("value", ["[]:1", "[localhost]:1", "[127.0.0.1]:1"])
+def test_brackets_around_no_ipv6_address(value: str) -> None:
+    """They are there for those alone."""
+    with pytest.raises(ValueError, match="brackets") as refusal:
+        Address.parse(value)
+    assert str(refusal.value) == (
+        f"the listen address '{value}' has no IPv6 address between its brackets"
+    )
+
+
+@given(st.text())
+def test_any_value_is_read_or_refused(value: str) -> None:
+    """Flags come from anywhere."""
+    try:
+        address = Address.parse(value)
+    except ValueError as refusal:
+        assert str(refusal).startswith("the listen address ")  # noqa: PT017 - either outcome is fine
+    else:
+        assert 0 <= address.port <= 65_535
+
+
+def _app() -> web.Application:
+    async def hello(_: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    return app
+
+
+async def _listen(*addresses: Address, idle_timeout: float = 60.0) -> Listener:
+    return await listen(_app(), addresses, idle_timeout=idle_timeout)
+
+
+def _port(listener: Listener, at: int = 0) -> int:
+    return int(listener.addresses[at].rpartition(":")[2])
+
+
+async def _hello(host: str, port: int) -> bool:
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    reply = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return reply.endswith(b"hello")
+
+
+@pytest.mark.anyio
+async def test_no_host_means_every_address_of_both_families() -> None:
+    """One port for IPv4 and IPv6, as Prometheus' own programs do."""
+    listener = await _listen(Address("", 0))
+    port = _port(listener)
+    assert listener.addresses == (f"[::]:{port}",)
+    assert await _hello("127.0.0.1", port)
+    assert await _hello("::1", port)
+    await listener.close()
+
+
+@pytest.mark.anyio
+async def test_several_addresses() -> None:
+    """The flag is repeatable; each is served, and on nothing once closed."""
+    listener = await _listen(Address("127.0.0.1", 0), Address("::1", 0))
+    first, second = _port(listener, 0), _port(listener, 1)
+    assert listener.addresses == (f"127.0.0.1:{first}", f"[::1]:{second}")
+    assert await _hello("127.0.0.1", first)
+    assert await _hello("::1", second)
+    await listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        await _hello("127.0.0.1", first)
+
+
+def _resolve_to(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+    """Let every name stand for `hosts`."""
+
+    def resolve(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        return [
+            (
+                socket.AF_INET6 if ":" in host else socket.AF_INET,
+                socket.SOCK_STREAM,
+                6,
+                "",
+                (host, 0),
+            )
+            for host in hosts
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.mark.anyio
+async def test_a_name_is_listened_on_at_all_of_its_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clients try either first; both have the port that was found."""
+    _resolve_to(monkeypatch, "127.0.0.1", "::1", "127.0.0.1")
+    listener = await _listen(Address("localhost", 0))
+    port = _port(listener)
+    assert listener.addresses == (f"127.0.0.1:{port}", f"[::1]:{port}")
+    await listener.close()
+
+
+@pytest.mark.anyio
+async def test_a_name_whose_address_is_partly_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` names ::1 in containers that have no IPv6; what else it names will do."""
+    _resolve_to(monkeypatch, "192.0.2.1", "127.0.0.1")
+    listener = await _listen(Address("localhost", 0))
+    assert listener.addresses == (f"127.0.0.1:{_port(listener)}",)
+    await listener.close()
+
+
+def _no_ipv6(error: int, bind: Bind) -> Bind:
+    """`bind` on a host where IPv6 sockets fail with `error`."""
+
+    def without(address: tuple[str, int], *, family: int, dualstack_ipv6: bool) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(error, os.strerror(error))
+        return bind(address, family=family, dualstack_ipv6=dualstack_ipv6)
+
+    return without
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+async def test_no_host_without_ipv6(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    """IPv4 alone then, without a word: many hosts are like that."""
+    monkeypatch.setattr(socket, "create_server", _no_ipv6(error, socket.create_server))
+    listener = await _listen(Address("", 0))
+    assert listener.addresses == (f"0.0.0.0:{_port(listener)}",)
+    await listener.close()
+
+
+@pytest.mark.anyio
+async def test_no_host_where_one_socket_cannot_do_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """IPv4 is what scrapers reach everywhere."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    listener = await _listen(Address("", 0))
+    assert listener.addresses == (f"0.0.0.0:{_port(listener)}",)
+    await listener.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("host", "where"), [("127.0.0.1", "127.0.0.1"), ("", "this host"), ("::", "::")]
+)
+async def test_a_port_that_is_in_use(host: str, where: str) -> None:
+    """Nothing of the other addresses stays bound: a supervisor may try again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError) as refusal:
+            await _listen(Address("127.0.0.1", 0), Address(host, port))
+    assert refusal.value.in_use
+    assert str(refusal.value) == (
+        f"port {port} is already in use on {where}: stop the other process or {REMEDY}"
+    )
+
+
+@pytest.mark.anyio
+async def test_an_address_of_another_host() -> None:
+    """192.0.2.0/24 is nobody's."""
+    with pytest.raises(ListenError) as refusal:
+        await _listen(Address("192.0.2.1", 0))
+    assert not refusal.value.in_use
+    assert str(refusal.value) == f"192.0.2.1 is not an address of this host: {REMEDY}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            errno.EACCES,
+            (
+                "no permission to listen on port 80 of 127.0.0.1: choose a port above 1023 with "
+                "--web.listen-address, or grant the process CAP_NET_BIND_SERVICE"
+            ),
+        ),
+        (errno.EMFILE, f"cannot listen on 127.0.0.1:80: Too many open files: {REMEDY}"),
+    ],
+)
+async def test_other_refusals(monkeypatch: pytest.MonkeyPatch, error: int, sentence: str) -> None:
+    """Each is a sentence, whatever the operating system says."""
+
+    def refuse(*_: Any, **__: Any) -> socket.socket:
+        raise OSError(error, "whatever")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    with pytest.raises(ListenError) as refusal:
+        await _listen(Address("127.0.0.1", 80))
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64])
+async def test_a_name_that_cannot_be_resolved(host: str) -> None:
+    """Be it unknown or no name at all."""
+    with pytest.raises(ListenError) as refusal:
+        await _listen(Address(host, 0))
+    assert str(refusal.value) == (
+        f"the host name '{host}' cannot be resolved to listen on it: check its spelling in "
+        "--web.listen-address, or give an IP address"
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET /"])
+async def test_a_connection_without_a_whole_request_is_closed(sent: bytes) -> None:
+    """Be it idle or slow on purpose; others are served meanwhile."""
+    listener = await _listen(Address("127.0.0.1", 0), idle_timeout=0.05)
+    port = _port(listener)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    assert await _hello("127.0.0.1", port)
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    await listener.close()
+
+
+@pytest.mark.anyio
+async def test_a_kept_connection_is_closed_when_idle() -> None:
+    """It serves as many requests as come, and ends after the last one."""
+    listener = await _listen(Address("127.0.0.1", 0), idle_timeout=0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", _port(listener))
+    for _ in range(2):
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    await listener.close()
