@@ -76,7 +76,12 @@ _FLAGS: Final = (
     SCENARIO,
     SEED,
     SPEED,
-    Flag("cti-version", "3.6 answers in pages", "3.8", choices=("3.6", "3.8")),
+    Flag(
+        "cti-version",
+        "which release to stand in for: 3.6 answers in pages",
+        "3.8",
+        choices=("3.6", "3.8"),
+    ),
     Flag("access-key", "whose signatures are checked; empty for nobody's", ACCESS_KEY),
     Flag("secret-key", "what signatures are checked with", SECRET_KEY),
     Flag("tls.cert-file", "serve HTTPS with this certificate (PEM)", metavar="FILE", parse=Path),
