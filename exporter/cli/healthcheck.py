@@ -6,15 +6,17 @@ matter.
 
 import argparse
 import asyncio
+import os
+import re
 import sys
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from exporter.cli.flags import Command, Flag
 from exporter.config import format_duration, parse_duration
 
+_ADDRESS: Final = re.compile(r"https?://[!-.0-~]+(/[!-~]*)?")
 _OK: Final = 200
 _SHOWN: Final = 200
 """Characters of a refusal's first line: enough for the exporter's own sentences."""
@@ -22,14 +24,9 @@ _SHOWN: Final = 200
 
 def endpoint(text: str) -> str:
     """An address to ask. Raises ValueError with a sentence."""
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not (text.isascii() and text.isprintable()) or " " in text:
+    if not _ADDRESS.fullmatch(text):
         raise ValueError("not an address: write it like http://127.0.0.1:10072/-/healthy")
-    if parts.username is not None:
+    if "@" in text.split("/")[2]:
         raise ValueError("health needs no password: leave out what stands before the @")
     return text
 
@@ -53,30 +50,36 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-async def _problem(url: str, timeout: float) -> str | None:  # noqa: ASYNC109 - aiohttp keeps it, for all of the exchange
+async def _problem(url: str, timeout: float) -> str | None:  # noqa: ASYNC109 - aiohttp keeps it, for the whole exchange
     """Why the exporter at `url` is not healthy; None if it is."""
-    total = aiohttp.ClientTimeout(total=timeout)
     try:
         # The certificate carries the name that others use, not 127.0.0.1, and nothing secret is
         # sent: like Kubernetes' probes, this takes any.
         async with (
-            aiohttp.ClientSession(timeout=total) as session,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
             session.get(url, ssl=False, allow_redirects=False) as reply,
         ):
             if reply.status == _OK:
                 return None
-            words = (await reply.content.read(_SHOWN)).decode("ascii", "replace").split("\n")[0]
-            return f"status {reply.status}: {words.strip() or reply.reason}"
+            start = await reply.content.read(_SHOWN)
+            words = start.decode("ascii", "replace").partition("\n")[0].strip()
+            return f"status {reply.status}: {words or reply.reason}"
     except TimeoutError:
         return f"no reply within {format_duration(timeout)}"
-    except aiohttp.ClientConnectorDNSError as error:
-        return f"the host name {error.host!r} cannot be resolved"
-    except aiohttp.ClientSSLError:
-        return "no TLS session: does the exporter serve https there, without client certificates?"
-    except aiohttp.ClientConnectorError as error:
-        return f"no connection ({error.strerror}): is the exporter running, and on this port?"
-    except aiohttp.ClientError:
-        return "no HTTP reply: is it the exporter's port, and does it serve https?"
+    except aiohttp.ClientError as error:
+        return _sentence(error)
+
+
+def _sentence(error: aiohttp.ClientError) -> str:
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host name {error.host!r} cannot be resolved"
+        case aiohttp.ClientSSLError():
+            return "no TLS session: does it serve https there, without asking for a certificate?"
+        case aiohttp.ClientConnectorError():
+            reason = os.strerror(error.os_error.errno or 0)
+            return f"no connection ({reason}): is the exporter running, and on this port?"
+    return "no HTTP reply: is it the exporter's port, and does it serve https?"
 
 
 COMMAND: Final = Command(
