@@ -125,10 +125,12 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
 
 
 def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
-    try:
-        cert.open("rb").close()
-    except OSError as error:
-        raise TlsFileError("cert_file", f"cannot be read: {_why(error)}") from None
+    files = {"cert_file": cert} | ({"key_file": key} if key else {})
+    for option, path in files.items():
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise TlsFileError(option, f"cannot be read: {_why(error)}") from None
     try:
         # an empty password, so that an encrypted key is an error and no question on the terminal
         context.load_cert_chain(cert, key, password="")
@@ -139,4 +141,6 @@ def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | No
 
 
 def _why(error: OSError) -> str:
-    return getattr(error, "reason", None) or error.strerror or type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "a part is missing").lower().replace("_", " ")
+    return error.strerror or type(error).__name__
