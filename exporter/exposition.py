@@ -35,6 +35,8 @@ _SLICE: Final = 500
 _SMALL: Final = 10_000
 _INTEGERS: Final = tuple(f"{number}.0" for number in range(_SMALL))
 _SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+_EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
+"""By digits before the point: from 17 on Python writes an exponent of its own."""
 _MOST_DIGITS: Final = 6
 """Digits before the point from which up Prometheus' own programs write an exponent."""
 
@@ -47,8 +49,8 @@ def go_float(value: float) -> str:
     text = repr(float(value))
     point = text.find(".")
     if point > _MOST_DIGITS and value > 0:
-        mantissa = f"{text[0]}.{text[1:point]}{text[point + 1 :]}".rstrip("0.")
-        return f"{mantissa}e+{point - 1:02d}"
+        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
+        return digits.rstrip("0.") + _EXPONENTS[point]
     return text if point > 0 else _SPECIAL.get(text, text)
 
 
