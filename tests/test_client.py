@@ -271,7 +271,7 @@ async def test_polls_side_by_side_all_get_the_new_secret() -> None:
     assert [reading.requests for reading in readings] == [2, 2]
 
 
-@pytest.mark.parametrize("trouble", [FileNotFoundError("gone"), ValueError("half written")])
+@pytest.mark.parametrize("trouble", [FileNotFoundError("gone"), LookupError("unset")], ids=repr)
 async def test_a_secret_that_cannot_be_read_does_not_hide_the_refusal(trouble: Exception) -> None:
     """What the server said is what the operator must hear."""
 

@@ -1,4 +1,4 @@
-"""Every reason of the closed set, by a real fault on a real socket, and its exact sentence."""
+"""Real faults on real sockets, and the exact sentence for each; for TLS see test_transport."""
 
 import asyncio
 import gzip

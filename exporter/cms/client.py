@@ -53,7 +53,8 @@ class CmsClient:
         transport: sends requests; the client closes it.
         clock: for signatures, the server's clock and the pace.
         renew_auth: called after a reply that refuses the request. Reads the secrets again; if they
-            have changed, the request is sent once more with the new ones. It may raise.
+            have changed, the request is sent once more with the new ones. If it raises, they have
+            not.
         max_reply_bytes: of one reply, compressed or not.
     """
 
@@ -176,7 +177,7 @@ class CmsClient:
     def _renewed_auth(self) -> Auth:
         if self._renew_auth is not None:
             # a secret file that is gone or half written must not hide what the server said
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(Exception):
                 self._auth = self._renew_auth()
         return self._auth
 
