@@ -23,8 +23,14 @@ ROOMS: dict[str, set[str]] = {
     "exporter.cms.wire": {"exporter.rest"},
     "exporter.cms.paging": {"exporter.cms.wire", "exporter.rest"},
     "exporter.cms.server": {"exporter.cms.wire", "exporter.rest", "exporter.secret"},
-    "exporter.cms.transport": {"exporter.cms.server", "exporter.secret"},
-    "exporter.cms.unreachable": {"exporter.cms.server", "exporter.faults"},
+    "exporter.cms.proxy": {"exporter.secret"},
+    "exporter.cms.transport": {"exporter.cms.proxy", "exporter.cms.server"},
+    "exporter.cms.unreachable": {
+        "exporter.cms.failures",
+        "exporter.cms.proxy",
+        "exporter.cms.server",
+        "exporter.faults",
+    },
     "exporter.cms.failures": {
         "exporter.cms.body",
         "exporter.cms.pacing",
