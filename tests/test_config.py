@@ -78,7 +78,7 @@ def test_smallest() -> None:
             targets=(TargetConfig(cc_id=1, vdn=1),),
         ),
     )
-    assert config.files == (_GOOD / "smallest.yaml",)
+    assert config.sources.files == (_GOOD / "smallest.yaml",)
     content = (_GOOD / "smallest.yaml").read_bytes()
     assert config.digest == hashlib.sha256(b"%d\n" % len(content) + content).hexdigest()
 
@@ -140,7 +140,7 @@ def test_target_files() -> None:
     ]
     assert lima.targets == (*sales, TargetConfig(1, 1))
     assert cusco.targets == (*(TargetConfig(9, vdn) for vdn in (7, 1, 2)), *sales)
-    assert config.files == tuple(
+    assert config.sources.files == tuple(
         _GOOD / name for name in ("target-files.yaml", "targets/lima.yaml", "targets/arequipa.yaml")
     )
 
@@ -161,7 +161,7 @@ def test_secrets() -> None:
     assert signed.proxy_url.read().reveal() == "http://user:password@proxy.example:3128/"
     assert isinstance(static.auth, StaticAuth)
     assert static.auth.authorization.read().reveal() == "Bearer from-file"
-    assert _GOOD / "secrets/secret-key" in config.files
+    assert _GOOD / "secrets/secret-key" in config.sources.files
     for secret in ("AKEXAMPLE0001", "sk-from-file", "abc", "password", "Bearer"):
         assert secret not in repr(config)
 

@@ -105,7 +105,7 @@ def test_tls_files(pems: Path) -> None:
     tls = config.servers[0].tls
     assert (tls.ca_file, tls.cert_file, tls.key_file) == (pems / "ca", pems / "cert", pems / "key")
     assert (tls.server_name, tls.insecure_skip_verify) == ("cms.example", False)
-    assert {pems / "ca", pems / "cert", pems / "key"} < set(config.files)
+    assert {pems / "ca", pems / "cert", pems / "key"} < set(config.sources.files)
 
 
 def test_key_inside_of_certificate(pems: Path) -> None:

@@ -13,7 +13,14 @@ from exporter.cli.serve import TELEMETRY_PATH
 from exporter.cli.simulate import ACCESS_KEY, SCENARIO, SECRET_KEY, SEED, simulator
 from exporter.clock import system_clock
 from exporter.cms.simulator import Scenario, parse_scenario, serving
-from exporter.config import Config, SecretSource, ServerConfig, SignedAuth, TargetConfig
+from exporter.config import (
+    Config,
+    SecretSource,
+    ServerConfig,
+    SignedAuth,
+    Sources,
+    TargetConfig,
+)
 from exporter.config.secrets import Rule
 from exporter.daemon import Daemon, WebOptions, stop_on_signals
 from exporter.exposition import Exposition, Format
@@ -90,7 +97,7 @@ def configuration(lima_url: str, quito_url: str) -> Config:
             TargetConfig(2, 2, "back office", (("site", "quito"),)),
         ),
     )
-    return Config((lima, quito), (), "demo")
+    return Config((lima, quito), Sources(), "demo")
 
 
 async def _introduce(daemon: Daemon, address: str, web: WebOptions) -> None:

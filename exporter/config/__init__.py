@@ -12,6 +12,7 @@ from exporter.config.settings import (
     TargetConfig,
     TlsConfig,
 )
+from exporter.config.sources import Sources
 
 __all__ = [
     "Config",
@@ -21,6 +22,7 @@ __all__ = [
     "SecretSource",
     "ServerConfig",
     "SignedAuth",
+    "Sources",
     "StaticAuth",
     "TargetConfig",
     "TlsConfig",

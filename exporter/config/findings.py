@@ -5,11 +5,13 @@ Knows where relative names lead. Knows nothing of keys.
 
 import hashlib
 from collections.abc import Callable, Mapping
+from glob import glob
 from pathlib import Path
 
 from exporter.config import files
 from exporter.config.document import Document, Place, parse
 from exporter.config.problems import ConfigError, Problem
+from exporter.config.sources import Sources
 
 
 class Findings:
@@ -31,6 +33,7 @@ class Findings:
         self.documents: dict[str, Document | None] = {}
         self._digest = hashlib.sha256()
         self._files: dict[Path, None] = {}
+        self._patterns: dict[str, None] = {}
 
     def say(self, place: Place, message: str, *, on_key: bool = False) -> None:
         """Add a problem."""
@@ -54,10 +57,15 @@ class Findings:
             self.documents[name] = self._read(path, fault)
         return self.documents[name]
 
+    def matches(self, pattern: str) -> list[str]:
+        """The names that fit a pattern, sorted; relative if it is. The pattern will be watched."""
+        self._patterns[str(self.folder.absolute() / pattern)] = None
+        return sorted(glob(pattern, root_dir=self.folder, recursive=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
+
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that was read or named."""
-        return tuple(self._files)
+    def sources(self) -> Sources:
+        """Every file that was read or named, and every pattern."""
+        return Sources(tuple(self._files), tuple(self._patterns))
 
     @property
     def digest(self) -> str:

@@ -33,8 +33,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     )
     servers = _servers(document, findings) if document else []
     if findings.problems:
-        raise ConfigError(findings.problems)
-    return Config(tuple(servers), findings.files, findings.digest)
+        raise ConfigError(findings.problems, findings.sources)
+    return Config(tuple(servers), findings.sources, findings.digest)
 
 
 def _servers(document: Document, findings: Findings) -> list[ServerConfig]:

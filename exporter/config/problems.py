@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from exporter.config.sources import Sources
+
 #: From the top of a document to one of its values: keys of mappings, indices of lists.
 Steps = tuple[str | int, ...]
 
@@ -42,7 +44,9 @@ class Problem:
 class ConfigError(Exception):
     """A configuration that cannot be used: all of its problems, in the order of file and line."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], sources: Sources | None = None) -> None:
+        self.sources = sources or Sources()
+        """What was read or missed: a change there is worth another try."""
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
 

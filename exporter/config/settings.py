@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from exporter.config.secrets import SecretSource
+from exporter.config.sources import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,11 @@ class Config:
 
     Args:
         servers: in the order of the file.
-        files: absolute paths of every file that was read or named, for a watch to follow.
+        sources: every file that was read or named, for a watch to follow.
         digest: SHA-256 in hex over the configuration and its target files; secrets and
             certificates are not part of it.
     """
 
     servers: tuple[ServerConfig, ...]
-    files: tuple[Path, ...]
+    sources: Sources
     digest: str

@@ -4,7 +4,7 @@ Knows what a target may be called and that there is only one of each. Knows noth
 """
 
 import re
-from glob import glob, has_magic
+from glob import has_magic
 
 from exporter.config.document import Place
 from exporter.config.findings import Findings
@@ -50,8 +50,7 @@ class Targets:
         """Take the entries of files. A file that fits several patterns is taken once."""
         taken: set[str] = set()
         for index, pattern in enumerate(patterns):
-            # Path.glob refuses absolute patterns.
-            names = sorted(glob(pattern, root_dir=self._findings.folder, recursive=True))  # noqa: PTH207
+            names = self._findings.matches(pattern)
             for name in names or ([] if has_magic(pattern) else [pattern]):
                 if name not in taken:
                     taken.add(name)
