@@ -1,0 +1,214 @@
+"""How panels look: numbers, bars and lines. Knows no metric and no threshold.
+
+A panel cannot be made without saying what it shows and what to do when that is bad.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from string import ascii_uppercase
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, stat, table, timeseries
+from grafana_foundation_sdk.builders.prometheus import Dataquery
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+DATASOURCE: Final = model.DataSourceRef("prometheus", "${datasource}")
+RUNBOOKS: Final = (
+    "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks/"
+)
+
+AnyPanel = stat.Panel | timeseries.Panel | table.Panel | bargauge.Panel
+_P = TypeVar("_P", stat.Panel, timeseries.Panel, table.Panel, bargauge.Panel)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a panel tells people."""
+
+    title: str
+    shows: str
+    """What it shows: one sentence or two."""
+    act: str
+    """What to do when it is bad."""
+    alerts: tuple[str, ...] = ()
+    """The alerts that watch the same thing; each has a runbook of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One expression. The legend names its series; in a table, its column."""
+
+    expr: str
+    legend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How values are drawn.
+
+    Args:
+        unit: Grafana's name of the values' unit.
+        steps: the colour from each value up; below the first one it is `base`.
+        base: the colour of everything below the first step.
+        decimals: digits after the point; None lets Grafana choose.
+        words: texts that stand for values.
+    """
+
+    unit: str
+    steps: tuple[tuple[float, str], ...] = ()
+    base: str = "green"
+    decimals: int | None = None
+    words: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+
+class Shape(Enum):
+    """What a query asks for."""
+
+    NOW = auto()
+    """The value at the end of the time shown."""
+    COURSE = auto()
+    """The values over the time shown."""
+    TABLE = auto()
+    """As `NOW`, with a row for each series."""
+
+
+def single(about: About, look: Look, query: Query, *, empty: str = "no data") -> stat.Panel:
+    """One number, or one for each series; `empty` stands there if there is none."""
+    panel = (
+        stat.Panel()
+        .height(4)
+        .span(4)
+        .no_value(empty)
+        .graph_mode(options.BigValueGraphMode.NONE)
+        .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
+        .reduce_options(_last())
+    )
+    return dressed(panel, about, look, [query], Shape.NOW)
+
+
+def bars(
+    about: About, look: Look, query: Query, links: Sequence[dashboard.DashboardLink]
+) -> bargauge.Panel:
+    """A bar for each series of shares, from empty to full; beyond that only the number grows."""
+    panel = (
+        bargauge.Panel()
+        .height(9)
+        .span(8)
+        .min(0)
+        .max(1)
+        .orientation(options.VizOrientation.HORIZONTAL)
+        .display_mode(options.BarGaugeDisplayMode.BASIC)
+        .reduce_options(_last())
+        .data_links(list(links))
+    )
+    return dressed(panel, about, look, [query], Shape.NOW)
+
+
+def course(
+    about: About,
+    look: Look,
+    *queries: Query,
+    width: int = 8,
+    stacked: bool = False,
+    links: Sequence[dashboard.DashboardLink] = (),
+) -> timeseries.Panel:
+    """Lines over time, with the thresholds as dashed lines. Missing samples stay gaps.
+
+    Args:
+        about: what it tells people.
+        look: how values are drawn.
+        queries: each gives lines.
+        width: in 24ths of the page.
+        stacked: whether lines stand one upon the other, because their sum means something.
+        links: where a click on a line leads.
+    """
+    panel = (
+        timeseries.Panel()
+        .height(9)
+        .span(width)
+        .axis_soft_min(0)
+        .show_points(options.VisibilityMode.NEVER)
+        .fill_opacity(30 if stacked else 0)
+        .tooltip(
+            common.VizTooltipOptions()
+            .mode(options.TooltipDisplayMode.MULTI)
+            .sort(options.SortOrder.DESCENDING)
+        )
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(show_legend=True)
+            .display_mode(options.LegendDisplayMode.TABLE)
+            .placement(options.LegendPlacement.BOTTOM)
+            .calcs(["lastNotNull", "max"])
+            .sort_by("Last *")
+            .sort_desc(sort_desc=True)
+        )
+    )
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(options.StackingMode.NORMAL))
+    if look.steps:
+        panel.thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.DASHED)
+        )
+    # Lines keep their own colours: a threshold is a line among them.
+    panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    panel.data_links(list(links))
+    return dressed(panel, about, look, queries, Shape.COURSE)
+
+
+def dressed(panel: _P, about: About, look: Look, queries: Sequence[Query], shape: Shape) -> _P:
+    """The panel with its texts, links, colours and queries.
+
+    Args:
+        panel: of any kind; it is changed.
+        about: what it tells people.
+        look: how its values are drawn.
+        queries: its expressions.
+        shape: what they ask for.
+    """
+    panel.title(about.title).description(f"{about.shows}\n\n**If it is bad:** {about.act}")
+    panel.datasource(DATASOURCE).unit(look.unit).thresholds(thresholds(look))
+    panel.links(
+        [
+            dashboard.DashboardLink(f"Runbook: {alert}")
+            .type(model.DashboardLinkType.LINK)
+            .url(f"{RUNBOOKS}{alert}.md")
+            .target_blank(target_blank=True)
+            for alert in about.alerts
+        ]
+    )
+    if look.decimals is not None:
+        panel.decimals(look.decimals)
+    if look.words:
+        panel.mappings([words(look)])
+    for letter, query in zip(ascii_uppercase, queries, strict=False):
+        target = Dataquery().ref_id(letter).datasource(DATASOURCE)
+        target.expr(query.expr).legend_format(query.legend)
+        if shape is Shape.TABLE:
+            target.format(PromQueryFormat.TABLE)
+        panel.with_target(target.range() if shape is Shape.COURSE else target.instant())
+    return panel
+
+
+def thresholds(look: Look) -> dashboard.ThresholdsConfig:
+    """The colours of `look`, as every kind of panel takes them."""
+    steps = [model.Threshold(None, look.base)]
+    steps += [model.Threshold(value, colour) for value, colour in look.steps]
+    return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
+
+
+def words(look: Look) -> model.ValueMap:
+    """The words of `look`, as every kind of panel takes them."""
+    return model.ValueMap(
+        {
+            str(value): model.ValueMappingResult(text=text, color=colour)
+            for value, (text, colour) in look.words.items()
+        }
+    )
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"])

@@ -1,0 +1,92 @@
+"""Tables with a row for each VDN: how several queries become one. Knows no metric.
+
+Every query must give the same labels, since rows are joined by whatever labels queries share.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from grafana_foundation_sdk.builders import common, dashboard, table
+from grafana_foundation_sdk.models import dashboard as model
+
+from generator.panels import About, Look, Query, Shape, dressed, thresholds, words
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table: an expression for each row, and how its values look."""
+
+    query: Query
+    look: Look
+
+
+def rows(
+    about: About,
+    key: Sequence[str],
+    columns: Sequence[Column],
+    links: Mapping[str, Sequence[dashboard.DashboardLink]],
+    *,
+    empty: str,
+) -> table.Panel:
+    """A table with a row for each combination of the labels `key`, the worst first.
+
+    Args:
+        about: what it tells people.
+        key: the labels that every query has and that make the first columns, in their order.
+        columns: the others, in their order; rows are sorted by the first of them, highest first.
+        links: where a click on a column of `key` leads.
+        empty: stands in cells without a value.
+    """
+    names = [column.query.legend for column in columns]
+    panel = (
+        table.Panel()
+        .height(10)
+        .span(24)
+        .no_value(empty)
+        .filterable(filterable=True)
+        .sort_by([common.TableSortByFieldState().display_name(names[0]).desc(desc=True)])
+        .with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(_arranged(key, names))
+    )
+    for column in columns:
+        panel.override_by_name(column.query.legend, _cells(column.look))
+    for label, targets in links.items():
+        panel.override_by_name(
+            label, [model.DynamicConfigValue("links", [link.build() for link in targets])]
+        )
+    queries = [column.query for column in columns]
+    return dressed(panel, about, Look("short"), queries, Shape.TABLE)
+
+
+def _arranged(key: Sequence[str], names: Sequence[str]) -> model.DataTransformerConfig:
+    # Grafana calls the values of query A "Value #A", and of a single query "Value".
+    values = (
+        [f"Value #{letter}" for letter, _ in zip(ascii_uppercase, names, strict=False)]
+        if len(names) > 1
+        else ["Value"]
+    )
+    return model.DataTransformerConfig(
+        id_val="organize",
+        options={
+            "excludeByName": {"Time": True},
+            "indexByName": {name: place for place, name in enumerate([*key, *values])},
+            "renameByName": dict(zip(values, names, strict=True)),
+        },
+    )
+
+
+def _cells(look: Look) -> list[model.DynamicConfigValue]:
+    properties = [
+        model.DynamicConfigValue("unit", look.unit),
+        model.DynamicConfigValue("thresholds", thresholds(look).build()),
+    ]
+    if look.words:
+        properties.append(model.DynamicConfigValue("mappings", [words(look)]))
+    if look.steps or look.words:
+        properties.append(
+            model.DynamicConfigValue("custom.cellOptions", {"type": "color-background"})
+        )
+    if look.decimals is not None:
+        properties.append(model.DynamicConfigValue("decimals", look.decimals))
+    return properties

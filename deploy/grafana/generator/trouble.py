@@ -1,0 +1,88 @@
+"""The floor's table: each VDN with the worst that is true of it, the worst VDNs first."""
+
+from typing import Final
+
+from grafana_foundation_sdk.models import units
+
+from generator.frame import Board, vdn_links
+from generator.panels import About, Look, Query
+from generator.promql import NAMED, each, on_floor
+from generator.tables import Column, rows
+from generator.vocabulary import (
+    APPROVED,
+    LIMIT,
+    LONGEST,
+    LONGEST_OVERDUE,
+    OVERDUE,
+    REASON,
+    RESTING,
+    STALE,
+    SUCCESS,
+    TOO_LONG,
+    TOO_OVERDUE,
+    UP,
+    WAITING,
+)
+
+LONGEST_LOOK: Final = Look(units.DurationSeconds, ((0.75 * TOO_LONG, "yellow"), (TOO_LONG, "red")))
+"""How the longest rest looks, here and as a single number."""
+
+# The worst that is true of a VDN: `or` keeps the first of these that a VDN matches.
+_TROUBLE: Final = "\nor ".join(
+    [
+        f"({each(UP)} == 0) + 5",
+        f"0 * ({each(RESTING)} > {each(LIMIT)}) + 4",
+        f"0 * ({each(LONGEST)} > {TOO_LONG}) + 3",
+        f"0 * ({each(OVERDUE)} > 0) + 2",
+        f"0 * ({each(WAITING)} > 0) + 1",
+        f"0 * {each(UP)}",
+    ]
+)
+_TROUBLE_WORDS: Final = {
+    5: ("no answer", "dark-red"),
+    4: ("over its limit", "red"),
+    3: ("rests too long", "orange"),
+    2: ("overdue", "yellow"),
+    1: ("agents wait", "blue"),
+    0: ("fine", "green"),
+}
+
+
+def trouble(board: Board) -> None:
+    """Add the row that holds the table."""
+    count = Look(units.Short, decimals=0)
+    awaiting = on_floor(REASON, 'reason="awaiting_approval"')
+    board.row(
+        "VDNs, trouble first",
+        rows(
+            About(
+                "VDNs",
+                "Each VDN with the worst that is true of it, the worst VDNs first. Columns are "
+                "empty where there are no fresh numbers, or no limit.",
+                "work from the top. A click on a VDN leads to its own course, and to how it is "
+                "polled.",
+                ("AgentRestTooManyResting", "AgentRestTargetDown"),
+            ),
+            ("cms", "cc_id", "vdn", "name"),
+            (
+                Column(Query(_TROUBLE, "trouble"), Look(units.Short, words=_TROUBLE_WORDS)),
+                Column(Query(each(RESTING), "resting"), count),
+                Column(Query(each(LIMIT), "limit"), count),
+                Column(Query(each(APPROVED), "approved"), count),
+                Column(Query(each(WAITING), "waiting"), count),
+                Column(Query(f"max by ({NAMED}) ({awaiting})", "for approval"), count),
+                Column(Query(each(LONGEST), "longest rest"), LONGEST_LOOK),
+                Column(Query(each(OVERDUE), "overdue agents"), count),
+                Column(
+                    Query(each(LONGEST_OVERDUE), "longest overdue"),
+                    Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
+                ),
+                Column(
+                    Query(f"time() - {each(SUCCESS)}", "age of numbers"),
+                    Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
+                ),
+            ),
+            {"vdn": vdn_links("__data.fields")},
+            empty="",
+        ),
+    )
