@@ -4,7 +4,8 @@ The only place that knows both sides, so that neither the client nor the store d
 file is written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from exporter.clock import Clock
@@ -12,7 +13,7 @@ from exporter.cms.client import CmsClient
 from exporter.cms.server import Auth, Server, Signature, StaticAuthorization, Tls
 from exporter.cms.transport import TlsFileError, Transport
 from exporter.cms.wire import Api
-from exporter.config import Config, SecretError, ServerConfig, SignedAuth, StaticAuth
+from exporter.config import Config, SecretError, ServerConfig, SignedAuth, Sources, StaticAuth
 from exporter.rest import BeginTimeUnit
 from exporter.store import Target, TargetKey
 
@@ -40,30 +41,61 @@ def targets(config: Config) -> list[Target]:
     ]
 
 
-def clients(config: Config, environ: Mapping[str, str], clock: Clock) -> list[CmsClient]:
-    """A client for each server, in the order of the configuration. None has connected yet.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything of a server that its connections depend on. Equal ones can be shared."""
+
+    server: Server
+    certificates: str
+    """A digest of the TLS files' contents."""
+    config: ServerConfig = field(compare=False)
+    """For secrets that are read again."""
+
+
+def identities(config: Config) -> dict[str, Identity]:
+    """The identity of every server by its name, in the order of the configuration.
+
+    Raises:
+        AssemblyError: secrets can no longer be read.
+    """
+    found: dict[str, Identity] = {}
+    wrong: list[str] = []
+    for each in config.servers:
+        files = (each.tls.ca_file, each.tls.cert_file, each.tls.key_file)
+        certificates = Sources(tuple(file for file in files if file)).fingerprint()
+        try:
+            found[each.name] = Identity(server(each), certificates, each)
+        except SecretError as error:
+            wrong.append(f"cms {each.name}: {error}")
+    if wrong:
+        raise AssemblyError(wrong)
+    return found
+
+
+def clients(
+    identities: Iterable[Identity], environ: Mapping[str, str], clock: Clock
+) -> dict[str, CmsClient]:
+    """A client for each server, by its name. None has connected yet.
 
     Args:
-        config: checked.
+        identities: of the servers.
         environ: where a proxy is looked up for servers that name none.
         clock: for signatures, the server's clock and the pace.
 
     Raises:
-        AssemblyError: certificates or keys cannot be used, or secrets no longer be read.
+        AssemblyError: certificates or keys cannot be used.
     """
-    made: list[CmsClient] = []
+    made: dict[str, CmsClient] = {}
     wrong: list[str] = []
-    for server_config in config.servers:
+    for identity in identities:
+        facts = identity.server
         try:
-            facts = server(server_config)
             transport = Transport(facts, environ)
         except TlsFileError as error:
-            wrong.append(f"cms {server_config.name}: tls.{error.option}: {error.message}")
-        except SecretError as error:
-            wrong.append(f"cms {server_config.name}: {error}")
+            wrong.append(f"cms {facts.name}: tls.{error.option}: {error.message}")
         else:
-            renew = partial(_auth, server_config)
-            made.append(CmsClient(facts, transport, clock, renew_auth=renew))
+            renew = partial(_auth, identity.config)
+            made[facts.name] = CmsClient(facts, transport, clock, renew_auth=renew)
     if wrong:
         raise AssemblyError(wrong)
     return made

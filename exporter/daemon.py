@@ -1,7 +1,7 @@
-"""The daemon: wires the rooms together, runs until told to stop, and leaves in order.
+"""The daemon: one exporter from its configuration to its end.
 
-Knows every room and none of their details: polls run in the background, scrapes read the store,
-and this is where both begin and end.
+Wires fleet and pages together, reloads, and leaves in order. Knows every room and none of their
+details.
 """
 
 import asyncio
@@ -9,88 +9,89 @@ import contextlib
 import logging
 import platform
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from exporter import __version__, assembly
+from exporter import __version__
+from exporter.assembly import AssemblyError
 from exporter.clock import Clock
-from exporter.config import Config
+from exporter.config import Config, ConfigError
+from exporter.fleet import Fleet
 from exporter.metrics import ReloadStatus, own_registry
-from exporter.poller import Poller
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.listen import Address, listen
+from exporter.web.reload import Outcome
 
 _log: Final = logging.getLogger(__name__)
 
+Load = Callable[[], Config]
+"""Reads and checks the configuration anew. Raises ConfigError. It may block: it gets a thread."""
+
 
 @dataclass(frozen=True, slots=True)
-class WebOptions:
-    """Where the pages are served."""
+class Options:
+    """What the command line says, beside the configuration.
+
+    Args:
+        addresses: where the pages are served.
+        telemetry_path: under which path metrics are served.
+        reload_interval: seconds between two looks at the configuration's files; 0 for none.
+    """
 
     addresses: Sequence[Address] = (Address("", 10072),)
     telemetry_path: str = "/metrics"
+    reload_interval: float = 30.0
 
 
 class Daemon:
-    """One exporter, from its configuration to its end.
+    """One exporter.
 
     Args:
-        config: checked.
-        web: where the pages are served.
+        load: reads the configuration, now and at each reload.
+        options: of the command line.
         environ: where a proxy is looked up if the configuration names none.
         clock: its monotonic part must be the event loop's.
 
     Raises:
+        ConfigError: the configuration cannot be used.
         AssemblyError: a certificate or key cannot be used.
-        ValueError: the telemetry path cannot be had; the message is a sentence.
+        TelemetryPathError: the telemetry path cannot be had.
     """
 
     def __init__(
-        self, config: Config, web: WebOptions, environ: Mapping[str, str], clock: Clock
+        self, load: Load, options: Options, environ: Mapping[str, str], clock: Clock
     ) -> None:
-        self._config = config
-        self._addresses = web.addresses
+        self._load = load
+        self._options = options
         self._clock = clock
+        self.store = Store([])
+        self._fleet = Fleet(self.store, environ, clock)
+        config = load()
+        self._fleet.follow(config)
         now = clock()
-        targets = assembly.targets(config)
-        self.store = Store(targets, [server.name for server in config.servers])
-        self._clients = assembly.clients(config, environ, clock)
-        self._pollers = [
-            Poller(
-                client,
-                [target.key for target in targets if target.key.cms == server.name],
-                server.interval,
-                self.store,
-                clock,
-            )
-            for client, server in zip(self._clients, config.servers, strict=True)
-        ]
-        reload_status = ReloadStatus(successful=True, last_success=now.wall)
+        self._digest, self._sources = config.digest, config.sources
+        self._reload_status = ReloadStatus(successful=True, last_success=now.wall)
+        self._reloading = asyncio.Lock()
+        self._look_now = asyncio.Event()
+        self._first_round_by = now.monotonic + self._fleet.first_round()
+        self._first_round_done = False
+        self._draining = False
         self._app = application(
             store=self.store,
             moment=clock,
-            registry=own_registry(self.store, lambda: reload_status, version=__version__),
+            registry=own_registry(self.store, lambda: self._reload_status, version=__version__),
             healthy=self.unhealthy,
             ready=self.unready,
+            reload=self.reload,
             version=__version__,
-            telemetry_path=web.telemetry_path,
+            telemetry_path=options.telemetry_path,
         )
-        self._first_round_by = now.monotonic + max(
-            server.interval + server.timeout for server in config.servers
-        )
-        self._first_round_done = False
-        self._draining = False
 
     def unhealthy(self) -> str | None:
         """Why the exporter does not do its work, or None while it does."""
-        now = self._clock().monotonic
-        stalled = [
-            server.name
-            for server, poller in zip(self._config.servers, self._pollers, strict=True)
-            if poller.stalled(now)
-        ]
+        stalled = self._fleet.stalled()
         return f"The schedule has stalled for {', '.join(stalled)}." if stalled else None
 
     def unready(self) -> str | None:
@@ -108,6 +109,29 @@ class Daemon:
             self._first_round_done = True
         return None
 
+    async def reload(self) -> Outcome:
+        """Read the configuration and follow it: all of it or, if it has problems, nothing."""
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(self._load)
+                changes = self._fleet.follow(config)
+            except (ConfigError, AssemblyError) as error:
+                if isinstance(error, ConfigError):
+                    self._sources = error.sources
+                self._reload_status = replace(self._reload_status, successful=False)
+                for line in str(error).splitlines():
+                    _log.error("the configuration was not reloaded", extra=_fields(error=line))
+                return Outcome(successful=False, report=str(error))
+            self._digest, self._sources = config.digest, config.sources
+            self._reload_status = ReloadStatus(successful=True, last_success=self._clock().wall)
+            fields = _fields(config=config.digest[:12], changes=str(changes))
+            _log.info("the configuration was reloaded", extra=fields)
+            return Outcome(successful=True, report=str(changes))
+
+    def look_now(self) -> None:
+        """Reload soon, whether or not a file has changed: what SIGHUP means."""
+        self._look_now.set()
+
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[str, ...]]:
         """Serve and poll while the block runs. Gives the addresses that are listened on.
@@ -116,31 +140,54 @@ class Daemon:
             ListenError: an address cannot be had; nothing was polled then.
         """
         async with contextlib.AsyncExitStack() as stack:
-            for client in self._clients:
-                stack.push_async_callback(client.aclose)
-            listener = await listen(self._app, self._addresses)
+            listener = await listen(self._app, self._options.addresses)
+            # left last: scrapes are answered until the polls have ended
             stack.push_async_callback(listener.close)
+            await stack.enter_async_context(self._fleet.working())
+            watch = asyncio.create_task(self._watch())
             self._log_start(listener.addresses)
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(poller.run()) for poller in self._pollers]
-                try:
-                    yield listener.addresses
-                finally:
-                    self._draining = True
-                    for task in tasks:
-                        task.cancel()
+            try:
+                yield listener.addresses
+            finally:
+                self._draining = True
+                watch.cancel()
         _log.info("stopped")
 
+    async def _watch(self) -> None:
+        """Reload when a file has changed in content, or when told to."""
+        seen = await self._fingerprint()
+        while True:
+            asked = await self._asked_within(self._options.reload_interval)
+            found = await self._fingerprint()
+            if asked or found != seen:
+                await self.reload()
+                seen = await self._fingerprint()
+
+    async def _asked_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds or None):
+                await self._look_now.wait()
+        except TimeoutError:
+            return False
+        self._look_now.clear()
+        return True
+
+    async def _fingerprint(self) -> str:
+        return await asyncio.to_thread(self._sources.fingerprint)
+
     def _log_start(self, addresses: tuple[str, ...]) -> None:
-        fields = {
-            "version": __version__,
-            "python": platform.python_version(),
-            "config": self._config.digest[:12],
-            "servers": str(len(self._config.servers)),
-            "targets": str(len(self.store)),
-            "listen": ",".join(addresses),
-        }
-        _log.info("agent-rest-exporter has started", extra={"fields": fields})
+        servers = sum(1 for _ in self.store.servers())
+        _log.info(
+            "agent-rest-exporter has started",
+            extra=_fields(
+                version=__version__,
+                python=platform.python_version(),
+                config=self._digest[:12],
+                servers=str(servers),
+                targets=str(len(self.store)),
+                listen=",".join(addresses),
+            ),
+        )
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -150,3 +197,7 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def _fields(**fields: str) -> dict[str, dict[str, str]]:
+    return {"fields": fields}

@@ -60,6 +60,8 @@ class PollError(Exception):
 
 def place(error: BaseException) -> str:
     """The type of an error and where in this package it came up, without its message."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     traceback, found = error.__traceback__, ""
     while traceback is not None:
         path = Path(traceback.tb_frame.f_code.co_filename)

@@ -45,16 +45,36 @@ class Poller:
         store: Store,
         clock: Clock,
     ) -> None:
-        self._client = client
-        self._interval = interval
         self._store = store
         self._stats = store.server(client.server.name)
         self._clock = clock
-        now = clock()
-        self._due = [(now.monotonic + first_delay(key, interval, now.wall), key) for key in targets]
-        heapq.heapify(self._due)
         self._sooner = asyncio.Event()
-        self._expected_by = now.monotonic
+        self._expected_by = clock().monotonic
+        self._due: list[tuple[float, TargetKey]] = []
+        self._taken: set[TargetKey] = set()
+        self._targets: frozenset[TargetKey] = frozenset()
+        self._interval = interval
+        self.update(client, targets, interval)
+
+    def update(self, client: CmsClient, targets: Iterable[TargetKey], interval: float) -> None:
+        """Follow a new configuration from the next poll on; polls under way end as they began.
+
+        What stays keeps its place in time: it is given by the key and the interval alone.
+        """
+        kept = {key: due for due, key in self._due} if interval == self._interval else {}
+        now = self._clock()
+        self.client = client
+        self._targets = frozenset(targets)
+        self._interval = interval
+        self._due = [
+            (kept[key] if key in kept else self._place(key, now), key)
+            for key in self._targets - self._taken
+        ]
+        heapq.heapify(self._due)
+        self._sooner.set()
+
+    def _place(self, key: TargetKey, now: Moment) -> float:
+        return now.monotonic + first_delay(key, self._interval, now.wall)
 
     def stalled(self, now: float) -> bool:
         """Whether the schedule has stopped: what it waits for should have come long ago.
@@ -69,17 +89,12 @@ class Poller:
         async with asyncio.TaskGroup() as polls:
             while True:
                 due, key = await self._next()
-                # every poll ends by its deadline, and leaves its slot
-                self._expected_by = self._clock().monotonic + self._client.server.timeout
-                await self._client.slots.acquire()
-                # a pause that the server has asked for may be long, and is no stall
-                self._expected_by = math.inf
-                try:
-                    await self._client.turn()
-                except asyncio.CancelledError:
-                    self._client.slots.release()
-                    raise
-                polls.create_task(self._poll(due, key))
+                client = await self._admission()
+                if key in self._targets:
+                    polls.create_task(self._poll(client, due, key))
+                else:
+                    client.slots.release()
+                    self._taken.discard(key)
 
     async def _next(self) -> tuple[float, TargetKey]:
         """Wait until a target is due, and take it."""
@@ -87,48 +102,77 @@ class Poller:
             first = self._due[0][0] if self._due else math.inf
             now = self._clock().monotonic
             if first <= now:
-                return heapq.heappop(self._due)
+                due, key = heapq.heappop(self._due)
+                self._taken.add(key)
+                return due, key
             self._expected_by = first
             self._sooner.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if first == math.inf else first - now):
                     await self._sooner.wait()
 
-    def _put(self, due: float, key: TargetKey) -> None:
-        heapq.heappush(self._due, (due, key))
-        if self._due[0][1] == key:
-            self._sooner.set()
+    async def _admission(self) -> CmsClient:
+        """Wait for a slot and for the pace of the server's client, whichever it is by then."""
+        while True:
+            client = self.client
+            # every poll ends by its deadline, and leaves its slot
+            self._expected_by = self._clock().monotonic + client.server.timeout
+            await client.slots.acquire()
+            # a pause that the server has asked for may be long, and is no stall
+            self._expected_by = math.inf
+            try:
+                await client.turn()
+            except asyncio.CancelledError:
+                client.slots.release()
+                raise
+            if client is self.client:
+                return client
+            client.slots.release()
 
-    async def _poll(self, due: float, key: TargetKey) -> None:
+    async def _poll(self, client: CmsClient, due: float, key: TargetKey) -> None:
         """One poll, from its start to its target's next due time."""
-        stats = self._stats
+        stats, interval = self._stats, self._interval
         started = self._clock()
         stats.delay.observe(max(0.0, started.monotonic - due))
         stats.in_flight += 1
-        before = self._store.state(key)
         outcome: Reading | PollError
         try:
-            outcome = await self._client.poll(key.cc_id, key.vdn)
+            outcome = await client.poll(key.cc_id, key.vdn)
         except PollError as error:
             outcome = error
         finally:
             stats.in_flight -= 1
-            self._client.slots.release()
+            client.slots.release()
         ended = self._clock()
-        if isinstance(outcome, PollError):
-            after = before.failed(started, ended, outcome)
-            stats.failures[outcome.reason] += 1
-        else:
-            after = before.succeeded(started, ended, outcome.snapshot)
         stats.requests += outcome.requests
         if outcome.clock_skew is not None:
             stats.clock_skew = outcome.clock_skew
         stats.duration.observe(ended.monotonic - started.monotonic)
+        if isinstance(outcome, PollError):
+            stats.failures[outcome.reason] += 1
+        self._taken.discard(key)
+        if key not in self._targets:
+            return
+        self._record(key, started, ended, outcome)
+        upcoming, skipped = next_due(due, interval, ended.monotonic)
+        stats.skipped += skipped
+        self._put(upcoming if interval == self._interval else self._place(key, ended), key)
+
+    def _record(
+        self, key: TargetKey, started: Moment, ended: Moment, outcome: Reading | PollError
+    ) -> None:
+        before = self._store.state(key)
+        if isinstance(outcome, PollError):
+            after = before.failed(started, ended, outcome)
+        else:
+            after = before.succeeded(started, ended, outcome.snapshot)
         self._store.record(after)
         report(before, after, ended)
-        upcoming, skipped = next_due(due, self._interval, ended.monotonic)
-        stats.skipped += skipped
-        self._put(upcoming, key)
+
+    def _put(self, due: float, key: TargetKey) -> None:
+        heapq.heappush(self._due, (due, key))
+        if self._due[0][1] == key:
+            self._sooner.set()
 
 
 def report(before: TargetState, after: TargetState, now: Moment) -> None:

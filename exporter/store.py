@@ -7,7 +7,7 @@ that nothing here needs a lock.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exporter.clock import Moment
@@ -148,9 +148,9 @@ class Store:
     """
 
     def __init__(self, targets: Iterable[Target], servers: Iterable[str] = ()) -> None:
-        self._states = {target.key: TargetState(target) for target in targets}
-        names = dict.fromkeys([*servers, *(key.cms for key in self._states)])
-        self._servers = {name: ServerStats() for name in names}
+        self._states: dict[TargetKey, TargetState] = {}
+        self._servers: dict[str, ServerStats] = {}
+        self.replace(targets, servers)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -170,6 +170,24 @@ class Store:
     def server(self, name: str) -> ServerStats:
         """One server's stats. Raises KeyError if there is no such server."""
         return self._servers[name]
+
+    def replace(self, targets: Iterable[Target], servers: Iterable[str] = ()) -> None:
+        """Follow a new configuration, in its order. What stays keeps its state and its stats.
+
+        Args:
+            targets: all of them from now on. A target with other labels keeps its numbers.
+            servers: all servers from now on, those without targets included.
+        """
+        states = {}
+        for target in targets:
+            old = self._states.get(target.key)
+            if old is None:
+                states[target.key] = TargetState(target)
+            else:
+                states[target.key] = old if old.target == target else replace(old, target=target)
+        names = dict.fromkeys([*servers, *(key.cms for key in states)])
+        self._servers = {name: self._servers.get(name) or ServerStats() for name in names}
+        self._states = states
 
     def record(self, state: TargetState) -> None:
         """Replace a target's state by its next one; a target that is gone stays gone."""

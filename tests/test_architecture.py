@@ -84,6 +84,16 @@ ROOMS: dict[str, set[str]] = {
         "exporter.rest",
         "exporter.store",
     },
+    "exporter.fleet": {
+        "exporter.assembly",
+        "exporter.clock",
+        "exporter.cms.client",
+        "exporter.config",
+        "exporter.poller",
+        "exporter.schedule",
+        "exporter.store",
+    },
+    "exporter.webconfig": {"exporter.config", "exporter.secret"},
 }
 # The daemon and the commands wire all of it; nobody but the commands may import them.
 TOP = ("exporter.daemon", "exporter.cli")

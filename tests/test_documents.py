@@ -14,6 +14,7 @@ from exporter.metrics import FAMILIES, ReloadStatus, own_registry
 from exporter.rest import WaitReason
 from exporter.store import Store
 from exporter.web.app import application
+from exporter.web.reload import Outcome
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -105,12 +106,17 @@ def test_the_readme_lists_every_path() -> None:
     """That answers over HTTP."""
     status = ReloadStatus(successful=True, last_success=0.0)
     store = Store([])
+
+    async def reload() -> Outcome:
+        raise NotImplementedError
+
     app = application(
         store=store,
         moment=lambda: Moment(0.0, 0.0),
         registry=own_registry(store, lambda: status, version="1"),
         healthy=lambda: None,
         ready=lambda: None,
+        reload=reload,
         version="1",
     )
     paths = {route.resource.canonical for route in app.router.routes() if route.resource}

@@ -245,7 +245,7 @@ async def test_stopping_during_a_pause_leaves_no_slot_taken() -> None:
         assert not poller.stalled(virtual_clock().monotonic), "a pause is no stall"
     assert len(floor.asked) == 1
     assert store.server("lima").failures[Reason.HTTP] == 1
-    assert not poller._client.slots.locked()  # noqa: SLF001  # the bulkhead itself is the subject
+    assert not poller.client.slots.locked()
 
 
 async def test_a_poller_at_work_is_not_stalled_and_a_dead_one_is() -> None:

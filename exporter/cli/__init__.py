@@ -14,6 +14,7 @@ from exporter.cli import check, demo, healthcheck, serve, simulate
 from exporter.cli.flags import UsageError, build
 from exporter.config import ConfigError
 from exporter.faults import place
+from exporter.web.app import TelemetryPathError
 from exporter.web.listen import ListenError
 
 PROGRAM = "agent-rest-exporter"
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     namespace = parser.parse_args(arguments)
     try:
         return int(namespace.run(namespace))
-    except (ConfigError, AssemblyError, UsageError, ValueError) as error:
+    except (ConfigError, AssemblyError, TelemetryPathError, UsageError) as error:
         return _fail(str(error), 2)
     except ListenError as error:
         return _fail(str(error), 1 if error.in_use else 2)

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.config_file
     try:
         config = load(path, os.environ)
-        assembly.clients(config, os.environ, system_clock)
+        assembly.clients(assembly.identities(config).values(), os.environ, system_clock)
     except ConfigError as error:
         problems = error.problems
     except AssemblyError as error:

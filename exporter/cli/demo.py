@@ -5,6 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from exporter import logs
@@ -22,7 +23,7 @@ from exporter.config import (
     TargetConfig,
 )
 from exporter.config.secrets import Rule
-from exporter.daemon import Daemon, WebOptions, stop_on_signals
+from exporter.daemon import Daemon, Options, stop_on_signals
 from exporter.exposition import Exposition, Format
 from exporter.secret import Secret
 from exporter.web.listen import Address
@@ -45,20 +46,20 @@ _LISTEN_ADDRESS: Final = Flag(
 def run(arguments: argparse.Namespace) -> int:
     """Show metrics of a simulated call center until a signal says stop."""
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
-    web = WebOptions(arguments.web_listen_address, arguments.web_telemetry_path)
-    asyncio.run(_demo(web, (*_FAULTS, *arguments.scenario), arguments.seed))
+    options = Options(arguments.web_listen_address, arguments.web_telemetry_path, 0)
+    asyncio.run(_demo(options, (*_FAULTS, *arguments.scenario), arguments.seed))
     return 0
 
 
-async def _demo(web: WebOptions, scenarios: Sequence[Scenario], seed: int) -> None:
+async def _demo(options: Options, scenarios: Sequence[Scenario], seed: int) -> None:
     stop = stop_on_signals()
     lima = simulator(scenarios=scenarios, seed=seed)
     quito = simulator(scenarios=scenarios, seed=seed + 1, cti_version="3.6")
     async with serving(lima) as lima_address, serving(quito) as quito_address:
-        config = configuration(lima_address.url, quito_address.url)
-        daemon = Daemon(config, web, os.environ, system_clock)
+        load = partial(configuration, lima_address.url, quito_address.url)
+        daemon = Daemon(load, options, os.environ, system_clock)
         async with daemon.serving() as addresses:
-            introduction = asyncio.create_task(_introduce(daemon, addresses[0], web))
+            introduction = asyncio.create_task(_introduce(daemon, addresses[0], options))
             await stop.wait()
             introduction.cancel()
 
@@ -100,7 +101,7 @@ def configuration(lima_url: str, quito_url: str) -> Config:
     return Config((lima, quito), Sources(), "demo")
 
 
-async def _introduce(daemon: Daemon, address: str, web: WebOptions) -> None:
+async def _introduce(daemon: Daemon, address: str, options: Options) -> None:
     """Once every target was polled: what to look at."""
     await asyncio.sleep(INTERVAL + 1.0)
     states = daemon.store.states()
@@ -114,7 +115,7 @@ A simulated call center, polled every {INTERVAL:g} s. Some of its metrics:
 
 {samples}
 
-Open {base}/ for the status page, {base}{web.telemetry_path} for all metrics.
+Open {base}/ for the status page, {base}{options.telemetry_path} for all metrics.
 Scrape it with Prometheus, and try:
 
     sum by (cms) (agent_rest_resting_agents)

@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
+from functools import partial
 from typing import Final
 
 from exporter import logs
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
-from exporter.config import Config, load
-from exporter.daemon import Daemon, WebOptions, stop_on_signals
+from exporter.config import load, parse_duration
+from exporter.daemon import Daemon, Load, Options, stop_on_signals
 from exporter.web.listen import Address
 
 LISTEN_ADDRESS: Final = Flag(
@@ -24,20 +26,32 @@ LISTEN_ADDRESS: Final = Flag(
 TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path", "under which path metrics are served", "/metrics", metavar="PATH"
 )
+RELOAD_INTERVAL: Final = Flag(
+    "config.auto-reload-interval",
+    "how often to look whether the configuration's files have changed; 0 for never",
+    "30s",
+    metavar="DURATION",
+    parse=parse_duration,
+)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
-    config = load(arguments.config_file, os.environ)
-    web = WebOptions(arguments.web_listen_address, arguments.web_telemetry_path)
-    asyncio.run(_serve(config, web))
+    options = Options(
+        arguments.web_listen_address,
+        arguments.web_telemetry_path,
+        arguments.config_auto_reload_interval,
+    )
+    asyncio.run(_serve(partial(load, arguments.config_file, os.environ), options))
     return 0
 
 
-async def _serve(config: Config, web: WebOptions) -> None:
+async def _serve(load_config: Load, options: Options) -> None:
     stop = stop_on_signals()
-    async with Daemon(config, web, os.environ, system_clock).serving():
+    daemon = Daemon(load_config, options, os.environ, system_clock)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.look_now)
+    async with daemon.serving():
         await stop.wait()
 
 
@@ -45,5 +59,5 @@ COMMAND: Final = Command(
     "serve",
     "poll the configured targets and serve their metrics",
     run,
-    (CONFIG_FILE, LISTEN_ADDRESS, TELEMETRY_PATH, LOG_LEVEL, LOG_FORMAT),
+    (CONFIG_FILE, LISTEN_ADDRESS, TELEMETRY_PATH, RELOAD_INTERVAL, LOG_LEVEL, LOG_FORMAT),
 )

@@ -15,9 +15,11 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Clock
 from exporter.exposition import Exposition
 from exporter.store import Store
+from exporter.web import reload as reloading
 from exporter.web import status
 from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format
+from exporter.web.reload import Reload
 
 Check = Callable[[], str | None]
 """None if all is well, else a sentence that says what is not. It must not block."""
@@ -26,6 +28,10 @@ _STATUS: Final = "/"
 _HEALTHY: Final = "/-/healthy"
 _READY: Final = "/-/ready"
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
+
+
+class TelemetryPathError(ValueError):
+    """A path that metrics cannot have: a sentence."""
 
 
 def application(  # noqa: PLR0913 - each is a source of its own; a bag of them would only hide that
@@ -37,6 +43,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     ready: Check,
     version: str,
     telemetry_path: str = "/metrics",
+    reload: Reload | None = None,
 ) -> web.Application:
     """The application that serves one exporter.
 
@@ -48,9 +55,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         ready: whether it has something to tell, for `/-/ready`.
         version: the exporter's own, shown on the status page.
         telemetry_path: where the metrics are.
+        reload: follows the configuration as it is now, for `/-/reload`; None where that cannot be.
 
     Raises:
-        ValueError: `telemetry_path` is no path, or another page's; the message is a sentence.
+        TelemetryPathError: `telemetry_path` is no path, or another page's.
     """
     exposition = Exposition(registry)
     delivery = Delivery()
@@ -78,9 +86,13 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _HEALTHY: _check(healthy, "agent-rest-exporter is healthy."),
         _READY: _check(ready, "agent-rest-exporter is ready."),
     }
-    _refuse_unfit(telemetry_path, pages)
+    _refuse_unfit(telemetry_path, {*pages, reloading.PATH})
     pages[telemetry_path] = metrics
-    app = web.Application(middlewares=[_plain_refusals(sorted(pages))])
+    paths = [*pages, *([reloading.PATH] if reload else [])]
+    app = web.Application(middlewares=[_plain_refusals(sorted(paths))])
+    if reload:
+        for method in reloading.METHODS:
+            app.router.add_route(method, reloading.PATH, reloading.handler(reload))
     for path, handler in pages.items():
         app.router.add_get(path, handler)  # and HEAD with it
     app.on_response_prepare.append(_common_headers)
@@ -90,12 +102,12 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
 def _refuse_unfit(telemetry_path: str, taken: Collection[str]) -> None:
     remedy = "choose another one with --web.telemetry-path, such as /metrics"
     if not _PATH.fullmatch(telemetry_path):
-        raise ValueError(
+        raise TelemetryPathError(
             f"the telemetry path {telemetry_path!r} is not a slash followed by letters, digits "
             f"or any of . _ ~ / -: {remedy}"
         )
     if telemetry_path in taken:
-        raise ValueError(
+        raise TelemetryPathError(
             f"the telemetry path {telemetry_path!r} is taken by a page of the exporter: {remedy}"
         )
 

@@ -24,7 +24,7 @@ _UNAVAILABLE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
-DRAIN_TIMEOUT: Final = 5.0
+DRAIN_TIMEOUT: Final = 3.0
 _LINGER: Final = 2.0
 
 

@@ -1,0 +1,189 @@
+"""The pollers of all servers: started, kept, changed and stopped as the configuration says.
+
+Follows a configuration by difference. What did not change is left alone: its connections, its
+place in time, its numbers. Knows how rooms are put together, and nothing of files, signals or HTTP.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+
+from exporter import assembly
+from exporter.assembly import Identity
+from exporter.clock import Clock
+from exporter.cms.client import CmsClient
+from exporter.config import Config
+from exporter.poller import Poller
+from exporter.schedule import first_delay
+from exporter.store import Store, Target, TargetKey
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a configuration changes against the one before, in targets, and in whole servers."""
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    """Targets with other labels, another limit, or on a server whose settings changed."""
+    unchanged: int = 0
+    servers: tuple[str, ...] = ()
+    """Servers that are new, gone, or have other settings."""
+
+    def __str__(self) -> str:
+        servers = ", ".join(self.servers) or "none"
+        return (
+            f"targets: {self.added} added, {self.removed} removed, {self.changed} changed, "
+            f"{self.unchanged} unchanged; servers with changes: {servers}"
+        )
+
+
+@dataclass(slots=True)
+class _Member:
+    """One server at work."""
+
+    identity: Identity
+    poller: Poller
+    interval: float
+    task: asyncio.Task[None] | None = None
+
+
+class Fleet:
+    """Every server's poller.
+
+    Args:
+        store: where states and stats are kept. It follows the configuration with the fleet.
+        environ: where a proxy is looked up if the configuration names none.
+        clock: its monotonic part must be the event loop's.
+    """
+
+    def __init__(self, store: Store, environ: Mapping[str, str], clock: Clock) -> None:
+        self._store = store
+        self._environ = environ
+        self._clock = clock
+        self._members: dict[str, _Member] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def follow(self, config: Config) -> Changes:
+        """Work by a new configuration from now on. All of it, or, if it raises, nothing.
+
+        Raises:
+            AssemblyError: certificates or keys cannot be used, or secrets no longer be read.
+        """
+        identities = assembly.identities(config)
+        renewed = assembly.clients(
+            [
+                identity
+                for name, identity in identities.items()
+                if name not in self._members or self._members[name].identity != identity
+            ],
+            self._environ,
+            self._clock,
+        )
+        targets = assembly.targets(config)
+        changes = self._changes(targets, {*renewed, *(self._members.keys() - identities.keys())})
+        self._store.replace(targets, identities)
+        for name in self._members.keys() - identities.keys():
+            self._dismiss(self._members.pop(name))
+        keys: dict[str, list[TargetKey]] = {name: [] for name in identities}
+        for target in targets:
+            keys[target.key.cms].append(target.key)
+        for server in config.servers:
+            identity, client = identities[server.name], renewed.get(server.name)
+            self._employ(identity, client, keys[server.name], server.interval)
+        return changes
+
+    def stalled(self) -> list[str]:
+        """The servers whose schedule has stopped."""
+        now = self._clock().monotonic
+        return [name for name, member in self._members.items() if member.poller.stalled(now)]
+
+    def first_round(self) -> float:
+        """Seconds within which every target is polled once, also on a server that hangs."""
+        return max(
+            (
+                member.interval + member.poller.client.server.timeout
+                for member in self._members.values()
+            ),
+            default=0.0,
+        )
+
+    def next_poll(self, key: TargetKey) -> float | None:
+        """When a target is due next, on the monotonic clock; None if it is no target."""
+        member = self._members.get(key.cms)
+        if member is None:
+            return None
+        now = self._clock()
+        return now.monotonic + first_delay(key, member.interval, now.wall)
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Poll while the block runs. Polls in flight are cancelled when it is left."""
+        async with asyncio.TaskGroup() as self._group:
+            for member in self._members.values():
+                self._start(member)
+            try:
+                yield
+            finally:
+                for member in self._members.values():
+                    self._dismiss(member)
+
+    def _changes(self, targets: Iterable[Target], servers: set[str]) -> Changes:
+        before = {state.target.key: state.target for state in self._store.states()}
+        after = {target.key: target for target in targets}
+        both = before.keys() & after.keys()
+        changed = sum(before[key] != after[key] or key.cms in servers for key in both)
+        return Changes(
+            added=len(after) - len(both),
+            removed=len(before) - len(both),
+            changed=changed,
+            unchanged=len(both) - changed,
+            servers=tuple(sorted(servers)),
+        )
+
+    def _employ(
+        self,
+        identity: Identity,
+        client: CmsClient | None,
+        keys: list[TargetKey],
+        interval: float,
+    ) -> None:
+        name = identity.server.name
+        member = self._members.get(name)
+        if member is None:
+            assert client is not None  # noqa: S101  # nobody without a client is new
+            poller = Poller(client, keys, interval, self._store, self._clock)
+            self._members[name] = member = _Member(identity, poller, interval)
+            self._start(member)
+            return
+        old = member.poller.client
+        member.poller.update(client or old, keys, interval)
+        member.identity, member.interval = identity, interval
+        if client is not None and self._group is not None:
+            self._group.create_task(_retire(old))
+
+    def _start(self, member: _Member) -> None:
+        if self._group is not None and member.task is None:
+            member.task = self._group.create_task(_work(member.poller))
+
+    def _dismiss(self, member: _Member) -> None:
+        if member.task is not None:
+            member.task.cancel()
+
+
+async def _work(poller: Poller) -> None:
+    """Poll until cancelled, and leave no connection behind."""
+    try:
+        await poller.run()
+    finally:
+        await poller.client.aclose()
+
+
+async def _retire(client: CmsClient) -> None:
+    """Close a client's connections once its polls in flight have ended."""
+    try:
+        for _ in range(client.server.max_concurrency):
+            await client.slots.acquire()
+    finally:
+        await client.aclose()
