@@ -72,3 +72,8 @@ def test_a_wrong_configuration_is_not_tried_again() -> None:
     """Status 2 is usage or configuration; everything else is worth another start."""
     assert settings("Restart") == ["on-failure"]
     assert settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_a_reload_is_the_signal_that_the_exporter_waits_for() -> None:
+    """Any other signal would end it."""
+    assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
