@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -60,6 +60,10 @@ class Row(msgspec.Struct, gc=False):
     """beginTime, in the server's unit."""
     duration: int | None = None
     """restDuration in seconds."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
+"""A row, or one that knows more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +139,12 @@ def reduce(
         server_time: epoch seconds by the server's clock when it replied.
         unit: of the rows' `begin_time`.
     """
-    listing = _once_each(rows)
+    listing = once_each(rows)
     by_reason, waits_from = _waiting(counters.waiting, listing)
     unusable = 0
     candidates: list[tuple[float, int | None]] = []
     for row in listing:
-        start = _usable_start(row.begin_time, server_time, unit)
+        start = usable_start(row.begin_time, server_time, unit)
         if start is None:
             unusable += 1
         elif start <= server_time and (row.reason is None or row.reason < waits_from):
@@ -165,9 +169,10 @@ def reduce(
     )
 
 
-def _once_each(rows: Iterable[Row]) -> list[Row]:
-    numbered: dict[int | str, Row] = {}
-    anonymous: list[Row] = []
+def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Every agent's row once: of those with the same `work_no` the last one."""
+    numbered: dict[int | str, AnyRow] = {}
+    anonymous: list[AnyRow] = []
     for row in rows:
         if row.work_no is None:
             anonymous.append(row)
@@ -198,8 +203,12 @@ def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
     return tuple(counts), _NONE_PROVEN
 
 
-def _usable_start(begin_time: int | None, server_time: float, unit: BeginTimeUnit) -> float | None:
-    """Epoch seconds, or None for a start that would show as a 56-year rest, or in the future."""
+def usable_start(begin_time: int | None, server_time: float, unit: BeginTimeUnit) -> float | None:
+    """Epoch seconds of a row's `begin_time`, by the server's clock.
+
+    None for one that cannot be believed: it would show as a 56-year rest, or lies more than a day
+    in the future.
+    """
     if begin_time is None or not 0 < begin_time < 10**18:
         return None
     milliseconds = unit is BeginTimeUnit.MILLISECONDS or (

@@ -6,18 +6,19 @@ interface is the vendor's page *Querying Agent Rest Information*.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 import httpx
 
-from exporter import __version__
 from exporter.clock import Clock
-from exporter.cms import body, failures, signing, unreachable, wire
+from exporter.cms import body, failures, names, unreachable, wire
+from exporter.cms.names import NamedRow
 from exporter.cms.pacing import Pace, http_date
 from exporter.cms.paging import MAX_PAGES, Listing
-from exporter.cms.server import Auth, Server, Signature, StaticAuthorization
+from exporter.cms.requests import Requests
+from exporter.cms.server import Auth, Server
 from exporter.cms.transport import StaleConnectionError
 from exporter.faults import PollError, Reason
 from exporter.rest import Row, Snapshot, reduce
@@ -36,10 +37,19 @@ class Reading:
     """The server's `Date` less this host's clock in seconds, if a reply had one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A reading, and every row that it was made from, in the order sent."""
+
+    reading: Reading
+    rows: tuple[NamedRow, ...]
+
+
 @dataclass(slots=True)
 class _Poll:
     """One poll's tally."""
 
+    decode: Callable[[bytes, wire.Api], wire.Reply] = wire.decode
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
@@ -76,20 +86,7 @@ class CmsClient:
         self._max_reply_bytes = max_reply_bytes
         self._pace = Pace(server.max_requests_per_second)
         self._auth = server.auth
-        self._url = httpx.URL(server.url + server.api.path)
-        self._path = self._url.raw_path.decode()
-        self._headers = {
-            "host": self._url.netloc.decode(),
-            "accept": "application/json",
-            # replies are small and the wire is short: spare a fragile server the compressing
-            "accept-encoding": "identity",
-            "user-agent": f"agent-rest-exporter/{__version__}",
-            "content-type": "application/json; charset=UTF-8",
-            **{name: value.reveal() for name, value in server.headers},
-        }
-        self._extensions = (
-            {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
-        )
+        self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
 
     async def turn(self) -> None:
@@ -109,7 +106,23 @@ class CmsClient:
         Raises:
             PollError: for whatever went wrong; nothing else but cancellation.
         """
-        tally = _Poll()
+        return await self._poll(cc_id, vdn, _Poll())
+
+    async def inspect(self, cc_id: int, vdn: int) -> Inspection:
+        """As `poll`, for one person's eyes: with the rows, and their agents' names.
+
+        Raises:
+            PollError: as `poll`.
+        """
+        rows: list[NamedRow] = []
+        reading = await self._poll(cc_id, vdn, _Poll(names.decoder(rows)))
+        return Inspection(reading, tuple(rows))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def _poll(self, cc_id: int, vdn: int, tally: _Poll) -> Reading:
         deadline = asyncio.timeout(self.server.timeout)
         try:
             async with deadline:
@@ -130,10 +143,6 @@ class CmsClient:
         # what it came from may quote a reply or a proxy's password, and nobody needs it any more
         failure.__context__ = None
         raise failure from None
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._transport.aclose()
 
     async def _listing(self, cc_id: int, vdn: int, tally: _Poll) -> Snapshot:
         limit = self.server.page_size
@@ -170,7 +179,7 @@ class CmsClient:
                 raise
             reply = await self._send(question, tally)
         try:
-            return wire.decode(reply, self.server.api)
+            return tally.decode(reply, self.server.api)
         except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
 
@@ -184,12 +193,10 @@ class CmsClient:
     async def _send(self, question: bytes, tally: _Poll) -> bytes:
         """Send, and once more at once if a kept-alive connection was closed: a poll only reads."""
         try:
-            tally.requests += 1
             try:
-                response = await self._transport.handle_async_request(self._request(question))
+                response = await self._transmit(question, tally)
             except StaleConnectionError:
-                tally.requests += 1
-                response = await self._transport.handle_async_request(self._request(question))
+                response = await self._transmit(question, tally)
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 return await self._receive(response, stream, tally)
@@ -198,38 +205,24 @@ class CmsClient:
         except httpx.TransportError as error:
             raise unreachable.of_transport(error, self.server) from None
 
-    def _request(self, question: bytes) -> httpx.Request:
-        headers = self._headers | {"content-length": str(len(question))}
-        match self._auth:
-            case Signature(access_key, secret_key, signed_headers):
-                signed = {name: headers[name] for name in signed_headers}
-                prefix = signing.prefix(
-                    access_key.reveal(),
-                    signing.timestamp(self._clock().wall),
-                    signing.signed_names(signed),
-                )
-                canonical = signing.canonical_request("POST", self._path, signed, question)
-                headers["authorization"] = signing.authorization(
-                    secret_key.reveal(), prefix, canonical
-                )
-            case StaticAuthorization(value):
-                headers["authorization"] = value.reveal()
-        return httpx.Request(
-            "POST", self._url, headers=headers, content=question, extensions=self._extensions
-        )
+    async def _transmit(self, question: bytes, tally: _Poll) -> httpx.Response:
+        tally.requests += 1
+        request = self._requests.make(question, self._auth)
+        return await self._transport.handle_async_request(request)
 
     async def _receive(
         self, response: httpx.Response, stream: httpx.AsyncByteStream, tally: _Poll
     ) -> bytes:
-        headers = response.headers
+        date, coding = _date_and_coding(response.headers.raw)
         now = self._clock().wall
-        server_time = self._date(headers.get("date", ""))
+        server_time = self._date(date)
         if server_time is not None:
             tally.clock_skew = server_time - now
         if response.status_code != httpx.codes.OK:
-            raise failures.of_status(response.status_code, headers, self.server, server_time, now)
+            raise failures.of_status(
+                response.status_code, response.headers, self.server, server_time, now
+            )
         try:
-            coding = headers.get("content-encoding", "")
             return await body.read(stream, coding, self._max_reply_bytes)
         except (body.TooLargeError, body.CodingError) as error:
             raise failures.of_body(error, self._max_reply_bytes) from None
@@ -239,3 +232,14 @@ class CmsClient:
         if text != self._last_date[0]:
             self._last_date = (text, http_date(text))
         return self._last_date[1]
+
+
+def _date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """The two headers of every reply that matter, in one pass over the bytes."""
+    date = coding = b""
+    for name, value in headers:
+        if (key := name.lower()) == b"date":
+            date = value
+        elif key == b"content-encoding":
+            coding = value
+    return date.decode("latin-1"), coding.decode("latin-1")

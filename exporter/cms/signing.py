@@ -37,14 +37,33 @@ def canonical_request(
         body: exactly the bytes that are sent.
         query: the URL's parameters; without any, the text has no line for them.
     """
-    headers = sorted(signed_headers.items())
+    return with_body(canonical_head(method, path, signed_headers, query), body)
+
+
+def canonical_head(
+    method: str,
+    path: str,
+    signed_headers: Mapping[str, str],
+    query: Mapping[str, str] | None = None,
+) -> str:
+    """The canonical request up to its body: the part that many requests share."""
     lines = [method, path]
     if query:
         lines.append("&".join(f"{_encode(k)}={_encode(v)}" for k, v in sorted(query.items())))
     lines.append(signed_names(signed_headers))
+    headers = sorted(signed_headers.items())
     lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]
-    lines.append(_encode(body))
     return "\n".join(lines)
+
+
+def with_body(head: str, body: bytes) -> str:
+    """The whole canonical request.
+
+    Args:
+        head: what `canonical_head` gives.
+        body: exactly the bytes that are sent.
+    """
+    return f"{head}\n{_encode(body)}"
 
 
 def signed_names(signed_headers: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 The source is the vendor's page *Querying Agent Rest Information*, and *Querying the Agent
 Information in Rest State* for 8.13 and earlier, where every key is lower-case. Knows no HTTP and
 gives the numbers no meaning. `agentName` is never decoded: a name that is not read cannot leak.
+(Only `names` reads it, for the one command that shows people.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -155,6 +156,11 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
         raise SchemaError(_describe(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError from None
+
+
+def detail(body: bytes | bytearray) -> msgspec.Raw:
+    """The object that holds counters and rows, unread, of a body that `decode` has taken."""
+    return _detail_of(_ENVELOPE.decode(body))
 
 
 def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply:
