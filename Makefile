@@ -2,7 +2,7 @@
 #   make demo   real metrics in a minute, without any configuration
 #   make test   everything that CI runs
 .DELETE_ON_ERROR:
-.PHONY: demo test format lint types unit parts lock schema clean
+.PHONY: demo test format lint types unit parts lock schema dashboards clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -37,6 +37,9 @@ format: $(VENV)/.dev
 
 schema: $(VENV)/.dev
 	$(BIN)/python -m exporter.config.schema > deploy/config.schema.json
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python deploy/grafana/generate.py
 
 # The locks hold for every platform and every Python from 3.11 up.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,3 +7,12 @@ import pytest
 def anyio_backend() -> str:
     """The exporter runs on asyncio alone."""
     return "asyncio"
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def both_loops(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """The loops that the exporter runs on: they name a failed connection in different ways.
+
+    A module takes it by a fixture `anyio_backend` of its own.
+    """
+    return "asyncio", {"use_uvloop": bool(request.param)}

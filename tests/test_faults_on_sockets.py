@@ -28,6 +28,13 @@ from tests.cms_peer import (
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Every failure gets the same name on either loop."""
+    return both_loops
+
+
 NOW = 1_750_000_000.0
 KEYS = Signature(Secret("AKEXAMPLE0001"), Secret("canary-secret"))
 GOOD = Step(http(answer(1, resting=1)))

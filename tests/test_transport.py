@@ -22,6 +22,13 @@ from tests.cms_peer import Step, answer, connected, failure, http, listening, re
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Every failure gets the same name on either loop."""
+    return both_loops
+
+
 GOOD = Step(http(answer(1, resting=1)))
 
 

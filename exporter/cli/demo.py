@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from exporter import logs
+from exporter.cli import loop
 from exporter.cli.flags import LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.cli.serve import TELEMETRY_PATH
 from exporter.cli.simulate import ACCESS_KEY, SCENARIO, SECRET_KEY, SEED, simulator
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show metrics of a simulated call center until a signal says stop."""
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
     options = Options(arguments.web_listen_address, arguments.web_telemetry_path, 0)
-    asyncio.run(_demo(options, (*_FAULTS, *arguments.scenario), arguments.seed))
+    loop.run(_demo(options, (*_FAULTS, *arguments.scenario), arguments.seed))
     return 0
 
 

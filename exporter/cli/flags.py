@@ -1,18 +1,23 @@
 """Flags: names, defaults, help and the environment variables that stand in for them.
 
-One definition for each, from which the parser, the help and the tests of the documents are made.
-Knows nothing of what a flag's value does.
+One definition for each, from which the parser, its help, the completion of shells, the manual and
+the tests of the documents are made. Knows nothing of what a flag's value does.
 """
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, cast
 
 from exporter.logs import LogFormat
 
 ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
+_GROUPS: Final = {"config": "configuration", "web": "web", "log": "log", "tls": "TLS"}
+_WIDEST: Final = 100
+"""Columns of the help on a wide terminal: longer lines are hard to read."""
 
 
 class UsageError(Exception):
@@ -54,6 +59,33 @@ class Flag:
         """The environment variable that stands in for the flag."""
         return ENVIRONMENT_PREFIX + self.attribute.upper()
 
+    @property
+    def group(self) -> str:
+        """The title under which the help lists it, after what stands before its dot."""
+        first, dot, _ = self.name.partition(".")
+        return _GROUPS.get(first, first) if dot else "options"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user must know of it beside its help, a few words each."""
+        notes = [f"${self.variable}"]
+        if self.repeatable:
+            notes.insert(0, "repeatable")
+        if self.required:
+            notes.insert(0, "required")
+        if self.default:
+            notes.insert(0, f"default: {self.default}")
+        return tuple(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a command is told without a flag."""
+
+    name: str
+    help: str
+    choices: tuple[str, ...]
+
 
 CONFIG_FILE: Final = Flag(
     "config.file", "the configuration", default="config.yaml", metavar="FILE", parse=Path
@@ -72,12 +104,32 @@ LOG_FORMAT: Final = Flag(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: what it does, its flags, and what runs it."""
+    """One command: what it does, its flags, and what runs it.
+
+    Args:
+        name: as it is typed.
+        summary: one line in lower case, without a full stop.
+        run: gives the exit status.
+        flags: in the order of the help.
+        arguments: what it must be told beside them, in order.
+    """
 
     name: str
     summary: str
     run: Callable[[argparse.Namespace], int]
-    flags: tuple[Flag, ...] = field(default_factory=tuple)
+    flags: tuple[Flag, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """The summary as a sentence."""
+        return f"{self.summary[0].upper()}{self.summary[1:]}."
+
+    @property
+    def usage(self) -> str:
+        """What stands behind the program's name."""
+        words = (f"{{{','.join(argument.choices)}}}" for argument in self.arguments)
+        return " ".join([self.name, "[FLAG ...]", *words])
 
 
 class Parser(argparse.ArgumentParser):
@@ -88,36 +140,69 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Help below its flag, since the names of flags are long; its lines stay lines."""
+
+    def __init__(self, prog: str) -> None:
+        width = min(shutil.get_terminal_size().columns, _WIDEST)
+        super().__init__(prog, max_help_position=8, width=width)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        wrapper = textwrap.TextWrapper(width, break_on_hyphens=False, break_long_words=False)
+        return [part for line in text.splitlines() for part in wrapper.wrap(line)]
+
+
 def build(
     program: str, description: str, commands: Sequence[Command], environ: Mapping[str, str]
 ) -> Parser:
     """The parser for all commands. The environment's values become the flags' defaults."""
-    parser = Parser(prog=program, description=description, allow_abbrev=False)
+    parser = Parser(
+        prog=program,
+        description=description,
+        allow_abbrev=False,
+        usage="%(prog)s COMMAND [FLAG ...]",
+        epilog=f"{program} COMMAND --help tells a command's flags.",
+    )
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(
-        title="commands", metavar="COMMAND", dest="command", required=True
+        title="commands", metavar="COMMAND", dest="command", required=True, prog=program
     )
     for command in commands:
         subparser = subparsers.add_parser(
             command.name,
-            help=command.summary,
-            description=f"{command.summary[0].upper()}{command.summary[1:]}.",
+            help=_escaped(command.summary),
+            description=_escaped(command.description),
+            usage=_escaped(f"{program} {command.usage}"),
             allow_abbrev=False,
-            epilog="Every flag can come from the environment: "
-            f"{ENVIRONMENT_PREFIX}… with dots and dashes as underscores.",
+            formatter_class=_Formatter,
+            epilog="Every flag can come from the environment, by the variable that stands with it; "
+            "one on the command line goes before it.",
         )
         subparser.set_defaults(run=command.run)
+        for argument in command.arguments:
+            subparser.add_argument(
+                argument.name, choices=argument.choices, help=_escaped(argument.help)
+            )
+        groups: dict[str, argparse._ActionsContainer] = {"options": subparser}
         for flag in command.flags:
-            _add(subparser, flag, environ)
+            if flag.group not in groups:
+                groups[flag.group] = subparser.add_argument_group(flag.group)
+            _add(groups[flag.group], flag, environ)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]) -> None:
+def _escaped(text: str) -> str:
+    """A text that argparse shows as it is."""
+    return text.replace("%", "%%")
+
+
+def _add(parser: argparse._ActionsContainer, flag: Flag, environ: Mapping[str, str]) -> None:
     name, given = f"--{flag.name}", environ.get(flag.variable)
+    explained = _escaped(f"{flag.help}\n{' '.join(f'[{note}]' for note in flag.notes)}")
     if not flag.metavar:
         default = given not in {None, "", "0", "false"}
         parser.add_argument(
-            name, dest=flag.attribute, action="store_true", default=default, help=flag.help
+            name, dest=flag.attribute, action="store_true", default=default, help=explained
         )
         return
     default_text = flag.default if given is None else given
@@ -126,13 +211,12 @@ def _add(parser: argparse.ArgumentParser, flag: Flag, environ: Mapping[str, str]
         "type": _parser_of(flag, given),
         "default": default_text,
         "metavar": "{" + ",".join(flag.choices) + "}" if flag.choices else flag.metavar,
-        "help": f"{flag.help} (default: {flag.default})" if flag.default else flag.help,
+        "help": explained,
     }
     if flag.repeatable:
         options |= {
             "action": _Extend,
             "default": default_text if default_text is not None else [],
-            "help": f"{options['help']}; repeatable",
         }
     elif flag.required:
         options["required"] = default_text is None

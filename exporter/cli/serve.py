@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from exporter import logs
+from exporter.cli import loop
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
 from exporter.config import load, parse_duration
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.web_telemetry_path,
         arguments.config_auto_reload_interval,
     )
-    asyncio.run(_serve(partial(load, arguments.config_file, os.environ), options))
+    loop.run(_serve(partial(load, arguments.config_file, os.environ), options))
     return 0
 
 

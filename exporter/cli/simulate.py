@@ -1,7 +1,6 @@
 """`simulate`: the stand-in CC-CMS by itself."""
 
 import argparse
-import asyncio
 import errno
 import math
 import os
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from exporter.cli import loop
 from exporter.cli.flags import Command, Flag, UsageError
 from exporter.cms.simulator import (
     ALLOWED_DRIFT,
@@ -115,7 +115,7 @@ def simulator(
 
 def run(arguments: argparse.Namespace) -> int:
     """Stand in for a CC-CMS until a signal says stop."""
-    asyncio.run(_simulate(arguments))
+    loop.run(_simulate(arguments))
     return 0
 
 
