@@ -1,0 +1,11 @@
+"""`--web.config.file`: TLS, passwords and headers of the exporter's own pages.
+
+The format is that of Prometheus' exporter-toolkit:
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+from exporter.webconfig.guard import protect
+from exporter.webconfig.live import LiveWebConfig
+from exporter.webconfig.load import WebConfig, load
+
+__all__ = ["LiveWebConfig", "WebConfig", "load", "protect"]
