@@ -109,7 +109,6 @@ ROOMS: dict[str, set[str]] = {
         "exporter.schedule",
         "exporter.store",
     },
-    "exporter.webconfig": {"exporter.config", "exporter.secret"},
 }
 # The daemon and the commands wire all of it; nobody but the commands may import them.
 TOP = ("exporter.daemon", "exporter.cli")
