@@ -15,6 +15,7 @@ from exporter.rest import WaitReason
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.reload import Outcome
+from tests.alert_rules import alerts
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -100,6 +101,13 @@ def test_the_readme_names_every_reason() -> None:
     assert reasons == [reason.value for reason in Reason]
     (row,) = [row for row in table("| family | type | meaning |") if "_reason_" in row[0]]
     assert codes([row[2]])[1:] == [reason.value for reason in WaitReason]
+
+
+def test_the_readme_lists_every_alert() -> None:
+    """With its severity."""
+    rows = table("| alert | severity | fires when |")
+    listed = {codes([row[0]])[0]: row[1] for row in rows}
+    assert listed == {name: alert.severity for name, alert in alerts().items()}
 
 
 def test_the_readme_lists_every_path() -> None:
