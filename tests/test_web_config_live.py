@@ -19,6 +19,13 @@ from tests.web_config_server import PATIENCE, Connection, ask, connected, served
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Each loop has a TLS of its own around OpenSSL's."""
+    return both_loops
+
+
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
 KEPT = "the web configuration cannot be used: the one before stays at work"
 READ = "the web configuration was read again"

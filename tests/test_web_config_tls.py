@@ -13,6 +13,13 @@ from tests.web_config_server import ask, connected, served
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Each loop has a TLS of its own around OpenSSL's."""
+    return both_loops
+
+
 Make = Callable[..., LiveWebConfig]
 
 
@@ -217,6 +224,42 @@ async def test_a_single_client_is_trusted_by_its_own_certificate(
         assert await gets_in(port, client)
         other.configure_cert(client)
         assert not await gets_in(port, client)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "HANDSHAKE_FAILURE"),
+        (ssl.TLSVersion.TLSv1_3, "CERTIFICATE_REQUIRED"),
+    ],
+)
+async def test_a_refused_client_hears_why(
+    make: Make, client: ssl.SSLContext, version: ssl.TLSVersion, said: str
+) -> None:
+    """In TLS's own words, which its operator finds in Prometheus' list of targets."""
+    client.minimum_version = version
+    client.maximum_version = version
+    live = make("client_auth_type: RequireAndVerifyClientCert", "client_ca_file: clients.pem")
+    async with served(live) as port:
+        with pytest.raises(ssl.SSLError, match=said):
+            await ask(port, client)
+
+
+async def test_a_refused_client_that_stays_is_left(make: Make, client: ssl.SSLContext) -> None:
+    """Whatever it sends after the refusal, the connection is closed."""
+    client.minimum_version = ssl.TLSVersion.TLSv1_2
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    live = make("min_version: TLS13")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    async with served(live) as port, connected(port) as connection:
+        connection.writer.write(outgoing.read())
+        alert = await connection.reader.readexactly(7)
+        assert alert[0] == 21
+        connection.writer.write(b"more")
+        assert await connection.closed()
 
 
 async def test_health_is_no_way_around_the_handshake(make: Make, client: ssl.SSLContext) -> None:
