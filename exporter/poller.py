@@ -1,9 +1,9 @@
 """When to poll one server: due times, a bound on polls in flight, and what is skipped.
 
 One poller for each CC-CMS, so that a dead server costs the others nothing. It waits until a target
-is due, until the server has a free slot and until its pace allows; then a poll runs by itself. A
-poll that is still running when its target is due again is skipped and counted, never queued:
-nothing piles up. Knows neither the interface nor metrics; writes what happens into the store.
+is due and the server's gate lets it in; then a poll runs by itself. A poll that is still
+running when its target is due again is skipped and counted, never queued: nothing piles up. Knows
+neither the interface nor metrics; writes what happens into the store.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from typing import Final
 from exporter.clock import Clock, Moment
 from exporter.cms.client import CmsClient, Reading
 from exporter.faults import PollError
+from exporter.gate import Gate
 from exporter.schedule import first_delay, next_due
 from exporter.store import Store, TargetKey, TargetState
 
@@ -47,6 +48,7 @@ class Poller:
     ) -> None:
         self._store = store
         self._stats = store.server(client.server.name)
+        self._gate = Gate(client)
         self._clock = clock
         self._sooner = asyncio.Event()
         self._expected_by = clock().monotonic
@@ -56,14 +58,21 @@ class Poller:
         self._interval = interval
         self.update(client, targets, interval)
 
+    @property
+    def client(self) -> CmsClient:
+        """What asks the server, from the next poll on."""
+        return self._gate.client
+
     def update(self, client: CmsClient, targets: Iterable[TargetKey], interval: float) -> None:
         """Follow a new configuration from the next poll on; polls under way end as they began.
 
-        What stays keeps its place in time: it is given by the key and the interval alone.
+        What stays keeps its place in time: it is given by the key and the interval alone. Another
+        client is asked, and the one before it closed, once the polls under way have ended.
         """
         kept = {key: due for due, key in self._due} if interval == self._interval else {}
         now = self._clock()
-        self.client = client
+        if client is not self.client:
+            self._gate.exchange(client)
         self._targets = frozenset(targets)
         self._interval = interval
         self._due = [
@@ -85,20 +94,30 @@ class Poller:
         return now > self._expected_by + STALLED_AFTER
 
     async def run(self) -> None:
-        """Poll until cancelled. Polls in flight are cancelled with it."""
-        async with asyncio.TaskGroup() as polls:
-            while True:
-                due, key = await self._next()
-                client = await self._admission()
-                if key in self._targets:
-                    polls.create_task(self._poll(client, due, key))
-                else:
-                    client.slots.release()
-                    self._taken.discard(key)
+        """Poll until cancelled. Polls in flight are cancelled with it, and connections closed."""
+        try:
+            async with asyncio.TaskGroup() as polls:
+                while True:
+                    due, key = await self._next()
+                    # the one that it was due by: until the poll may start, there can be another
+                    interval = self._interval
+                    client = await self._gate.enter(self._expect)
+                    if key in self._targets:
+                        polls.create_task(self._poll(client, due, interval, key))
+                    else:
+                        self._gate.leave(client)
+                        self._taken.discard(key)
+        finally:
+            await self._gate.aclose()
+
+    def _expect(self, within: float) -> None:
+        self._expected_by = self._clock().monotonic + within
 
     async def _next(self) -> tuple[float, TargetKey]:
         """Wait until a target is due, and take it."""
         while True:
+            # also where nothing is due for long: connections of earlier settings are of no use
+            await self._gate.settle(self._expect)
             first = self._due[0][0] if self._due else math.inf
             now = self._clock().monotonic
             if first <= now:
@@ -111,27 +130,9 @@ class Poller:
                 async with asyncio.timeout(None if first == math.inf else first - now):
                     await self._sooner.wait()
 
-    async def _admission(self) -> CmsClient:
-        """Wait for a slot and for the pace of the server's client, whichever it is by then."""
-        while True:
-            client = self.client
-            # every poll ends by its deadline, and leaves its slot
-            self._expected_by = self._clock().monotonic + client.server.timeout
-            await client.slots.acquire()
-            # a pause that the server has asked for may be long, and is no stall
-            self._expected_by = math.inf
-            try:
-                await client.turn()
-            except asyncio.CancelledError:
-                client.slots.release()
-                raise
-            if client is self.client:
-                return client
-            client.slots.release()
-
-    async def _poll(self, client: CmsClient, due: float, key: TargetKey) -> None:
+    async def _poll(self, client: CmsClient, due: float, interval: float, key: TargetKey) -> None:
         """One poll, from its start to its target's next due time."""
-        stats, interval = self._stats, self._interval
+        stats = self._stats
         started = self._clock()
         stats.delay.observe(max(0.0, started.monotonic - due))
         stats.in_flight += 1
@@ -142,7 +143,7 @@ class Poller:
             outcome = error
         finally:
             stats.in_flight -= 1
-            client.slots.release()
+            self._gate.leave(client)
         ended = self._clock()
         stats.requests += outcome.requests
         if outcome.clock_skew is not None:
