@@ -5,7 +5,7 @@ file is written.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from exporter.clock import Clock
@@ -48,8 +48,8 @@ class Identity:
     server: Server
     certificates: str
     """A digest of the TLS files' contents."""
-    config: ServerConfig = field(compare=False)
-    """For secrets that are read again."""
+    auth: SignedAuth | StaticAuth | None
+    """Where secrets are read again: the same secret in another file is rotated there."""
 
 
 def identities(config: Config) -> dict[str, Identity]:
@@ -64,7 +64,7 @@ def identities(config: Config) -> dict[str, Identity]:
         files = (each.tls.ca_file, each.tls.cert_file, each.tls.key_file)
         certificates = Sources(tuple(file for file in files if file)).fingerprint()
         try:
-            found[each.name] = Identity(server(each), certificates, each)
+            found[each.name] = Identity(server(each), certificates, each.auth)
         except SecretError as error:
             wrong.append(f"cms {each.name}: {error}")
     if wrong:
@@ -94,7 +94,7 @@ def clients(
         except TlsFileError as error:
             wrong.append(f"cms {facts.name}: tls.{error.option}: {error.message}")
         else:
-            renew = partial(_auth, identity.config)
+            renew = partial(_auth, identity.auth)
             made[facts.name] = CmsClient(facts, transport, clock, renew_auth=renew)
     if wrong:
         raise AssemblyError(wrong)
@@ -108,7 +108,7 @@ def server(config: ServerConfig) -> Server:
     return Server(
         name=config.name,
         url=config.url,
-        auth=_auth(config),
+        auth=_auth(config.auth),
         api=api,
         page_size=config.page_size if paged else None,
         timeout=config.timeout,
@@ -127,8 +127,8 @@ def server(config: ServerConfig) -> Server:
     )
 
 
-def _auth(config: ServerConfig) -> Auth:
-    match config.auth:
+def _auth(sources: SignedAuth | StaticAuth | None) -> Auth:
+    match sources:
         case SignedAuth(access_key, secret_key, signed_headers):
             return Signature(access_key.read(), secret_key.read(), signed_headers)
         case StaticAuth(authorization):

@@ -6,7 +6,7 @@ place in time, its numbers. Knows how rooms are put together, and nothing of fil
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter import assembly
@@ -39,6 +39,17 @@ class Changes:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What following a configuration takes: everything that can fail or block is done."""
+
+    config: Config
+    targets: Sequence[Target]
+    identities: Mapping[str, Identity]
+    clients: Mapping[str, CmsClient]
+    """For servers that are new or have other settings."""
+
+
 @dataclass(slots=True)
 class _Member:
     """One server at work."""
@@ -65,33 +76,40 @@ class Fleet:
         self._members: dict[str, _Member] = {}
         self._group: asyncio.TaskGroup | None = None
 
-    def follow(self, config: Config) -> Changes:
-        """Work by a new configuration from now on. All of it, or, if it raises, nothing.
+    def prepare(self, config: Config) -> Plan:
+        """Read what the configuration names, and change nothing. It blocks: it may have a thread.
 
         Raises:
             AssemblyError: certificates or keys cannot be used, or secrets no longer be read.
         """
         identities = assembly.identities(config)
-        renewed = assembly.clients(
-            [
-                identity
-                for name, identity in identities.items()
-                if name not in self._members or self._members[name].identity != identity
-            ],
-            self._environ,
-            self._clock,
-        )
-        targets = assembly.targets(config)
-        changes = self._changes(targets, {*renewed, *(self._members.keys() - identities.keys())})
-        self._store.replace(targets, identities)
-        for name in self._members.keys() - identities.keys():
-            self._dismiss(self._members.pop(name))
-        keys: dict[str, list[TargetKey]] = {name: [] for name in identities}
-        for target in targets:
+        renewed = [
+            identity
+            for name, identity in identities.items()
+            if name not in self._members or self._members[name].identity != identity
+        ]
+        clients = assembly.clients(renewed, self._environ, self._clock)
+        return Plan(config, assembly.targets(config), identities, clients)
+
+    def follow(self, plan: Plan) -> Changes:
+        """Work by a new configuration from now on, all of it."""
+        gone = self._members.keys() - plan.identities.keys()
+        servers = plan.config.servers
+        slower_or_faster = {
+            each.name
+            for each in servers
+            if each.name in self._members and self._members[each.name].interval != each.interval
+        }
+        changes = self._changes(plan.targets, {*gone, *slower_or_faster, *plan.clients})
+        self._store.replace(plan.targets, plan.identities)
+        for name in gone:
+            _dismiss(self._members.pop(name))
+        keys: dict[str, list[TargetKey]] = {name: [] for name in plan.identities}
+        for target in plan.targets:
             keys[target.key.cms].append(target.key)
-        for server in config.servers:
-            identity, client = identities[server.name], renewed.get(server.name)
-            self._employ(identity, client, keys[server.name], server.interval)
+        for each in servers:
+            identity, client = plan.identities[each.name], plan.clients.get(each.name)
+            self._employ(identity, client, keys[each.name], each.interval)
         return changes
 
     def stalled(self) -> list[str]:
@@ -110,7 +128,7 @@ class Fleet:
         )
 
     def next_poll(self, key: TargetKey) -> float | None:
-        """When a target is due next, on the monotonic clock; None if it is no target."""
+        """When a target is due next, on the monotonic clock; None if it has no server."""
         member = self._members.get(key.cms)
         if member is None:
             return None
@@ -120,14 +138,17 @@ class Fleet:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Poll while the block runs. Polls in flight are cancelled when it is left."""
-        async with asyncio.TaskGroup() as self._group:
+        async with asyncio.TaskGroup() as group:
+            self._group = group
             for member in self._members.values():
                 self._start(member)
             try:
                 yield
             finally:
+                # whatever is followed from here on starts nobody
+                self._group = None
                 for member in self._members.values():
-                    self._dismiss(member)
+                    _dismiss(member)
 
     def _changes(self, targets: Iterable[Target], servers: set[str]) -> Changes:
         before = {state.target.key: state.target for state in self._store.states()}
@@ -157,33 +178,14 @@ class Fleet:
             self._members[name] = member = _Member(identity, poller, interval)
             self._start(member)
             return
-        old = member.poller.client
-        member.poller.update(client or old, keys, interval)
+        member.poller.update(client or member.poller.client, keys, interval)
         member.identity, member.interval = identity, interval
-        if client is not None and self._group is not None:
-            self._group.create_task(_retire(old))
 
     def _start(self, member: _Member) -> None:
-        if self._group is not None and member.task is None:
-            member.task = self._group.create_task(_work(member.poller))
-
-    def _dismiss(self, member: _Member) -> None:
-        if member.task is not None:
-            member.task.cancel()
+        if self._group is not None:
+            member.task = self._group.create_task(member.poller.run())
 
 
-async def _work(poller: Poller) -> None:
-    """Poll until cancelled, and leave no connection behind."""
-    try:
-        await poller.run()
-    finally:
-        await poller.client.aclose()
-
-
-async def _retire(client: CmsClient) -> None:
-    """Close a client's connections once its polls in flight have ended."""
-    try:
-        for _ in range(client.server.max_concurrency):
-            await client.slots.acquire()
-    finally:
-        await client.aclose()
+def _dismiss(member: _Member) -> None:
+    if member.task is not None:
+        member.task.cancel()

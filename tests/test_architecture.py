@@ -109,6 +109,17 @@ ROOMS: dict[str, set[str]] = {
         "exporter.schedule",
         "exporter.store",
     },
+    "exporter.notify": set(),
+    "exporter.reloading": {
+        "exporter.assembly",
+        "exporter.clock",
+        "exporter.config",
+        "exporter.faults",
+        "exporter.fleet",
+        "exporter.metrics",
+        "exporter.notify",
+        "exporter.web",
+    },
 }
 # The daemon and the commands wire all of it; nobody but the commands may import them.
 TOP = ("exporter.daemon", "exporter.cli")

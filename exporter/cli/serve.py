@@ -13,16 +13,23 @@ from exporter.cli import loop
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
 from exporter.config import load, parse_duration
-from exporter.daemon import Daemon, Load, Options, stop_on_signals
-from exporter.web.listen import Address
+from exporter.daemon import Daemon, Options, stop_on_signals
+from exporter.reloading import Load
+from exporter.web.activation import activated
+from exporter.web.addresses import parse_endpoint
 
 LISTEN_ADDRESS: Final = Flag(
     "web.listen-address",
-    "where metrics and pages are served, as HOST:PORT or :PORT for every address",
+    "where metrics and pages are served, as HOST:PORT, :PORT for every address, or unix:PATH",
     ":10072",
     metavar="ADDRESS",
-    parse=Address.parse,
+    parse=parse_endpoint,
     repeatable=True,
+)
+SYSTEMD_SOCKET: Final = Flag(
+    "web.systemd-socket",
+    "serve on the sockets of systemd's socket activation instead of --web.listen-address",
+    metavar="",
 )
 TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path", "under which path metrics are served", "/metrics", metavar="PATH"
@@ -39,8 +46,9 @@ RELOAD_INTERVAL: Final = Flag(
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
+    by_systemd = arguments.web_systemd_socket
     options = Options(
-        arguments.web_listen_address,
+        activated(os.environ, os.getpid()) if by_systemd else arguments.web_listen_address,
         arguments.web_telemetry_path,
         arguments.config_auto_reload_interval,
     )
@@ -60,5 +68,13 @@ COMMAND: Final = Command(
     "serve",
     "poll the configured targets and serve their metrics",
     run,
-    (CONFIG_FILE, LISTEN_ADDRESS, TELEMETRY_PATH, RELOAD_INTERVAL, LOG_LEVEL, LOG_FORMAT),
+    (
+        CONFIG_FILE,
+        LISTEN_ADDRESS,
+        SYSTEMD_SOCKET,
+        TELEMETRY_PATH,
+        RELOAD_INTERVAL,
+        LOG_LEVEL,
+        LOG_FORMAT,
+    ),
 )

@@ -5,6 +5,7 @@ swaps lead to new contents under old names.
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -31,8 +32,9 @@ class Sources:
         for path in sorted({*map(str, self.files), *found}):
             try:
                 content = files.read(Path(path))
+                state = f"{len(content)} bytes"
             except files.UnreadableError as error:
-                content = b"unreadable: " + str(error).encode()
-            digest.update(f"{path}\n{len(content)}\n".encode())
-            digest.update(content)
+                content, state = b"", str(error)
+            # a name need not be UTF-8, and ends where the null byte is
+            digest.update(b"%b\0%b\0" % (os.fsencode(path), state.encode()) + content)
         return digest.hexdigest()
