@@ -15,10 +15,12 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Clock
 from exporter.exposition import Exposition
 from exporter.store import Store
+from exporter.web import api, status
 from exporter.web import reload as reloading
-from exporter.web import status
 from exporter.web.delivery import Delivery
+from exporter.web.listing import NextPoll
 from exporter.web.negotiation import exposition_format
+from exporter.web.query import Query
 from exporter.web.reload import Reload
 
 Check = Callable[[], str | None]
@@ -43,6 +45,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     ready: Check,
     version: str,
     telemetry_path: str = "/metrics",
+    next_poll: NextPoll = lambda _: None,
     reload: Reload | None = None,
 ) -> web.Application:
     """The application that serves one exporter.
@@ -55,6 +58,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         ready: whether it has something to tell, for `/-/ready`.
         version: the exporter's own, shown on the status page.
         telemetry_path: where the metrics are.
+        next_poll: when a target is due next, for the status page and the API.
         reload: follows the configuration as it is now, for `/-/reload`; None where that cannot be.
 
     Raises:
@@ -73,16 +77,37 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         )
 
     async def page(request: web.Request) -> web.StreamResponse:
+        try:
+            query = Query.parse(request.query.items())
+        except ValueError as error:
+            return web.Response(text=f"400: {error}.\n", status=400)
         return await delivery.send(
             request,
             lambda: status.slices(
-                store.states(), moment(), version=version, telemetry_path=telemetry_path
+                store,
+                moment(),
+                query,
+                next_poll=next_poll,
+                version=version,
+                telemetry_path=telemetry_path,
             ),
             {**status.HEADERS, hdrs.VARY: "Accept-Encoding"},
         )
 
+    async def targets(request: web.Request) -> web.StreamResponse:
+        try:
+            query = Query.parse(request.query.items())
+        except ValueError as error:
+            return web.Response(body=api.refusal(f"{error}"), status=400, headers=api.HEADERS)
+        return await delivery.send(
+            request,
+            lambda: api.slices(store, moment(), query, next_poll=next_poll),
+            {**api.HEADERS, hdrs.VARY: "Accept-Encoding"},
+        )
+
     pages: dict[str, Handler] = {
         _STATUS: page,
+        api.PATH: targets,
         _HEALTHY: _check(healthy, "agent-rest-exporter is healthy."),
         _READY: _check(ready, "agent-rest-exporter is ready."),
     }

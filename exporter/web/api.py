@@ -1,0 +1,123 @@
+"""`/api/v1/targets`: what the status page shows, as JSON. Pure, from states to bytes.
+
+One vocabulary with the metrics: a number is called here what its family is called there, and comes
+from the same place, so that a stale one is absent here as well. docs/api.md documents every field.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import hdrs
+
+from exporter.clock import Moment
+from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily
+from exporter.store import Failure, Store
+from exporter.web.listing import Entry, NextPoll, find
+from exporter.web.query import Query, Standing
+
+_Object = dict[str, Any]
+
+PATH: Final = "/api/v1/targets"
+HEADERS: Final[Mapping[str, str]] = {hdrs.CONTENT_TYPE: "application/json"}
+
+_ROWS: Final = 100
+_ROWS_A_SLICE: Final = 20
+_FAMILIES: Final[tuple[tuple[str, TargetFamily], ...]] = tuple(
+    (family.name.removeprefix("agent_rest_"), family)
+    for family in FAMILIES
+    if family.name != "agent_rest_failing"  # `error` says more
+)
+
+
+def slices(store: Store, now: Moment, query: Query, *, next_poll: NextPoll) -> Iterator[bytes]:
+    """The answer at one moment, in slices that join to the whole; some are empty.
+
+    Args:
+        store: the targets and the servers, in the order of the configuration.
+        now: the moment of the request.
+        query: what is asked. A page beyond the last one has no targets.
+        next_poll: when a target is due next.
+    """
+    servers = dict(store.servers())
+    listing = yield from find(store.states(), servers, now, query, next_poll)
+    limit = query.limit or _ROWS
+    entries = listing.page(query.page, limit)
+    head: _Object = {
+        "timestamp_seconds": now.wall,
+        "servers": [
+            _present(
+                {
+                    "cms": name,
+                    "targets": listing.servers[name].total(),
+                    "states": {each.value: listing.servers[name][each] for each in Standing},
+                    "clock_skew_seconds": stats.clock_skew,
+                }
+            )
+            for name, stats in servers.items()
+        ],
+        "found": len(listing.entries),
+        "page": query.page,
+        "pages": listing.pages(limit),
+        "limit": limit,
+    }
+    yield msgspec.json.encode(head)[:-1] + b',"targets":['
+    for start in range(0, len(entries), _ROWS_A_SLICE):
+        some = entries[start : start + _ROWS_A_SLICE]
+        yield (b"," if start else b"") + b",".join(
+            msgspec.json.encode(_target(each, now, next_poll)) for each in some
+        )
+    yield b"]}\n"
+
+
+def refusal(message: str) -> bytes:
+    """The body of a reply with status 400.
+
+    Args:
+        message: a sentence.
+    """
+    return msgspec.json.encode({"error": message}) + b"\n"
+
+
+def _target(each: Entry, now: Moment, next_poll: NextPoll) -> _Object:
+    state, (cms, cc_id, vdn) = each.state, each.state.target.key
+    success, due = state.last_success, next_poll(state.target.key)
+    age = None if success is None else now.monotonic - success.monotonic
+    wait = None if due is None else due - now.monotonic
+    return _present(
+        {
+            "cms": cms,
+            "cc_id": cc_id,
+            "vdn": vdn,
+            "name": state.target.name,
+            "labels": dict(state.target.labels),
+            "state": each.standing.value,
+            "error": _error(state.failure, now),
+            "last_success_age_seconds": age,
+            "next_poll_in_seconds": None if wait is None else max(0.0, wait),
+            "next_poll_timestamp_seconds": None if wait is None else now.wall + wait,
+            **{name: _value(family, each.reading) for name, family in _FAMILIES},
+        }
+    )
+
+
+def _error(failure: Failure | None, now: Moment) -> _Object | None:
+    if failure is None:
+        return None
+    return {
+        "reason": failure.reason.value,
+        "message": failure.message,
+        "since_timestamp_seconds": failure.since,
+        "lasting_seconds": max(0.0, now.wall - failure.since),
+    }
+
+
+def _value(family: TargetFamily, reading: Reading) -> dict[str, float] | float | None:
+    if isinstance(family, ReasonFamily):
+        return dict(family.values(reading)) or None
+    return family.value(reading)
+
+
+def _present(fields: _Object) -> _Object:
+    """What there is to say: a field without a value is left out, as a sample would be."""
+    return {name: value for name, value in fields.items() if value is not None}
