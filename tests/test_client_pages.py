@@ -167,6 +167,17 @@ async def test_one_deadline_holds_for_all_pages() -> None:
     )
 
 
+@pytest.mark.parametrize(("within", "ended"), [(2.5, 2.5), (60.0, 10.0)])
+async def test_a_sooner_deadline_holds_and_is_told(within: float, ended: float) -> None:
+    """Of whoever asks, such as a scrape; a later one does not put off the server's own."""
+    with pytest.raises(PollError) as caught:
+        await client(Floor(1, takes=99.0), timeout=10.0).poll(1, 1, within)
+
+    assert now() == ended
+    assert (caught.value.reason, caught.value.requests) == (Reason.TIMEOUT, 1)
+    assert f"within {ended:g} s" in caught.value.message
+
+
 async def test_what_breaks_at_the_deadline_is_a_timeout() -> None:
     """A transport may turn the cancellation into an error of its own."""
 
@@ -198,6 +209,20 @@ async def test_turns_are_spaced_evenly() -> None:
     await asyncio.gather(*(turn() for _ in range(4)))
 
     assert times == [0.0, 0.5, 1.0, 1.5]
+
+
+async def test_whoever_gives_up_takes_no_turn() -> None:
+    """A probe whose scrape has ended leaves its place to those behind it, and no gap."""
+    asked = client(Floor(1), max_requests_per_second=1.0)
+    await asked.turn()
+    for seconds in (0.25, 0.25):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asked.turn()
+
+    await asked.turn()
+
+    assert now() == 1.0
 
 
 async def test_further_pages_wait_for_their_turn() -> None:
@@ -247,7 +272,7 @@ async def test_retry_after_puts_off_the_next_turn(status: int, header: str, paus
 
 
 async def test_a_pause_holds_for_those_who_already_wait() -> None:
-    """Their turn was reserved before the server asked for rest; the even pace goes on after it."""
+    """They had begun to wait before the server asked for rest; the even pace goes on after it."""
 
     async def busy(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(429, headers={"Retry-After": "30"})

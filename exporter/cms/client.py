@@ -6,6 +6,7 @@ interface is the vendor's page *Querying Agent Rest Information*.
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
@@ -15,11 +16,12 @@ import httpx
 from exporter.clock import Clock
 from exporter.cms import body, failures, names, unreachable, wire
 from exporter.cms.names import NamedRow
-from exporter.cms.pacing import Pace, http_date
+from exporter.cms.pacing import http_date
 from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.requests import Requests
 from exporter.cms.server import Auth, Server
 from exporter.cms.transport import StaleConnectionError
+from exporter.cms.turns import Turns
 from exporter.faults import PollError, Reason
 from exporter.rest import Row, Snapshot, reduce
 
@@ -84,7 +86,7 @@ class CmsClient:
         self._clock = clock
         self._renew_auth = renew_auth
         self._max_reply_bytes = max_reply_bytes
-        self._pace = Pace(server.max_requests_per_second)
+        self._turns = Turns(server.max_requests_per_second, clock)
         self._auth = server.auth
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
@@ -94,19 +96,20 @@ class CmsClient:
 
         Await it before `poll`; a poll's further pages wait for theirs.
         """
-        delay = self._pace.reserve(self._clock().monotonic)
-        while delay > 0:
-            await asyncio.sleep(delay)
-            now = self._clock().monotonic
-            delay = self._pace.reserve(now) if self._pace.paused(now) else 0.0
+        await self._turns.wait()
 
-    async def poll(self, cc_id: int, vdn: int) -> Reading:
+    async def poll(self, cc_id: int, vdn: int, within: float = math.inf) -> Reading:
         """Ask for one VDN, every page of it, before one deadline.
+
+        Args:
+            cc_id: of the call center.
+            vdn: of the virtual call center.
+            within: seconds until the deadline; the server's `timeout` if that is less.
 
         Raises:
             PollError: for whatever went wrong; nothing else but cancellation.
         """
-        return await self._poll(cc_id, vdn, _Poll())
+        return await self._poll(cc_id, vdn, _Poll(), within)
 
     async def inspect(self, cc_id: int, vdn: int) -> Inspection:
         """As `poll`, for one person's eyes: with the rows, and their agents' names.
@@ -122,8 +125,9 @@ class CmsClient:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def _poll(self, cc_id: int, vdn: int, tally: _Poll) -> Reading:
-        deadline = asyncio.timeout(self.server.timeout)
+    async def _poll(self, cc_id: int, vdn: int, tally: _Poll, within: float = math.inf) -> Reading:
+        seconds = min(within, self.server.timeout)
+        deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
                 snapshot = await self._listing(cc_id, vdn, tally)
@@ -131,7 +135,7 @@ class CmsClient:
             failure = error
         except Exception as error:  # noqa: BLE001  # one poll fails, whatever it is, and no other
             if deadline.expired():
-                failure = failures.of_timeout(self.server, tally.page)
+                failure = failures.of_timeout(self.server, seconds, tally.page)
             else:
                 failure = failures.of_defect(error)
         else:
@@ -139,7 +143,7 @@ class CmsClient:
         failure.requests = tally.requests
         failure.clock_skew = tally.clock_skew
         if failure.retry_after is not None:
-            self._pace.pause(self._clock().monotonic, failure.retry_after)
+            self._turns.pause(failure.retry_after)
         # what it came from may quote a reply or a proxy's password, and nobody needs it any more
         failure.__context__ = None
         raise failure from None

@@ -111,12 +111,12 @@ def of_reply(error: DecodeError | ResultError | SchemaError, server: Server) -> 
     )
 
 
-def of_timeout(server: Server, page: int) -> PollError:
-    """A poll that did not end by its deadline, while it read that page."""
+def of_timeout(server: Server, seconds: float, page: int) -> PollError:
+    """A poll that did not end within so many seconds, while it read that page."""
     pages = "" if server.page_size is None else f", in page {page}"
     return PollError(
         Reason.TIMEOUT,
-        f"no whole reply from {server.address} within {server.timeout:g} s{pages}: the server is "
+        f"no whole reply from {server.address} within {seconds:g} s{pages}: the server is "
         "slow or a firewall drops packets; raise timeout if it is only slow",
     )
 

@@ -23,11 +23,16 @@ class Pace:
         self._next = -math.inf
         self._paused_until = -math.inf
 
-    def reserve(self, now: float) -> float:
-        """Take the next free start. Gives the seconds to wait for it."""
-        start = max(now, self._next)
-        self._next = start + self._gap
-        return start - now
+    def delay(self, now: float) -> float:
+        """Seconds until the next free start."""
+        return max(now, self._next) - now
+
+    def take(self, asked: float) -> None:
+        """Take the next free start, for somebody who has asked since then.
+
+        Take it when it has come: a start that is taken and then not used is lost to everybody.
+        """
+        self._next = max(asked, self._next) + self._gap
 
     def pause(self, now: float, seconds: float) -> None:
         """Let no request start for that long, at most `LONGEST_PAUSE`."""
@@ -35,7 +40,7 @@ class Pace:
         self._next = max(self._next, self._paused_until)
 
     def paused(self, now: float) -> bool:
-        """Whether a pause lasts: it also puts off starts that were reserved before it began."""
+        """Whether a pause lasts: it also puts off those who had begun to wait before it."""
         return now < self._paused_until
 
 
