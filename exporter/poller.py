@@ -9,7 +9,6 @@ neither the interface nor metrics; writes what happens into the store.
 import asyncio
 import contextlib
 import heapq
-import logging
 import math
 from collections.abc import Iterable
 from typing import Final
@@ -18,13 +17,12 @@ from exporter.clock import Clock, Moment
 from exporter.cms.client import CmsClient, Reading
 from exporter.faults import PollError
 from exporter.gate import Gate
+from exporter.journal import Journal
 from exporter.schedule import first_delay, next_due
-from exporter.store import Store, TargetKey, TargetState
+from exporter.store import Store, TargetKey
 
 STALLED_AFTER: Final = 30.0
 """Seconds by which the poller may miss what it waits for before it counts as stalled."""
-
-_log: Final = logging.getLogger(__name__)
 
 
 class Poller:
@@ -49,6 +47,7 @@ class Poller:
         self._store = store
         self._stats = store.server(client.server.name)
         self._gate = Gate(client)
+        self._journal = Journal()
         self._clock = clock
         self._sooner = asyncio.Event()
         self._expected_by = clock().monotonic
@@ -74,6 +73,7 @@ class Poller:
         if client is not self.client:
             self._gate.exchange(client)
         self._targets = frozenset(targets)
+        self._journal.recount(self._store.state(key) for key in self._targets)
         self._interval = interval
         self._due = [
             (kept[key] if key in kept else self._place(key, now), key)
@@ -168,25 +168,9 @@ class Poller:
         else:
             after = before.succeeded(started, ended, outcome.snapshot)
         self._store.record(after)
-        report(before, after, ended)
+        self._journal.note(before, after, ended)
 
     def _put(self, due: float, key: TargetKey) -> None:
         heapq.heappush(self._due, (due, key))
         if self._due[0][1] == key:
             self._sooner.set()
-
-
-def report(before: TargetState, after: TargetState, now: Moment) -> None:
-    """Log a failure when it starts, when its reason changes and when it ends: not at every poll."""
-    old, new = before.failure, after.failure
-    if new is not None and (old is None or old.reason is not new.reason):
-        _log.warning("poll failed", extra=facts(after, reason=new.reason.value, error=new.message))
-    elif old is not None and new is None:
-        lasted = f"{now.wall - old.since:.0f}s"
-        _log.info("polls succeed again", extra=facts(after, failed_for=lasted))
-
-
-def facts(state: TargetState, **more: str) -> dict[str, dict[str, str]]:
-    """A target's labels for a log line, and what else there is to say."""
-    cms, cc_id, vdn = state.target.key
-    return {"fields": {"cms": cms, "cc_id": str(cc_id), "vdn": str(vdn), **more}}

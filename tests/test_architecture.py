@@ -74,7 +74,9 @@ ROOMS: dict[str, set[str]] = {
     "exporter.store": {"exporter.clock", "exporter.faults", "exporter.rest"},
     "exporter.schedule": {"exporter.store"},
     "exporter.gate": {"exporter.cms.client"},
+    "exporter.journal": {"exporter.clock", "exporter.faults", "exporter.store"},
     "exporter.poller": {
+        "exporter.journal",
         "exporter.clock",
         "exporter.cms.client",
         "exporter.faults",
@@ -92,6 +94,7 @@ ROOMS: dict[str, set[str]] = {
         "exporter.store",
     },
     "exporter.webconfig": {"exporter.config", "exporter.secret"},
+    "exporter.shard": {"exporter.config"},
     "exporter.assembly": {
         "exporter.clock",
         "exporter.cms.client",
