@@ -11,6 +11,7 @@ import platform
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from exporter import __version__
@@ -22,6 +23,7 @@ from exporter.reloading import Load, Reloading
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.listen import Address, Endpoint, listen
+from exporter.webconfig import LiveWebConfig, protect
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,11 +36,13 @@ class Options:
         addresses: where the pages are served.
         telemetry_path: under which path metrics are served.
         reload_interval: seconds between two looks at the configuration's files; 0 for none.
+        web_config_file: exporter-toolkit's file for TLS and passwords; None for neither.
     """
 
     addresses: Sequence[Endpoint] = (Address("", 10072),)
     telemetry_path: str = "/metrics"
     reload_interval: float = 30.0
+    web_config_file: Path | None = None
 
 
 class Daemon:
@@ -51,7 +55,7 @@ class Daemon:
         clock: its monotonic part must be the event loop's.
 
     Raises:
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration, or that of the pages, cannot be used.
         AssemblyError: a certificate or key cannot be used.
         TelemetryPathError: the telemetry path cannot be had.
     """
@@ -68,6 +72,8 @@ class Daemon:
         self._first_round_by = clock().monotonic + self._fleet.first_round()
         self._first_round_done = False
         self._draining = False
+        path = options.web_config_file
+        self._web_config = LiveWebConfig(path) if path else None
         self._app = application(
             store=self.store,
             moment=clock,
@@ -78,6 +84,8 @@ class Daemon:
             version=__version__,
             telemetry_path=options.telemetry_path,
         )
+        if self._web_config:
+            protect(self._app, self._web_config)
 
     def unhealthy(self) -> str | None:
         """Why the exporter does not do its work, or None while it does."""
@@ -111,7 +119,8 @@ class Daemon:
             ListenError: an address cannot be had; nothing was polled then.
         """
         async with contextlib.AsyncExitStack() as stack:
-            listener = await listen(self._app, self._options.addresses)
+            tls = self._web_config.tls if self._web_config else None
+            listener = await listen(self._app, self._options.addresses, tls=tls)
             # left last: scrapes are answered until the polls have ended
             stack.push_async_callback(listener.close)
             await stack.enter_async_context(self._fleet.working())

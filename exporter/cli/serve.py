@@ -2,21 +2,27 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
+import socket
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from exporter import logs
 from exporter.cli import loop
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
-from exporter.config import load, parse_duration
+from exporter.config import Config, load, parse_duration
 from exporter.daemon import Daemon, Options, stop_on_signals
 from exporter.reloading import Load
+from exporter.shard import Shard, part
 from exporter.web.activation import activated
 from exporter.web.addresses import parse_endpoint
+
+_log: Final = logging.getLogger(__name__)
 
 LISTEN_ADDRESS: Final = Flag(
     "web.listen-address",
@@ -31,6 +37,12 @@ SYSTEMD_SOCKET: Final = Flag(
     "serve on the sockets of systemd's socket activation instead of --web.listen-address",
     metavar="",
 )
+WEB_CONFIG_FILE: Final = Flag(
+    "web.config.file",
+    "TLS, passwords and headers of the pages, in the format of Prometheus' exporter-toolkit",
+    metavar="FILE",
+    parse=Path,
+)
 TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path", "under which path metrics are served", "/metrics", metavar="PATH"
 )
@@ -43,6 +55,20 @@ RELOAD_INTERVAL: Final = Flag(
 )
 
 
+def _shard(text: str) -> Shard:
+    return Shard.parse(text, os.environ, socket.gethostname())
+
+
+SHARD: Final = Flag(
+    "shard",
+    "which share of the targets to poll, counted from 0; INDEX may be auto, for the number at the "
+    "end of $POD_NAME or of the host name",
+    "0/1",
+    metavar="INDEX/TOTAL",
+    parse=_shard,
+)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal says stop."""
     logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
@@ -51,9 +77,17 @@ def run(arguments: argparse.Namespace) -> int:
         activated(os.environ, os.getpid()) if by_systemd else arguments.web_listen_address,
         arguments.web_telemetry_path,
         arguments.config_auto_reload_interval,
+        arguments.web_config_file,
     )
-    loop.run(_serve(partial(load, arguments.config_file, os.environ), options))
+    shard: Shard = arguments.shard
+    if shard.total > 1:
+        _log.info("polling one shard of the targets", extra={"fields": {"shard": str(shard)}})
+    loop.run(_serve(partial(_load, arguments.config_file, shard), options))
     return 0
+
+
+def _load(path: Path, shard: Shard) -> Config:
+    return part(load(path, os.environ), shard)
 
 
 async def _serve(load_config: Load, options: Options) -> None:
@@ -72,8 +106,10 @@ COMMAND: Final = Command(
         CONFIG_FILE,
         LISTEN_ADDRESS,
         SYSTEMD_SOCKET,
+        WEB_CONFIG_FILE,
         TELEMETRY_PATH,
         RELOAD_INTERVAL,
+        SHARD,
         LOG_LEVEL,
         LOG_FORMAT,
     ),

@@ -1,0 +1,125 @@
+"""Which of several exporters polls a target. Pure.
+
+Knows how a shard is written, and to which one a target belongs by a stable hash of its key: the
+same in every process and release. With one shard more, a target stays where it is or moves to the
+new shard. Knows nothing of what the other shards do, nor whether they run.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from exporter.config import Config, ServerConfig, TargetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One of several exporters that share the targets of one configuration.
+
+    Args:
+        index: which one, from 0 to `total` - 1.
+        total: how many there are, at least 1.
+    """
+
+    index: int
+    total: int
+
+    @classmethod
+    def parse(cls, text: str, environ: Mapping[str, str], host_name: str) -> Self:
+        """Read `INDEX/TOTAL`, or `auto/TOTAL` for the ordinal of a pod or a host.
+
+        Args:
+            text: of the flag.
+            environ: for `auto`: a `POD_NAME` in it goes before the host name.
+            host_name: for `auto`; a domain behind it is left out.
+
+        Raises:
+            ValueError: a sentence that says what is wrong and what to do.
+        """
+        written = re.fullmatch(r"(auto|[0-9]{1,9})/([0-9]{1,9})", text)
+        if written is None:
+            raise ValueError(f"{text!r} is not INDEX/TOTAL: write it like 0/3, or auto/3")
+        total = int(written[2])
+        if total == 0:
+            raise ValueError(f"{text!r}: TOTAL must be at least 1")
+        if written[1] == "auto":
+            index, origin = _ordinal(text, environ, host_name)
+            remedy = ": make TOTAL the number of replicas"
+        else:
+            index, origin, remedy = int(written[1]), "INDEX", ""
+        if index >= total:
+            raise ValueError(
+                f"{text!r}: {origin} must be from 0 to TOTAL - 1, which is {total - 1}{remedy}"
+            )
+        return cls(index, total)
+
+    def holds(self, cms: str, target: TargetConfig) -> bool:
+        """Whether a target of the server named `cms` is polled by this shard."""
+        # `person` keeps this apart from the hash of a target's phase: a shard's polls spread evenly
+        digest = hashlib.blake2b(
+            f"{cms}/{target.cc_id}/{target.vdn}".encode(), digest_size=8, person=b"shard"
+        ).digest()
+        return jump(int.from_bytes(digest), self.total) == self.index
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.total}"
+
+
+def _ordinal(text: str, environ: Mapping[str, str], host_name: str) -> tuple[int, str]:
+    """The number at the end of a pod's or host's name, and whose it is."""
+    origin, name = "POD_NAME", environ.get("POD_NAME", "")
+    if not name:
+        origin, name = "the host name", host_name.partition(".")[0]
+    # a hyphen tells the ordinal of a StatefulSet from the random end of a Deployment's pod
+    ordinal = re.search(r"-([0-9]{1,9})\Z", name)
+    if ordinal is None:
+        raise ValueError(
+            f"{text!r}: {origin} {name!r} does not end in an ordinal such as -0: "
+            "run it in a StatefulSet, or write INDEX/TOTAL"
+        )
+    return int(ordinal[1]), f"the ordinal of {origin} {name!r}"
+
+
+def jump(key: int, total: int) -> int:
+    """The bucket of a key, from 0 to `total` - 1.
+
+    Jump consistent hash, from Lamping and Veach, *A Fast, Minimal Memory, Consistent Hash
+    Algorithm* (2014): even, and from `total` to `total` + 1 a key stays or goes to the new bucket.
+
+    Args:
+        key: 64 bits, evenly distributed.
+        total: at least 1.
+    """
+    bucket, following = 0, 0
+    while following < total:
+        bucket = following
+        key = (key * 2_862_933_555_777_941_757 + 1) % 2**64
+        following = int((bucket + 1) * (2**31 / ((key >> 33) + 1)))
+    return bucket
+
+
+def part(config: Config, shard: Shard) -> Config:
+    """What one shard polls of a configuration: its own targets, and the servers that have some.
+
+    `max_concurrency` and `max_requests_per_second` protect a server whatever the number of shards:
+    each gets the share that its targets are of all. So the rates add up to the limit; of requests
+    in flight each has at least one, for shares are rounded up.
+    """
+    servers = []
+    for server in config.servers:
+        targets = tuple(target for target in server.targets if shard.holds(server.name, target))
+        if targets:
+            servers.append(_share(server, targets))
+    return replace(config, servers=tuple(servers))
+
+
+def _share(server: ServerConfig, targets: tuple[TargetConfig, ...]) -> ServerConfig:
+    own, every, rate = len(targets), len(server.targets), server.max_requests_per_second
+    return replace(
+        server,
+        targets=targets,
+        max_concurrency=-(-server.max_concurrency * own // every),
+        max_requests_per_second=None if rate is None else rate * (own / every),
+    )
