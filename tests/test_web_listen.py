@@ -4,7 +4,9 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,16 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.listen import Address, Listener, ListenError, listen
+from exporter.web.activation import activated
+from exporter.web.addresses import Inherited, parse_endpoint
+from exporter.web.listen import (
+    Address,
+    Endpoint,
+    Listener,
+    ListenError,
+    UnixAddress,
+    listen,
+)
 
 REMEDY = "choose another address with --web.listen-address"
 Bind = Callable[..., socket.socket]
@@ -86,7 +97,7 @@ def _app() -> web.Application:
     return app
 
 
-async def _listen(*addresses: Address, idle_timeout: float = 60.0) -> Listener:
+async def _listen(*addresses: Endpoint, idle_timeout: float = 60.0) -> Listener:
     return await listen(_app(), addresses, idle_timeout=idle_timeout)
 
 
@@ -95,7 +106,10 @@ def _port(listener: Listener, at: int = 0) -> int:
 
 
 async def _hello(host: str, port: int) -> bool:
-    reader, writer = await asyncio.open_connection(host, port)
+    return await _answered(*await asyncio.open_connection(host, port))
+
+
+async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     reply = await reader.read()
     writer.close()
@@ -286,3 +300,179 @@ async def test_a_kept_connection_is_closed_when_idle() -> None:
     writer.close()
     await writer.wait_closed()
     await listener.close()
+
+
+# Sockets in the file system
+
+
+@pytest.mark.parametrize(
+    ("value", "endpoint"),
+    [
+        (":10072", Address("", 10_072)),
+        ("unix:/run/web.sock", UnixAddress(Path("/run/web.sock"))),
+        ("unix:/with:colon/and space", UnixAddress(Path("/with:colon/and space"))),
+    ],
+)
+def test_endpoints(value: str, endpoint: Endpoint) -> None:
+    """An address, or the path of a socket."""
+    assert parse_endpoint(value) == endpoint
+
+
+@pytest.mark.parametrize("value", ["unix:", "unix:web.sock", "unix:@web", "unix:/web\0sock"])
+def test_what_is_no_path(value: str) -> None:
+    """It must not depend on the folder in which a process starts."""
+    with pytest.raises(ValueError, match="path") as refusal:
+        parse_endpoint(value)
+    assert str(refusal.value) == (
+        f"the listen address {value!r} names no absolute path: write it like "
+        "unix:/run/agent-rest-exporter/web.sock"
+    )
+
+
+def test_what_is_neither() -> None:
+    """Who wrote neither is told of the usual form."""
+    with pytest.raises(ValueError, match=r"is not \[HOST\]:PORT"):
+        parse_endpoint("10072")
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """Where a socket can be: its path is short, and pytest's folders are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "web.sock"
+
+
+@pytest.mark.anyio
+async def test_a_unix_socket_beside_a_port(path: Path) -> None:
+    """Both are served; the socket's file goes with the exporter."""
+    listener = await _listen(Address("127.0.0.1", 0), UnixAddress(path))
+    assert listener.addresses[1] == f"unix:{path}"
+    assert await _hello("127.0.0.1", _port(listener))
+    assert await _answered(*await asyncio.open_unix_connection(path))
+    await listener.close()
+    assert not path.exists()
+
+
+@pytest.mark.anyio
+async def test_a_socket_that_was_left_behind(path: Path) -> None:
+    """By a process that was killed: it is replaced."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    listener = await _listen(UnixAddress(path))
+    assert await _answered(*await asyncio.open_unix_connection(path))
+    await listener.close()
+
+
+@pytest.mark.anyio
+async def test_a_socket_that_is_in_use(path: Path) -> None:
+    """It stays the other process's, and nothing of the other addresses stays behind."""
+    first = path.with_name("first.sock")
+    with socket.socket(socket.AF_UNIX) as alive:
+        alive.bind(str(path))
+        alive.listen()
+        with pytest.raises(ListenError) as refusal:
+            await _listen(UnixAddress(first), UnixAddress(path))
+    assert refusal.value.in_use
+    assert str(refusal.value) == (
+        f"{path} is already in use: stop the other process or choose another path with "
+        "--web.listen-address"
+    )
+    assert path.exists()
+    assert not first.exists()
+
+
+@pytest.mark.anyio
+async def test_a_file_is_not_replaced(path: Path) -> None:
+    """Somebody may need it."""
+    path.write_text("precious", encoding="utf-8")
+    with pytest.raises(ListenError) as refusal:
+        await _listen(UnixAddress(path))
+    assert str(refusal.value) == (
+        f"{path} is no socket, and is not replaced: remove it or choose another path with "
+        "--web.listen-address"
+    )
+    assert path.read_text(encoding="utf-8") == "precious"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no-folder/web.sock", "No such file or directory"),
+        ("file/web.sock", "Not a directory"),
+        ("x" * 100, "AF_UNIX path too long"),
+    ],
+)
+async def test_a_path_that_cannot_be_had(path: Path, name: str, reason: str) -> None:
+    """With the operating system's reason."""
+    (path.parent / "file").touch()
+    with pytest.raises(ListenError) as refusal:
+        await _listen(UnixAddress(path.parent / name))
+    assert not refusal.value.in_use
+    assert str(refusal.value) == (
+        f"cannot listen on unix:{path.parent / name}: {reason}: choose another path with "
+        "--web.listen-address"
+    )
+
+
+# Sockets that were handed over
+
+
+def test_activation() -> None:
+    """As many as systemd says, from descriptor 3 up."""
+    environ = {"LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "http:http"}
+    assert activated(environ, 4711) == [Inherited(3), Inherited(4)]
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"LISTEN_FDS": "1"},
+        {"LISTEN_PID": "4711"},
+        {"LISTEN_PID": "4712", "LISTEN_FDS": "1"},
+        {"LISTEN_PID": "4711", "LISTEN_FDS": "0"},
+        {"LISTEN_PID": "4711", "LISTEN_FDS": "-1"},
+        {"LISTEN_PID": "4711", "LISTEN_FDS": "257"},
+        {"LISTEN_PID": "4711", "LISTEN_FDS": "one"},
+    ],
+)
+def test_no_activation(environ: dict[str, str]) -> None:
+    """Started by hand, or by a unit without its socket."""
+    with pytest.raises(ListenError) as refusal:
+        activated(environ, 4711)
+    assert str(refusal.value) == (
+        "--web.systemd-socket is given, and systemd has handed over no socket: start the service "
+        "by its .socket unit, or leave the flag out"
+    )
+
+
+@pytest.mark.anyio
+async def test_sockets_that_were_handed_over(path: Path) -> None:
+    """They are served, and those with a file keep it: it is systemd's."""
+    tcp, file = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
+    file.bind(str(path))
+    file.listen()
+    listener = await _listen(Inherited(tcp.detach()), Inherited(file.detach()))
+    assert listener.addresses == (f"127.0.0.1:{_port(listener)}", f"unix:{path}")
+    assert await _hello("127.0.0.1", _port(listener))
+    assert await _answered(*await asyncio.open_unix_connection(path))
+    await listener.close()
+    assert path.exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM, None])
+async def test_a_descriptor_that_does_not_listen(kind: socket.SocketKind | None) -> None:
+    """A datagram's, a connection's, or none at all."""
+    if kind:
+        descriptor = socket.socket(socket.AF_INET, kind).detach()
+    else:
+        with socket.socket() as closed:
+            descriptor = closed.fileno()
+    with pytest.raises(ListenError) as refusal:
+        await _listen(Inherited(descriptor))
+    assert str(refusal.value) == (
+        f"systemd has handed over descriptor {descriptor}, which is no listening stream socket: "
+        "use ListenStream= and Accept=no in the .socket unit"
+    )
