@@ -81,6 +81,7 @@ class Daemon:
             healthy=self.unhealthy,
             ready=self.unready,
             reload=self._reloading.reload,
+            poll=self._fleet.probe,
             version=__version__,
             telemetry_path=options.telemetry_path,
         )

@@ -15,8 +15,9 @@ from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.config import Config
 from exporter.poller import Poller
+from exporter.prober import Prober
 from exporter.schedule import first_delay
-from exporter.store import Store, Target, TargetKey
+from exporter.store import Store, Target, TargetKey, TargetState
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class _Member:
 
     identity: Identity
     poller: Poller
+    prober: Prober
     interval: float
     task: asyncio.Task[None] | None = None
 
@@ -135,6 +137,10 @@ class Fleet:
         now = self._clock()
         return now.monotonic + first_delay(key, member.interval, now.wall)
 
+    async def probe(self, target: Target, within: float | None) -> TargetState | str:
+        """Poll one of the configured targets now: see `Prober.probe`."""
+        return await self._members[target.key.cms].prober.probe(target, within)
+
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Poll while the block runs. Polls in flight are cancelled when it is left."""
@@ -175,10 +181,12 @@ class Fleet:
         if member is None:
             assert client is not None  # noqa: S101  # nobody without a client is new
             poller = Poller(client, keys, interval, self._store, self._clock)
-            self._members[name] = member = _Member(identity, poller, interval)
+            prober = Prober(poller.gate, self._store.server(name), self._clock)
+            self._members[name] = member = _Member(identity, poller, prober, interval)
             self._start(member)
             return
         member.poller.update(client or member.poller.client, keys, interval)
+        member.prober.follow()
         member.identity, member.interval = identity, interval
 
     def _start(self, member: _Member) -> None:
@@ -187,5 +195,6 @@ class Fleet:
 
 
 def _dismiss(member: _Member) -> None:
+    member.prober.close()
     if member.task is not None:
         member.task.cancel()

@@ -46,7 +46,8 @@ class Poller:
     ) -> None:
         self._store = store
         self._stats = store.server(client.server.name)
-        self._gate = Gate(client)
+        self.gate = Gate(client)
+        """The way to the server, also for those who poll it beside the schedule."""
         self._journal = Journal()
         self._clock = clock
         self._sooner = asyncio.Event()
@@ -60,7 +61,7 @@ class Poller:
     @property
     def client(self) -> CmsClient:
         """What asks the server, from the next poll on."""
-        return self._gate.client
+        return self.gate.client
 
     def update(self, client: CmsClient, targets: Iterable[TargetKey], interval: float) -> None:
         """Follow a new configuration from the next poll on; polls under way end as they began.
@@ -71,7 +72,7 @@ class Poller:
         kept = {key: due for due, key in self._due} if interval == self._interval else {}
         now = self._clock()
         if client is not self.client:
-            self._gate.exchange(client)
+            self.gate.exchange(client)
         self._targets = frozenset(targets)
         self._journal.recount(self._store.state(key) for key in self._targets)
         self._interval = interval
@@ -101,14 +102,14 @@ class Poller:
                     due, key = await self._next()
                     # the one that it was due by: until the poll may start, there can be another
                     interval = self._interval
-                    client = await self._gate.enter(self._expect)
+                    client = await self.gate.enter(self._expect)
                     if key in self._targets:
                         polls.create_task(self._poll(client, due, interval, key))
                     else:
-                        self._gate.leave(client)
+                        self.gate.leave(client)
                         self._taken.discard(key)
         finally:
-            await self._gate.aclose()
+            await self.gate.aclose()
 
     def _expect(self, within: float) -> None:
         self._expected_by = self._clock().monotonic + within
@@ -117,7 +118,7 @@ class Poller:
         """Wait until a target is due, and take it."""
         while True:
             # also where nothing is due for long: connections of earlier settings are of no use
-            await self._gate.settle(self._expect)
+            await self.gate.settle(self._expect)
             first = self._due[0][0] if self._due else math.inf
             now = self._clock().monotonic
             if first <= now:
@@ -143,7 +144,7 @@ class Poller:
             outcome = error
         finally:
             stats.in_flight -= 1
-            self._gate.leave(client)
+            self.gate.leave(client)
         ended = self._clock()
         stats.requests += outcome.requests
         if outcome.clock_skew is not None:

@@ -75,6 +75,13 @@ ROOMS: dict[str, set[str]] = {
     "exporter.schedule": {"exporter.store"},
     "exporter.gate": {"exporter.cms.client"},
     "exporter.journal": {"exporter.clock", "exporter.faults", "exporter.store"},
+    "exporter.prober": {
+        "exporter.clock",
+        "exporter.cms.client",
+        "exporter.faults",
+        "exporter.gate",
+        "exporter.store",
+    },
     "exporter.poller": {
         "exporter.journal",
         "exporter.clock",
@@ -111,6 +118,7 @@ ROOMS: dict[str, set[str]] = {
         "exporter.cms.client",
         "exporter.config",
         "exporter.poller",
+        "exporter.prober",
         "exporter.schedule",
         "exporter.store",
     },

@@ -12,7 +12,7 @@ from exporter.config.model import keys
 from exporter.faults import Reason
 from exporter.metrics import FAMILIES, ReloadStatus, own_registry
 from exporter.rest import WaitReason
-from exporter.store import Store
+from exporter.store import Store, Target, TargetState
 from exporter.web.app import application
 from exporter.web.reload import Outcome
 from tests.alert_rules import alerts
@@ -118,6 +118,9 @@ def test_the_readme_lists_every_path() -> None:
     async def reload() -> Outcome:
         raise NotImplementedError
 
+    async def poll(_target: Target, _within: float | None) -> TargetState:
+        raise NotImplementedError
+
     app = application(
         store=store,
         moment=lambda: Moment(0.0, 0.0),
@@ -125,6 +128,7 @@ def test_the_readme_lists_every_path() -> None:
         healthy=lambda: None,
         ready=lambda: None,
         reload=reload,
+        poll=poll,
         version="1",
     )
     paths = {route.resource.canonical for route in app.router.routes() if route.resource}

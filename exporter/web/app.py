@@ -1,7 +1,8 @@
 """The HTTP side: which path answers what, for Prometheus, for people and for orchestrators.
 
-Everything it tells is read from its arguments at the moment of the request. Handlers never wait
-for a poll, and never hold the event loop for more than a few milliseconds.
+Everything it tells is read from its arguments at the moment of the request. No handler but the one
+that is asked for a poll waits for one, and none holds the event loop for more than a few
+milliseconds.
 """
 
 import re
@@ -15,11 +16,12 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Clock
 from exporter.exposition import Exposition
 from exporter.store import Store
-from exporter.web import api, status
+from exporter.web import api, discovery, probe, status
 from exporter.web import reload as reloading
 from exporter.web.delivery import Delivery
 from exporter.web.listing import NextPoll
 from exporter.web.negotiation import exposition_format
+from exporter.web.probe import Probe
 from exporter.web.query import Query
 from exporter.web.reload import Reload
 
@@ -47,6 +49,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     telemetry_path: str = "/metrics",
     next_poll: NextPoll = lambda _: None,
     reload: Reload | None = None,
+    poll: Probe | None = None,
 ) -> web.Application:
     """The application that serves one exporter.
 
@@ -60,6 +63,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         telemetry_path: where the metrics are.
         next_poll: when a target is due next, for the status page and the API.
         reload: follows the configuration as it is now, for `/-/reload`; None where that cannot be.
+        poll: asks for one target now, for `/probe` and for `/sd`, which leads there; None likewise.
 
     Raises:
         TelemetryPathError: `telemetry_path` is no path, or another page's.
@@ -111,6 +115,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _HEALTHY: _check(healthy, "agent-rest-exporter is healthy."),
         _READY: _check(ready, "agent-rest-exporter is ready."),
     }
+    if poll:
+        pages[probe.PATH] = probe.handler(store, poll, moment)
+        pages[discovery.PATH] = discovery.handler(store)
     _refuse_unfit(telemetry_path, {*pages, reloading.PATH})
     pages[telemetry_path] = metrics
     paths = [*pages, *([reloading.PATH] if reload else [])]

@@ -1,0 +1,75 @@
+"""`/sd`: the targets for Prometheus' HTTP service discovery, each ready to be probed.
+
+Knows Prometheus' format (`http_sd_config`) and its special labels; nothing of a target's state.
+Each target is a group of its own, with the exporter's address and labels that make a scrape of it
+a probe, so that nothing needs to be relabelled. Its `instance` is its own: what a scrape tells of
+itself (`up`) would collide otherwise, and `hashmod` needs something to tell targets apart by.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from exporter.store import Store, Target
+from exporter.web import probe
+from exporter.web.delivery import Delivery
+
+PATH: Final = "/sd"
+
+_META: Final = "__meta_agent_rest_"
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+_SLICE: Final = 500
+"""Targets that are written at once: a millisecond's work."""
+
+
+def group(target: Target, address: str) -> dict[str, object]:
+    """A target as Prometheus discovers it.
+
+    Args:
+        target: to be probed.
+        address: host and port at which Prometheus reaches the exporter.
+    """
+    labels = {"__metrics_path__": probe.PATH}
+    labels |= {f"__param_{name}": value for name, value in probe.parameters(target.key).items()}
+    labels["instance"] = "{}/{}/{}".format(*target.key)
+    # for choosing targets: a probe's samples carry both without it
+    if target.name is not None:
+        labels[f"{_META}name"] = target.name
+    labels |= {f"{_META}label_{name}": value for name, value in target.labels}
+    return {"targets": [address], "labels": labels}
+
+
+def slices(targets: Iterable[Target], address: str) -> Iterator[bytes]:
+    """The JSON of all targets, a line for each, in slices that join to the whole."""
+    groups = [*targets]
+    yield b"["
+    for start in range(0, len(groups), _SLICE):
+        lines = [msgspec.json.encode(group(each, address)) for each in groups[start:][:_SLICE]]
+        yield (b",\n" if start else b"\n") + b",\n".join(lines)
+    yield b"\n]\n"
+
+
+def handler(store: Store) -> Handler:
+    """What answers Prometheus: the address it is given is the one under which it asks."""
+    delivery = Delivery()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        address = request.headers.get(hdrs.HOST, "")
+        if not _HOST.fullmatch(address):
+            return web.Response(
+                text="400: the Host header must be the host and port at which Prometheus reaches "
+                "this exporter.\n",
+                status=400,
+            )
+        return await delivery.send(
+            request,
+            lambda: slices((state.target for state in store.states()), address),
+            # just so: Prometheus takes no other
+            {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding, Host"},
+        )
+
+    return answer
