@@ -59,7 +59,7 @@ def body_of(cc_id: int = 1, vdn: int = 1, **paging: int) -> bytes:
 async def until(condition: Callable[[], bool]) -> None:
     """Lets the server go on until something is true of it."""
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - the simulator counts, it raises no events
+        while not condition():
             await asyncio.sleep(0)
 
 
