@@ -4,6 +4,7 @@ Ten thousand targets ask with the same headers, of which only the length, the ti
 signature differ. Knows the headers that go out; neither sends nor waits.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -14,6 +15,18 @@ from exporter.cms import signing
 from exporter.cms.server import Auth, Server, Signature, StaticAuthorization
 
 _METHOD: Final = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What requests with bodies of one length share."""
+
+    headers: httpx.Headers
+    """All but `Authorization`."""
+    names: str
+    """Of the headers that are signed."""
+    canonical: str
+    """The text that is signed, before the body."""
 
 
 class Requests:
@@ -36,11 +49,10 @@ class Requests:
             "content-type": "application/json; charset=UTF-8",
             **{name: value.reveal() for name, value in server.headers},
         }
-        self._raw = [(name.encode(), value.encode()) for name, value in self._headers.items()]
         self._extensions = (
             {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
         )
-        self._heads: dict[tuple[tuple[str, ...], int], tuple[str, str]] = {}
+        self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
         """One request, with the time and the signature of this moment.
@@ -49,30 +61,35 @@ class Requests:
             question: the body, exactly as it is sent: it is what gets signed.
             auth: what authorizes it.
         """
-        headers = [*self._raw, (b"content-length", b"%d" % len(question))]
-        match auth:
-            case Signature(access_key, secret_key, signed_headers):
-                names, head = self._head(signed_headers, len(question))
-                at = signing.timestamp(self._clock().wall)
-                prefix = signing.prefix(access_key.reveal(), at, names)
-                canonical = signing.with_body(head, question)
-                value = signing.authorization(secret_key.reveal(), prefix, canonical)
-                headers.append((b"authorization", value.encode()))
-            case StaticAuthorization(secret):
-                headers.append((b"authorization", secret.reveal().encode()))
-        return httpx.Request(
-            _METHOD, self._url, headers=headers, content=question, extensions=self._extensions
+        signed_headers = auth.signed_headers if isinstance(auth, Signature) else ()
+        head = self._head(signed_headers, len(question))
+        request = httpx.Request(
+            _METHOD,
+            self._url,
+            headers=head.headers,
+            # given as a stream, because `content` makes httpx look at every header again
+            stream=httpx.ByteStream(question),
+            extensions=self._extensions,
         )
+        match auth:
+            case Signature(access_key, secret_key):
+                at = signing.timestamp(self._clock().wall)
+                prefix = signing.prefix(access_key.reveal(), at, head.names)
+                canonical = signing.with_body(head.canonical, question)
+                value = signing.authorization(secret_key.reveal(), prefix, canonical)
+                request.headers["authorization"] = value
+            case StaticAuthorization(secret):
+                request.headers["authorization"] = secret.reveal()
+        return request
 
-    def _head(self, signed_headers: tuple[str, ...], length: int) -> tuple[str, str]:
-        """The names that are signed, and the canonical request before its body.
-
-        They depend on nothing but the length, and bodies have a handful of lengths.
-        """
+    def _head(self, signed_headers: tuple[str, ...], length: int) -> _Head:
+        """Depends on nothing but the length, and bodies have a handful of lengths."""
         key = signed_headers, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
             signed = {name: headers[name] for name in signed_headers}
-            head = signing.canonical_head(_METHOD, self._url.raw_path.decode(), signed)
-            self._heads[key] = signing.signed_names(signed), head
+            canonical = signing.canonical_head(_METHOD, self._url.raw_path.decode(), signed)
+            self._heads[key] = _Head(
+                httpx.Headers(headers), signing.signed_names(signed), canonical
+            )
         return self._heads[key]

@@ -1,19 +1,21 @@
 """The connections to one server: httpx's transport on aiohttp, with TLS, proxy and keep-alive.
 
 Knows sockets and certificates; not what is asked over them. `httpx.MockTransport` takes its place
-in tests.
+in tests. It hands requests to aiohttp itself: httpx-aiohttp serves every shape that a request may
+have, which for ours would double the cost of a poll.
 """
 
+import socket
 import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
 from exporter.cms.server import Server, Tls
@@ -21,8 +23,8 @@ from exporter.cms.server import Server, Tls
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 
-_reused: ContextVar[bool] = ContextVar("_reused")
-"""Whether the request of this task went out on a connection that was open before it."""
+_dialled: ContextVar[list[aiohttp.AddrInfoType]] = ContextVar("_dialled")
+"""The addresses that connections were opened to for the request of this task."""
 
 
 class StaleConnectionError(httpx.ReadError):
@@ -61,47 +63,98 @@ class Transport(AiohttpTransport):
         # aiohttp shows these to the proxy when it opens a tunnel, and there is none to http://
         tunnel = server.url.startswith("https:")
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
+        self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
         self._context = ssl_context(server.tls)
         self._limit = server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
-        trace = aiohttp.TraceConfig()
-        trace.on_connection_reuseconn.append(_mark_reused)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._limit, ssl=self._context, keepalive_timeout=_KEEPALIVE
+                limit=self._limit,
+                ssl=self._context,
+                keepalive_timeout=_KEEPALIVE,
+                socket_factory=_dial,
             ),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
+            auto_decompress=False,
+            # whoever asks has a deadline for all of it
+            timeout=aiohttp.ClientTimeout(total=None),
+            proxy=str(self.proxy.url) if self.proxy else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
         if not self._proxy_is_usable:
             raise ProxyAddressError("the proxy's address cannot be used")
-        request.headers.update(self._proxy_headers)
-        _reused.set(False)
+        if self._proxy_headers:
+            request.headers.update(self._proxy_headers)
+        if not isinstance(self.client, aiohttp.ClientSession):
+            self.client = self._session()
+        dialled: list[aiohttp.AddrInfoType] = []
+        # aiohttp may dial in tasks of its own: they inherit the same list
+        _dialled.set(dialled)
         try:
-            return await super().handle_async_request(request)
-        except aiohttp.ClientResponseError as error:
-            # httpx-aiohttp lets it through as it is
-            raise httpx.RemoteProtocolError("no well-formed HTTP") from error
-        except httpx.TransportError as error:
-            dropped = isinstance(error.__cause__, aiohttp.ClientConnectionError)
-            if dropped and _reused.get():
-                raise StaleConnectionError(str(error)) from error.__cause__
-            raise
+            response = await self.client.request(
+                request.method,
+                str(request.url),
+                headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
+                data=await request.aread(),
+                allow_redirects=False,
+                server_hostname=request.extensions.get("sni_hostname"),
+                proxy_headers=self._tunnel_headers,
+            )
+        except aiohttp.ClientError as error:
+            raise _translated(error, reused=not dialled) from error
+        return httpx.Response(
+            response.status, headers=response.raw_headers, stream=_Body(response), request=request
+        )
 
 
-async def _mark_reused(
-    _session: aiohttp.ClientSession,
-    _context: SimpleNamespace,
-    _params: aiohttp.TraceConnectionReuseconnParams,
-) -> None:
-    _reused.set(True)
+class _Body(httpx.AsyncByteStream):
+    """The body of a reply, as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._response.content.readany()
+        except aiohttp.ClientError as error:
+            raise _translated(error, reused=False) from error
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if there is more to read."""
+        self._response.release()
+
+
+def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
+    _dialled.get().append(address)
+    family, kind, protocol, *_ = address
+    return socket.socket(family, kind, protocol)
+
+
+def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:
+    """What aiohttp raises, in httpx's words."""
+    connecting = isinstance(error, aiohttp.ClientConnectorError)
+    if reused and isinstance(error, aiohttp.ClientConnectionError) and not connecting:
+        return StaleConnectionError(str(error))
+    try:
+        with map_aiohttp_exceptions():
+            raise error
+    except httpx.TransportError as translated:
+        return translated
+    except aiohttp.ClientResponseError:
+        # httpx-aiohttp lets it through as it is
+        return httpx.RemoteProtocolError("no well-formed HTTP")
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:
