@@ -117,7 +117,12 @@ def test_help_names_the_vendors_field(name: str, field: str) -> None:
 def test_help_says_that_values_were_polled() -> None:
     """Values are not asked for at the scrape, which departs from what exporters usually do."""
     for family in FAMILIES:
-        assert ("not polled" if "max_resting" in family.name else "not asked for at") in family.help
+        said = (
+            "not polled"
+            if "max_resting" in family.name
+            else "Polled on the exporter's own schedule"
+        )
+        assert said in family.help
 
 
 def test_labels_of_a_target() -> None:

@@ -110,7 +110,7 @@ def _samples(
 
 # Plain texts: a StrEnum's member takes three times as long to format.
 _WAIT_REASONS: Final = tuple(reason.value for reason in WaitReason)
-_POLLED: Final = " Polled by the exporter's own schedule, not asked for at the scrape."
+_POLLED: Final = " Polled on the exporter's own schedule, or at once for /probe."
 
 
 def _data(name: str, meaning: str, value: Callable[[Snapshot, float], float | None]) -> Family:

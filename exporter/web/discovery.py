@@ -22,8 +22,8 @@ PATH: Final = "/sd"
 
 _META: Final = "__meta_agent_rest_"
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
-_SLICE: Final = 500
-"""Targets that are written at once: a millisecond's work."""
+_SLICE: Final = 200
+"""Targets that are written at once: two milliseconds' work."""
 
 
 def group(target: Target, address: str) -> dict[str, object]:
@@ -45,10 +45,11 @@ def group(target: Target, address: str) -> dict[str, object]:
 
 def slices(targets: Iterable[Target], address: str) -> Iterator[bytes]:
     """The JSON of all targets, a line for each, in slices that join to the whole."""
-    groups = [*targets]
+    every = [*targets]
     yield b"["
-    for start in range(0, len(groups), _SLICE):
-        lines = [msgspec.json.encode(group(each, address)) for each in groups[start:][:_SLICE]]
+    for start in range(0, len(every), _SLICE):
+        batch = every[start : start + _SLICE]
+        lines = [msgspec.json.encode(group(each, address)) for each in batch]
         yield (b",\n" if start else b"\n") + b",\n".join(lines)
     yield b"\n]\n"
 
