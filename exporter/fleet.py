@@ -186,7 +186,8 @@ class Fleet:
             self._start(member)
             return
         member.poller.update(client or member.poller.client, keys, interval)
-        member.prober.follow()
+        if client is not None:
+            member.prober.follow()
         member.identity, member.interval = identity, interval
 
     def _start(self, member: _Member) -> None:

@@ -1,6 +1,6 @@
 """Polls of one server that somebody asks for now: they share its gate with the schedule's polls.
 
-Leaves the schedule its numbers and most of its slots: a probe tells its outcome to whoever asked,
+Leaves the schedule its numbers and half of the slots: a probe tells its outcome to whoever asked,
 and to the store only what it cost the server. Knows neither HTTP nor metrics.
 """
 
@@ -21,7 +21,7 @@ every half minute. Those beyond would not come to their turn in time either."""
 class Prober:
     """Probes targets of one server.
 
-    At most half of the server's slots go to probes, at least one: the schedule always has its own.
+    At most half of the server's slots go to probes; of a single one, every other turn.
 
     Args:
         gate: the way to the server.
