@@ -227,6 +227,20 @@ async def test_it_follows_other_settings() -> None:
     assert floor.most_in_flight == 1
 
 
+async def test_a_reload_gives_probes_their_new_share(network: Network) -> None:
+    """Of two slots instead of eight, probes get one."""
+    floor = network.floor("http://lima")
+    world = World()
+    world.follow(test_fleet.server("lima", max_concurrency=8))
+    world.follow(test_fleet.server("lima", max_concurrency=2))
+    floor.takes = 1.0
+    target = Target(TargetKey("lima", 1, 1))
+    async with world.fleet.working():
+        await asyncio.gather(*(world.fleet.probe(target, 3.5) for _ in range(3)))
+    probes = [at for at, vdn in floor.asked if vdn == 1]
+    assert probes[:3] == [0.0, 1.0, 2.0]
+
+
 async def test_the_schedule_goes_on() -> None:
     """Ten minutes of probes without a pause: no poll is skipped, none but the server's counted."""
     floor = Floor(takes=0.5)
