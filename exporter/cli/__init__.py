@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from exporter import __version__
 from exporter.assembly import AssemblyError
 from exporter.cli import check, demo, healthcheck, serve, simulate
-from exporter.cli.flags import UsageError, build
+from exporter.cli.flags import UsageError
+from exporter.cli.parser import build
 from exporter.config import ConfigError
 from exporter.faults import place
 from exporter.web.app import TelemetryPathError
 from exporter.web.listen import ListenError
 
 PROGRAM = "agent-rest-exporter"
+DESCRIPTION = "Prometheus exporter for agents' rests in Huawei AICC/CEC call centers."
 COMMANDS = (
     serve.COMMAND,
     check.COMMAND,
@@ -33,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; by default this process's own.
     """
-    description = "Prometheus exporter for agents' rests in Huawei AICC/CEC call centers."
-    parser = build(PROGRAM, description, COMMANDS, os.environ)
+    parser = build(PROGRAM, DESCRIPTION, COMMANDS, os.environ)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     namespace = parser.parse_args(arguments)
     try:
