@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import trustme
 
 from exporter import __version__
 from exporter.cli import COMMANDS, main
+from exporter.config import Config, load
 from tests.processes import COMMAND, run, started
 
 CONFIG = """
@@ -51,6 +53,32 @@ def test_check_predicts_the_load(config: Path) -> None:
         "will be skipped; raise it or lengthen interval\n"
         "  quito: 1 target every 1m: 60 requests per hour, 1 in the busiest second\n"
         "  all: 61 targets: 7260 requests per hour\n"
+    )
+
+
+def test_check_tells_of_a_secret_that_vanishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it tells of a wrong configuration: a file was right when it was looked at."""
+    (tmp_path / "sk").write_text("canary", encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "cms:\n- {name: lima, url: 'https://10.22.26.181', targets: [{ccId: 1, vdn: 1}],"
+        " auth: {access_key: AK, secret_key_file: sk}}\n",
+        encoding="utf-8",
+    )
+
+    def load_in_bad_time(path: Path, environ: Mapping[str, str]) -> Config:
+        config = load(path, environ)
+        (tmp_path / "sk").unlink()
+        return config
+
+    monkeypatch.setattr("exporter.cli.check.load", load_in_bad_time)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"config.yaml:1:1: cms lima: {tmp_path / 'sk'} cannot be read: no such file\n"
     )
 
 
@@ -309,4 +337,5 @@ def test_every_flag_has_a_name_of_its_own_and_help() -> None:
     for command in COMMANDS:
         names = [flag.name for flag in command.flags]
         assert len(names) == len(set(names))
-        assert all(flag.help[0].islower() for flag in command.flags)
+        first_words = [flag.help.split()[0] for flag in command.flags]
+        assert all(word.islower() or word.strip(",").isupper() for word in first_words)

@@ -4,23 +4,31 @@ Knows how to say it to people and to scripts; what is right is the configuration
 """
 
 import argparse
+import asyncio
+import contextlib
 import dataclasses
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exporter import assembly
 from exporter.assembly import AssemblyError
-from exporter.cli.flags import CONFIG_FILE, Command, Flag
+from exporter.cli import report
+from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag
+from exporter.cli.live import Answer, Round
+from exporter.cli.progress import Progress
 from exporter.clock import system_clock
+from exporter.cms.client import CmsClient
 from exporter.config import ConfigError, Problem, ServerConfig, format_duration, load
+from exporter.faults import PollError
 from exporter.schedule import peak_per_second
 from exporter.store import TargetKey
 
-_JSON: Final = Flag("json", "print the findings as JSON, for scripts", metavar="")
+_LIVE: Final = Flag("live", "also ask every target once, and explain each failure", metavar="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +69,68 @@ def forecast(server: ServerConfig) -> Forecast:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check the configuration. 0 if it is right, 2 if it is not."""
+    """Check the configuration, and ask its targets if told to.
+
+    0 if all is well, 1 if targets did not answer, 2 if the configuration is wrong.
+    """
     path: Path = arguments.config_file
     try:
         config = load(path, os.environ)
-        assembly.clients(assembly.identities(config).values(), os.environ, system_clock)
+        clients = assembly.clients(assembly.identities(config).values(), os.environ, system_clock)
     except ConfigError as error:
-        problems = error.problems
+        return _refuse(error.problems, as_json=arguments.json)
     except AssemblyError as error:
-        problems = tuple(Problem(str(path), 1, 1, "", sentence) for sentence in error.sentences)
-    else:
-        forecasts = [forecast(server) for server in config.servers]
-        if arguments.json:
-            _print_json(valid=True, problems=[], servers=list(map(dataclasses.asdict, forecasts)))
-        else:
-            print("\n".join([f"{path}: valid", *map(_sentence, forecasts), _total(forecasts)]))
-        return 0
+        problems = [Problem(str(path), 1, 1, "", sentence) for sentence in error.sentences]
+        return _refuse(problems, as_json=arguments.json)
+    forecasts = [forecast(server) for server in config.servers]
+    findings = {
+        "valid": True,
+        "problems": [],
+        "servers": [dataclasses.asdict(server) for server in forecasts],
+    }
+    if not arguments.json:
+        print(f"{path}: valid", *map(_sentence, forecasts), _total(forecasts), sep="\n", flush=True)
+    status = 0
+    if arguments.live:
+        targets = [target.key for target in assembly.targets(config)]
+        answers = _ask(clients, targets)
+        findings["live"] = [report.as_json(answer) for answer in answers]
+        if answers and not arguments.json:
+            _explain(answers)
+        status = _status(answers, len(targets))
     if arguments.json:
-        _print_json(valid=False, problems=list(map(dataclasses.asdict, problems)), servers=[])
+        _print_json(findings)
+    return status
+
+
+def _refuse(problems: Sequence[Problem], *, as_json: bool) -> int:
+    if as_json:
+        found = [dataclasses.asdict(problem) for problem in problems]
+        _print_json({"valid": False, "problems": found, "servers": []})
     else:
         print(*problems, sep="\n", file=sys.stderr)
     return 2
+
+
+def _ask(clients: Mapping[str, CmsClient], targets: Sequence[TargetKey]) -> list[Answer]:
+    """The answers; without those that Ctrl-C has cut off."""
+    asking = Round(clients, targets, system_clock, Progress(len(targets), sys.stderr))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(asking.ask())
+    return asking.answers
+
+
+def _explain(answers: Sequence[Answer]) -> None:
+    for line in report.failures(answers):
+        print(line, file=sys.stderr)
+    print(*report.summary(answers), sep="\n", flush=True)
+
+
+def _status(answers: Sequence[Answer], targets: int) -> int:
+    if len(answers) < targets:
+        print(f"interrupted: {targets - len(answers)} of {targets} not asked", file=sys.stderr)
+        return 130
+    return int(any(isinstance(answer.outcome, PollError) for answer in answers))
 
 
 def _sentence(server: Forecast) -> str:
@@ -105,7 +154,7 @@ def _targets(count: int) -> str:
     return "1 target" if count == 1 else f"{count} targets"
 
 
-def _print_json(**findings: object) -> None:
+def _print_json(findings: Mapping[str, object]) -> None:
     json.dump(findings, sys.stdout, indent=2)
     print()
 
@@ -114,5 +163,5 @@ COMMAND: Final = Command(
     "check",
     "validate the configuration and predict the load it makes",
     run,
-    (CONFIG_FILE, _JSON),
+    (CONFIG_FILE, _LIVE, JSON),
 )
