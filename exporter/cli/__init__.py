@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from exporter import __version__
 from exporter.assembly import AssemblyError
-from exporter.cli import check, demo, healthcheck, serve, simulate
+from exporter.cli import check, demo, healthcheck, query, serve, simulate
 from exporter.cli.flags import UsageError
 from exporter.cli.parser import build
 from exporter.config import ConfigError
@@ -23,6 +23,7 @@ DESCRIPTION = "Prometheus exporter for agents' rests in Huawei AICC/CEC call cen
 COMMANDS = (
     serve.COMMAND,
     check.COMMAND,
+    query.COMMAND,
     simulate.COMMAND,
     demo.COMMAND,
     healthcheck.COMMAND,
