@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from exporter import __version__
 from exporter.assembly import AssemblyError
-from exporter.cli import check, demo, healthcheck, query, serve, simulate
+from exporter.cli import check, completion, demo, healthcheck, query, serve, simulate
 from exporter.cli.flags import UsageError
 from exporter.cli.parser import build
 from exporter.config import ConfigError
@@ -20,7 +20,7 @@ from exporter.web.listen import ListenError
 
 PROGRAM = "agent-rest-exporter"
 DESCRIPTION = "Prometheus exporter for agents' rests in Huawei AICC/CEC call centers."
-COMMANDS = (
+_WORKING = (
     serve.COMMAND,
     check.COMMAND,
     query.COMMAND,
@@ -28,6 +28,7 @@ COMMANDS = (
     demo.COMMAND,
     healthcheck.COMMAND,
 )
+COMMANDS = (*_WORKING, completion.command(PROGRAM, _WORKING))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
