@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.flags import build
+from exporter.cli.parser import build
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "deploy/docker"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.flags import ENVIRONMENT_PREFIX, build
+from exporter.cli.flags import ENVIRONMENT_PREFIX
+from exporter.cli.parser import build
 from exporter.config import load
 
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.flags import build
+from exporter.cli.parser import build
 from exporter.config import load
 from exporter.shard import Shard
 from exporter.web.listen import DRAIN_TIMEOUT

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.flags import build
+from exporter.cli.parser import build
 from exporter.web.listen import DRAIN_TIMEOUT
 from tests.processes import COMMAND
 from tests.real_parts import real_part

@@ -10,7 +10,7 @@ import promql_parser
 import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.flags import build
+from exporter.cli.parser import build
 from tests.alert_rules import RUNBOOKS, alerts, exposed_names, names_in, rules
 
 ALERTS = alerts()
