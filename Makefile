@@ -2,7 +2,7 @@
 #   make demo   real metrics in a minute, without any configuration
 #   make test   everything that CI runs
 .DELETE_ON_ERROR:
-.PHONY: demo test format lint types unit parts lock schema dashboards clean
+.PHONY: demo test format lint types unit parts lock schema man dashboards clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -37,6 +37,9 @@ format: $(VENV)/.dev
 
 schema: $(VENV)/.dev
 	$(BIN)/python -m exporter.config.schema > deploy/config.schema.json
+
+man: $(VENV)/.dev
+	$(BIN)/python -m exporter.cli.manual > docs/agent-rest-exporter.1
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py
