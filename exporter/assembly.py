@@ -133,5 +133,4 @@ def _auth(sources: SignedAuth | StaticAuth | None) -> Auth:
             return Signature(access_key.read(), secret_key.read(), signed_headers)
         case StaticAuth(authorization):
             return StaticAuthorization(authorization.read())
-        case None:
-            return None
+    return None

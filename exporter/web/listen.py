@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from exporter.web.activation import inherited
-from exporter.web.addresses import Address, Endpoint, Inherited, ListenError, UnixAddress, written
+from exporter.web.addresses import Address, Endpoint, ListenError, UnixAddress, written
 from exporter.web.tcp import bind_tcp
 from exporter.web.unix import bind_unix
 
@@ -85,14 +85,13 @@ async def listen(
 
 
 async def _open(address: Endpoint) -> AsyncIterator[socket.socket]:
-    match address:
-        case Address():
-            async for each in bind_tcp(address):
-                yield each
-        case UnixAddress(path):
-            yield bind_unix(path)
-        case Inherited(descriptor):
-            yield inherited(descriptor)
+    if isinstance(address, Address):
+        async for each in bind_tcp(address):
+            yield each
+    elif isinstance(address, UnixAddress):
+        yield bind_unix(address.path)
+    else:
+        yield inherited(address.descriptor)
 
 
 def _name(each: socket.socket) -> str:
