@@ -12,7 +12,11 @@ neither HTTP nor a clock: who sends a request says when, and which headers go ou
 import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import quote
+
+# `quote` itself takes twice as long, for every body of every poll
+_ESCAPED: Final = tuple(quote(bytes((byte,)), safe="") for byte in range(256))
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -63,7 +67,7 @@ def with_body(head: str, body: bytes) -> str:
         head: what `canonical_head` gives.
         body: exactly the bytes that are sent.
     """
-    return f"{head}\n{_encode(body)}"
+    return f"{head}\n{''.join([_ESCAPED[byte] for byte in body])}"
 
 
 def signed_names(signed_headers: Mapping[str, str]) -> str:
