@@ -83,6 +83,7 @@ class Daemon:
             reload=self._reloading.reload,
             poll=self._fleet.probe,
             version=__version__,
+            next_poll=self._fleet.next_poll,
             telemetry_path=options.telemetry_path,
         )
         if self._web_config:

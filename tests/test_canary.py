@@ -29,7 +29,17 @@ SECRETS = {
     "header": "canary-tenant",
 }
 CANARIES = (*NAMES, *SECRETS.values(), "canary-", "Oropendola")
-PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/nothing", "/metrics?name[]=agent_rest_up")
+PATHS = (
+    "/",
+    "/metrics",
+    "/api/v1/targets",
+    "/sd",
+    "/probe?cms=bad&cc_id=2&vdn=1",
+    "/-/healthy",
+    "/-/ready",
+    "/nothing",
+    "/metrics?name[]=agent_rest_up",
+)
 OPENMETRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
 PAUSES = [Fault.RATE_LIMITED, Fault.UNAVAILABLE]
 """These put off a whole server: it is another one, or the others would not come to pass."""

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -94,6 +95,10 @@ async def _serve(load_config: Load, options: Options) -> None:
     stop = stop_on_signals()
     daemon = Daemon(load_config, options, os.environ, system_clock)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.look_now)
+    # what has been made so far stays: a full collection must not walk through it again and again,
+    # which takes tens of milliseconds with ten thousand targets
+    gc.collect()
+    gc.freeze()
     async with daemon.serving():
         await stop.wait()
 
