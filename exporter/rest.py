@@ -11,7 +11,7 @@ number that neither of them proves. docs/semantics.md explains them for operator
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
@@ -116,11 +116,13 @@ _UNKNOWN: Final = _REASONS - 1
 _AWAITING_APPROVAL: Final = 0
 _NONE_PROVEN: Final = math.inf
 
-# Looking a member up in its enum takes longer than the comparison, for every row of every reply.
-_AUTO: Final = BeginTimeUnit.AUTO
-_MILLISECONDS: Final = BeginTimeUnit.MILLISECONDS
-_FIRST_MILLISECONDS: Final = 10**11
-"""From here up `auto` takes a value as milliseconds: in seconds it would be the year 5138."""
+_FIRST_MILLISECONDS: Final = {
+    # from here up: in seconds it would be the year 5138
+    BeginTimeUnit.AUTO: 10**11,
+    BeginTimeUnit.SECONDS: math.inf,
+    BeginTimeUnit.MILLISECONDS: 0,
+}
+"""From which value up a time is taken as milliseconds."""
 _YEAR_2000: Final = 946_684_800
 _DAY: Final = 86_400
 _LONGEST_DURATION: Final = 10**10
@@ -147,8 +149,8 @@ def reduce(
     unusable = candidates = 0
     oldest: float | None = None
     deadlines: list[float] = []
-    for row in listing:
-        start = usable_start(row.begin_time, server_time, unit)
+    starts = _starts([row.begin_time for row in listing], server_time, unit)
+    for row, start in zip(listing, starts, strict=True):
         if start is None:
             unusable += 1
         elif start <= server_time and (row.reason is None or row.reason < waits_from):
@@ -186,14 +188,12 @@ def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
 
 def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
     """The waiting agents by reason, and the reason from which up a row's agent surely waits."""
-    counts = [0] * _REASONS
     if waiting == 0:
-        return tuple(counts), _NONE_PROVEN
-    for row in rows:
-        reason = row.reason
-        if reason is not None and reason >= 0:
-            counts[min(reason, _UNKNOWN)] += 1
-    surplus = sum(counts) - waiting
+        return (0,) * _REASONS, _NONE_PROVEN
+    reasons = [row.reason for row in rows if row.reason is not None and row.reason >= 0]
+    counts = [reasons.count(reason) for reason in range(_UNKNOWN)]
+    counts.append(len(reasons) - sum(counts))
+    surplus = len(reasons) - waiting
     if surplus <= 0:
         counts[_UNKNOWN] -= surplus
         return tuple(counts), 0
@@ -213,8 +213,18 @@ def usable_start(begin_time: int | None, server_time: float, unit: BeginTimeUnit
     None for one that cannot be believed: it would show as a 56-year rest, or lies more than a day
     in the future.
     """
-    if begin_time is None or not 0 < begin_time < 10**18:
-        return None
-    milliseconds = unit is _MILLISECONDS or (unit is _AUTO and begin_time >= _FIRST_MILLISECONDS)
-    start = begin_time / 1000 if milliseconds else float(begin_time)
-    return start if _YEAR_2000 <= start <= server_time + _DAY else None
+    return next(_starts([begin_time], server_time, unit))
+
+
+def _starts(
+    begin_times: Iterable[int | None], server_time: float, unit: BeginTimeUnit
+) -> Iterator[float | None]:
+    """What `usable_start` says of each. A call for each row would be a third of a poll's work."""
+    first_milliseconds = _FIRST_MILLISECONDS[unit]
+    latest = server_time + _DAY
+    for begin_time in begin_times:
+        if begin_time is None or not 0 < begin_time < 10**18:
+            yield None
+            continue
+        start = begin_time / 1000 if begin_time >= first_milliseconds else float(begin_time)
+        yield start if _YEAR_2000 <= start <= latest else None
