@@ -1,5 +1,6 @@
-"""The unit for systemd, held against systemd's own checkers."""
+"""The units for systemd, held against systemd's own checkers."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -7,17 +8,20 @@ import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
 from exporter.cli.parser import build
+from exporter.cli.serve import LISTEN_ADDRESS
 from exporter.web.listen import DRAIN_TIMEOUT
 from tests.processes import COMMAND
 from tests.real_parts import real_part
 
-UNIT = Path(__file__).parents[1] / "deploy/systemd/agent-rest-exporter.service"
+ROOT = Path(__file__).parents[1]
+UNIT = ROOT / "deploy/systemd/agent-rest-exporter.service"
+SOCKET = UNIT.with_suffix(".socket")
 PROGRAM_FILE = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
 
 
-def settings(name: str) -> list[str]:
-    """The values of a setting of the unit, in their order."""
-    lines = UNIT.read_text(encoding="utf-8").splitlines()
+def settings(name: str, unit: Path = UNIT) -> list[str]:
+    """The values of a setting of a unit, in their order."""
+    lines = unit.read_text(encoding="utf-8").splitlines()
     return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
 
 
@@ -27,17 +31,45 @@ def systemd_analyze() -> str:
     return real_part("systemd-analyze", "systemd")
 
 
-@pytest.mark.real
-def test_systemd_finds_no_fault(systemd_analyze: str, tmp_path: Path) -> None:
-    """`verify` is silent once the program exists: here it is this test's own."""
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The unit, starting a program that exists: this checkout's."""
     text = UNIT.read_text(encoding="utf-8")
     assert text.count(PROGRAM_FILE) == 1
     copy = tmp_path / UNIT.name
     copy.write_text(text.replace(PROGRAM_FILE, COMMAND), encoding="utf-8")
+    return copy
+
+
+def verify(systemd_analyze: str, *units: Path) -> tuple[str, int]:
+    """What systemd has to say about units, and its exit status."""
     done = subprocess.run(
-        [systemd_analyze, "verify", str(copy)], capture_output=True, check=False, text=True
+        [systemd_analyze, "verify", *map(str, units)], capture_output=True, check=False, text=True
     )
-    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    return done.stdout + done.stderr, done.returncode
+
+
+@pytest.mark.real
+def test_systemd_finds_no_fault(systemd_analyze: str, copy: Path) -> None:
+    """`verify` is silent once the program exists."""
+    assert verify(systemd_analyze, copy) == ("", 0)
+
+
+@pytest.mark.real
+def test_systemd_takes_the_socket(systemd_analyze: str, copy: Path) -> None:
+    """With the drop-in from the page on installing; without the service, it is refused."""
+    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    [drop_in] = re.findall(r"```ini\n([^`]*Sockets=[^`]*)```", page)
+    folder = copy.with_name(f"{copy.name}.d")
+    folder.mkdir()
+    (folder / "override.conf").write_text(drop_in, encoding="utf-8")
+    listening = copy.with_name(SOCKET.name)
+    listening.write_text(SOCKET.read_text(encoding="utf-8"), encoding="utf-8")
+    assert verify(systemd_analyze, copy, listening) == ("", 0)
+    copy.unlink()
+    complaint, status = verify(systemd_analyze, listening)
+    assert copy.name in complaint
+    assert status == 1
 
 
 @pytest.mark.real
@@ -77,3 +109,14 @@ def test_a_wrong_configuration_is_not_tried_again() -> None:
 def test_a_reload_is_the_signal_that_the_exporter_waits_for() -> None:
     """Any other signal would end it."""
     assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_the_socket_has_the_port_of_the_default() -> None:
+    """Whoever goes from one to the other need not tell Prometheus."""
+    [port] = settings("ListenStream", SOCKET)
+    assert f":{port}" == LISTEN_ADDRESS.default
+
+
+def test_no_core_is_left() -> None:
+    """The watchdog's SIGABRT would write the secrets to the disk."""
+    assert settings("LimitCORE") == ["0"]
