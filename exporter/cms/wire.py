@@ -6,9 +6,10 @@ gives the numbers no meaning. `agentName` is never decoded: a name that is not r
 (Only `names` reads it, for the one command that shows people.)
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -113,6 +114,16 @@ class _Envelope(msgspec.Struct, rename=_KEYS):
     lowercase_datas: msgspec.Raw = msgspec.Raw()
 
 
+class _Success(msgspec.Struct, rename=_KEYS):
+    """What nearly every reply is. The duplicate of the detail is skipped in passing."""
+
+    result_code: Literal["0100000"]
+    desc: _Detail
+    result: int | str | None = None
+    datas: msgspec.Raw = msgspec.Raw()
+
+
+_SUCCESSFUL: Final = msgspec.json.Decoder(_Success, strict=False)
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 # not strict: integers may arrive as text
 _DETAIL: Final = msgspec.json.Decoder(_Detail, strict=False)
@@ -145,6 +156,10 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
         SchemaError: something that the numbers need is missing or malformed. No message quotes a
             value of the reply: it could be a person's name.
     """
+    if api is Api.AGENT_REST_INFOS:
+        # once through the body is enough for a success; all else is worth a closer look
+        with contextlib.suppress(ValueError, RecursionError):
+            return _reply(_SUCCESSFUL.decode(body).desc, _KEYS)
     try:
         envelope = _ENVELOPE.decode(body)
         _check_result(envelope)
