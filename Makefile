@@ -1,8 +1,9 @@
 # Everything lives in .venv; nothing is installed into the system's Python.
 #   make demo   real metrics in a minute, without any configuration
 #   make test   everything that CI runs
+#   make bench  the figures of docs/performance.md, measured on this machine
 .DELETE_ON_ERROR:
-.PHONY: demo test format lint types unit parts lock schema man dashboards clean
+.PHONY: demo test bench format lint types unit parts lock schema man dashboards clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -31,6 +32,9 @@ unit: $(VENV)/.dev
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks $(ARGS)
+
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -51,6 +55,7 @@ lock: $(VENV)/.dev
 	$(PIP) uv
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
+	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
 
 $(VENV)/bin/python:
 	.ci/python --check
@@ -65,6 +70,10 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	$(PIP) --require-hashes -r requirements-dev.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
+	$(PIP) --require-hashes -r requirements-bench.lock
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

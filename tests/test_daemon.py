@@ -236,11 +236,12 @@ async def test_a_server_that_hangs_holds_readiness_up_for_one_round(tmp_path: Pa
 
 async def test_a_scrape_under_way_ends_whole(tmp_path: Path, cms: tuple[Simulator, str]) -> None:
     """SIGTERM comes while a slow client has read a part of it: the rest comes, too."""
-    config = configure(tmp_path, cms[1], "1-5000", "interval: 300s")
+    # more than the system's buffers hold: the reply cannot have been sent whole before the signal
+    padded = f"1-5000, max_resting: 9, labels: {{pad: {'x' * 900}}}"
+    config = configure(tmp_path, cms[1], padded, "interval: 300s")
     async with serving_exporter(config) as exporter:
         host, _, port = exporter.address.rpartition(":")
         with socket.socket() as raw:
-            # a small window: the reply cannot have been sent whole before the signal
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             raw.setblocking(False)  # noqa: FBT003  # the socket's own signature
             await asyncio.get_running_loop().sock_connect(raw, (host, int(port)))
@@ -253,7 +254,7 @@ async def test_a_scrape_under_way_ends_whole(tmp_path: Path, cms: tuple[Simulato
             body += await reader.read(-1)
             writer.close()
             await writer.wait_closed()
-        assert len(body) > 200_000
+        assert len(body) > 10_000_000
         assert body.endswith(b"\n")
         assert b"\npython_gc_collections_total{" in body[-2000:]
         assert await exporter.handle.wait() == 0

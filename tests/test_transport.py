@@ -9,6 +9,8 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
+import httpx
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from exporter.cms import signing
 from exporter.cms.server import Server, Signature, StaticAuthorization, Tls
 from exporter.cms.transport import TlsFileError, Transport
+from exporter.cms.unreachable import of_transport
 from exporter.faults import PollError, Reason
 from exporter.secret import Secret
 from tests.cms_peer import Step, answer, connected, failure, http, listening, reading, said, serving
@@ -265,10 +268,52 @@ async def test_a_server_that_asks_for_a_client_certificate(
     async with asking_for_a_certificate(context) as port:
         error = await failure(f"https://127.0.0.1:{port}", tls=tls)
 
-    assert said(error, port) == (
-        Reason.TLS,
+    reason, message = said(error, port)
+    assert reason is Reason.TLS
+    # on uvloop the end of the connection may come before the alert that explains it
+    assert message in {
         f"127.0.0.1:PORT asks for a client certificate: give {option} in tls.cert_file",
-    )
+        (
+            f"127.0.0.1:PORT hung up right after the TLS handshake: if it asks for a client "
+            f"certificate, give {option} in tls.cert_file"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "https://127.0.0.1:1",
+            (
+                Reason.TLS,
+                (
+                    "127.0.0.1:1 hung up right after the TLS handshake: if it asks for a client "
+                    "certificate, give one in tls.cert_file"
+                ),
+            ),
+        ),
+        (
+            "http://127.0.0.1:1",
+            (
+                Reason.DISCONNECTED,
+                (
+                    "127.0.0.1:1 closed the connection before its reply was whole: look for a crash, "
+                    "a restart or a gateway's limit on its side"
+                ),
+            ),
+        ),
+    ],
+)
+async def test_a_connection_that_ends_before_the_request_is_out(
+    url: str, expected: tuple[Reason, str]
+) -> None:
+    """After a TLS handshake it most likely was the client certificate."""
+    error = httpx.ConnectTimeout("")
+    error.__cause__ = aiohttp.ClientOSError()
+    error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
+    failure = of_transport(error, Server(url))
+    assert (failure.reason, failure.message) == expected
 
 
 async def test_a_client_certificate_is_shown(ca: trustme.CA, ca_file: Path, tmp_path: Path) -> None:

@@ -38,10 +38,8 @@ def of_transport(error: httpx.TransportError, server: Server) -> PollError:
             "the proxy's address cannot be used: write http://host:port into proxy_url, "
             "HTTPS_PROXY or HTTP_PROXY",
         )
-    for cause in _causes(error):
-        # aiohttp's own errors of certificates are errors of TLS by name, and hold none of its facts
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            return PollError(Reason.TLS, _tls(cause, server))
+    if untrusted := _tls_failure(error, server):
+        return PollError(Reason.TLS, untrusted)
     for cause in _causes(error):
         if isinstance(cause, aiohttp.ClientHttpProxyError):
             return of_proxy_status(cause.status)
@@ -58,6 +56,23 @@ def of_transport(error: httpx.TransportError, server: Server) -> PollError:
         f"{server.address} closed the connection before its reply was whole: look for a crash, a "
         "restart or a gateway's limit on its side",
     )
+
+
+def _tls_failure(error: httpx.TransportError, server: Server) -> str | None:
+    causes = list(_causes(error))
+    for cause in causes:
+        # aiohttp's own errors of certificates are errors of TLS by name, and hold none of its facts
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
+            return _tls(cause, server)
+    hung_up = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
+    if hung_up and server.url.startswith("https:"):
+        # in TLS 1.3 a client certificate is refused when the handshake has just ended; uvloop
+        # closes then, and the alert that says so is lost
+        return (
+            f"{server.address} hung up right after the TLS handshake: if it asks for a client "
+            f"certificate, give {_certificate_to_give(server)} in tls.cert_file"
+        )
+    return None
 
 
 def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
@@ -138,9 +153,13 @@ def _handshake(error: ssl.SSLError, server: Server) -> str:
     if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
         return f"{peer} does not speak TLS: check the port in url, or write http:// there"
     if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
-        option = "another one" if server.tls.cert_file else "one"
+        option = _certificate_to_give(server)
         return f"{peer} asks for a client certificate: give {option} in tls.cert_file"
     return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
+
+
+def _certificate_to_give(server: Server) -> str:
+    return "another one" if server.tls.cert_file else "one"
 
 
 def _os_error(error: OSError) -> str:
