@@ -23,9 +23,12 @@ COMMAND = str(Path(sys.executable).with_name("agent-rest-exporter"))
 PATIENCE = 60.0
 """Seconds to wait for what must happen: far more than it takes, for slow machines."""
 
+UNMEASURED: Mapping[str, str | None] = {"COVERAGE_PROCESS_CONFIG": None}
+"""For an exporter under load: with its coverage measured, it takes three times as long."""
+
 
 def run(
-    *arguments: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    *arguments: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
@@ -39,14 +42,18 @@ def run(
     )
 
 
-def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment, without what would change the exporter's behaviour."""
-    kept = {
+def clean_environment(more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment, without what would change the exporter's behaviour.
+
+    Args:
+        more: variables to set, or, with None, to leave out.
+    """
+    kept: dict[str, str | None] = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("AGENT_REST_EXPORTER_") and not name.lower().endswith("_proxy")
     }
-    return kept | dict(more or {})
+    return {name: value for name, value in (kept | dict(more or {})).items() if value is not None}
 
 
 @dataclass
@@ -78,7 +85,7 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def started(
-    *command: str, cwd: Path | None = None, environ: Mapping[str, str] | None = None
+    *command: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
 ) -> AsyncIterator[Process]:
     """Start a process, and kill it when the block is left if it has not ended."""
     handle = await asyncio.create_subprocess_exec(
@@ -112,7 +119,7 @@ async def _read(handle: asyncio.subprocess.Process, lines: list[str]) -> None:
 
 @contextlib.asynccontextmanager
 async def serving_exporter(
-    config: Path, *arguments: str, environ: Mapping[str, str] | None = None
+    config: Path, *arguments: str, environ: Mapping[str, str | None] | None = None
 ) -> AsyncIterator[Process]:
     """`serve` on a free port."""
     command = [

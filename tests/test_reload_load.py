@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.cms.simulator import Simulator, serving
-from tests.processes import query, scraping_prometheus, serving_exporter, until
+from tests.processes import UNMEASURED, query, scraping_prometheus, serving_exporter, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -74,7 +74,7 @@ async def settled(prometheus: httpx.AsyncClient) -> float:
     """Wait until Prometheus has got over its own start. Gives the time."""
 
     async def quick() -> bool:
-        found = await query(prometheus, "scrape_duration_seconds < 0.3 and on (job) up == 1")
+        found = await query(prometheus, "scrape_duration_seconds < 1 and on (job) up == 1")
         return len(found) == JOBS
 
     await until(quick)
@@ -103,7 +103,9 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
     async with serving(steady) as first, serving(other) as second:
         config.write_text(configuration(first.url, second.url, 0), encoding="utf-8")
         async with (
-            serving_exporter(config, "--config.auto-reload-interval=0") as exporter,
+            serving_exporter(
+                config, "--config.auto-reload-interval=0", environ=UNMEASURED
+            ) as exporter,
             httpx.AsyncClient(
                 base_url=f"http://{exporter.address}", trust_env=False, timeout=30
             ) as client,

@@ -298,8 +298,8 @@ async def test_a_server_that_asks_for_a_client_certificate(
             (
                 Reason.DISCONNECTED,
                 (
-                    "127.0.0.1:1 closed the connection before its reply was whole: look for a crash, "
-                    "a restart or a gateway's limit on its side"
+                    "127.0.0.1:1 closed the connection before its reply was whole: look for a "
+                    "crash, a restart or a gateway's limit on its side"
                 ),
             ),
         ),
