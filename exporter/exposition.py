@@ -9,7 +9,7 @@ them.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
-from itertools import zip_longest
+from itertools import starmap, zip_longest
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,7 +17,18 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, labels, metric, read
+from exporter.floats import go_float
+from exporter.metrics import (
+    FAMILIES,
+    Data,
+    DataFamily,
+    Reading,
+    ReasonFamily,
+    TargetFamily,
+    labels,
+    metric,
+    read,
+)
 from exporter.store import Target, TargetState
 
 
@@ -34,34 +45,6 @@ _SLICE: Final = 250
 """Targets that are written at once, in all their families: a few milliseconds' work."""
 _JOINED: Final = 8
 """Pieces of one family that are given out as one: a packet for each would be wasteful."""
-
-_SMALL: Final = 10_000
-_INTEGERS: Final = tuple(f"{number}.0" for number in range(_SMALL))
-_SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
-_EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
-"""By digits before the point: from 17 on Python writes an exponent of its own."""
-_LARGEST_PLAIN: Final = 999_999.0
-"""Above it Prometheus' own programs write an exponent."""
-
-
-def go_float(value: float) -> str:
-    """A value as prometheus_client's `floatToGoString` writes it, which follows Go's habits."""
-    # Most samples are small counts.
-    if type(value) is int and 0 <= value < _SMALL:
-        return _INTEGERS[value]
-    text = repr(float(value))
-    if value > _LARGEST_PLAIN:
-        return _with_exponent(text)
-    return text if "." in text else _SPECIAL.get(text, text)
-
-
-def _with_exponent(text: str) -> str:
-    """For a text of Python's, of a value above 999,999."""
-    whole, point, fraction = text.partition(".")
-    if len(whole) == 1 or not point:  # Python has written one already, or the value is infinite
-        return _SPECIAL.get(text, text)
-    digits = f"{whole[1:]}{fraction}".rstrip("0")
-    return f"{whole[0]}{'.' if digits else ''}{digits}{_EXPONENTS[len(whole)]}"
 
 
 class Exposition:
@@ -141,12 +124,21 @@ class Exposition:
             text if text is not None and text.target is state.target else _label_text(state.target)
             for state, text in zip_longest(some, before[: len(some)])
         ]
+        readings = [read(state, now) for state in some]
+        fresh = [
+            (text.whole, reading.data)
+            for text, reading in zip(texts, readings, strict=True)
+            if reading.data is not None
+        ]
         return _Batch(
             texts,
             [text.whole for text in texts],
             [text.before_reason for text in texts],
             [text.after_reason for text in texts],
-            [read(state, now) for state in some],
+            some,
+            readings,
+            [whole for whole, _ in fresh],
+            [data for _, data in fresh],
         )
 
 
@@ -178,13 +170,19 @@ def _pair(name: str, value: str) -> str:
 
 
 class _Batch(NamedTuple):
-    """Some targets: their label texts, the columns of these, and what is read of each."""
+    """Some targets: their label texts, the columns of these, and what is read of each.
+
+    The last two columns hold the targets whose numbers are fresh, and no others.
+    """
 
     texts: list[_LabelText]
     wholes: list[str]
     before_reason: list[str]
     after_reason: list[str]
+    states: Sequence[TargetState]
     readings: list[Reading]
+    fresh_wholes: list[str]
+    fresh: list[Data]
 
 
 def _samples(family: TargetFamily, batch: _Batch) -> bytes:
@@ -200,10 +198,16 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
                 for reason, value in by_reason
             ]
         ).encode()
+    if isinstance(family, DataFamily):
+        return _single(name, batch.fresh_wholes, starmap(family.value, batch.fresh))
+    return _single(name, batch.wholes, map(family.value, batch.states))
+
+
+def _single(name: str, wholes: Iterable[str], values: Iterable[float | None]) -> bytes:
     return "".join(
         [
             f"{name}{whole}{go_float(value)}\n"
-            for whole, value in zip(batch.wholes, map(family.value, batch.readings), strict=True)
+            for whole, value in zip(wholes, values, strict=True)
             if value is not None
         ]
     ).encode()

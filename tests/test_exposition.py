@@ -20,8 +20,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
 from exporter.clock import Moment
-from exporter.exposition import Exposition, Format, go_float
+from exporter.exposition import Exposition, Format
 from exporter.faults import PollError, Reason
+from exporter.floats import go_float
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
