@@ -1,0 +1,38 @@
+"""The exporter's pages over a store that nothing changes: what a scrape costs by itself.
+
+Run as a process of its own: listens, prints its port as JSON, ends with its input.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+from benchmarks.stores import filled
+from exporter import __version__
+from exporter.cli import loop
+from exporter.clock import system_clock
+from exporter.metrics import ReloadStatus, own_registry
+from exporter.web.app import application
+from exporter.web.listen import Address, listen
+
+
+async def _main(targets: int) -> None:
+    store = filled(targets)
+    status = ReloadStatus(successful=True, last_success=time.time())
+    app = application(
+        store=store,
+        moment=system_clock,
+        registry=own_registry(store, lambda: status, version=__version__),
+        healthy=lambda: None,
+        ready=lambda: None,
+        version=__version__,
+    )
+    listener = await listen(app, [Address("127.0.0.1", 0)])
+    print(json.dumps({"port": int(listener.addresses[0].rpartition(":")[2])}), flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await listener.close()
+
+
+if __name__ == "__main__":
+    loop.run(_main(json.loads(sys.argv[1])["targets"]))
