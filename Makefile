@@ -1,7 +1,7 @@
 # Everything lives in .venv; nothing is installed into the system's Python.
 #   make demo   real metrics in a minute, without any configuration
 #   make test   everything that CI runs
-#   make bench  the figures of docs/performance.md, measured on this machine
+#   make bench  speed and memory, measured on this machine against named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit parts lock schema man dashboards clean
 

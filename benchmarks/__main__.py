@@ -17,7 +17,7 @@ _PARTS = ("poll", "scrape", "held", "life", "sizes", "rows")
 _INTRODUCTION = """\
 # Measured
 
-Written by `make bench`; [performance.md](../performance.md) explains every line.
+Written by `make bench`.
 
 """
 
