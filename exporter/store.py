@@ -7,8 +7,10 @@ that nothing here needs a lock.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
+
+import msgspec
 
 from exporter.clock import Moment
 from exporter.faults import PollError, Reason
@@ -35,8 +37,7 @@ class Target:
     """Seconds after its last success for which a target's numbers are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why the last poll failed."""
 
     reason: Reason
@@ -45,9 +46,11 @@ class Failure:
     """Epoch seconds of the first failure in an unbroken row of them, whatever their reasons."""
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
-    """One target after its latest poll. Numbers outlive failures until they are stale."""
+class TargetState(msgspec.Struct, frozen=True, gc=False):
+    """One target after its latest poll. Numbers outlive failures until they are stale.
+
+    Like all that it holds it cannot be part of a cycle: the garbage collector need not look.
+    """
 
     target: Target
     polls: int = 0
@@ -184,7 +187,9 @@ class Store:
             if old is None:
                 states[target.key] = TargetState(target)
             else:
-                states[target.key] = old if old.target == target else replace(old, target=target)
+                states[target.key] = (
+                    old if old.target == target else msgspec.structs.replace(old, target=target)
+                )
         names = dict.fromkeys([*servers, *(key.cms for key in states)])
         self._servers = {name: self._servers.get(name) or ServerStats() for name in names}
         self._states = states

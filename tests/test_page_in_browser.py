@@ -7,12 +7,13 @@ page's policy, no request to anywhere else.
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # no py.typed
+from msgspec.structs import replace
 from playwright.async_api import Browser, Error, Page, expect
 from prometheus_client import CollectorRegistry
 

@@ -1,11 +1,11 @@
 """Which targets are found, in which order, and that polls can go on meanwhile."""
 
 from collections.abc import Generator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exporter.store import Store
 from exporter.web.listing import Listing, NextPoll, entry, find
