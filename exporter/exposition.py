@@ -9,6 +9,7 @@ them.
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import starmap, zip_longest
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,8 +17,19 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, labels, metric, read
-from exporter.store import Target, TargetKey, TargetState
+from exporter.floats import go_float
+from exporter.metrics import (
+    FAMILIES,
+    Data,
+    DataFamily,
+    Reading,
+    ReasonFamily,
+    TargetFamily,
+    labels,
+    metric,
+    read,
+)
+from exporter.store import Target, TargetState
 
 
 class Format(Enum):
@@ -29,29 +41,10 @@ class Format(Enum):
 
 _END: Final = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 
-_SLICE: Final = 500
-"""Targets of one family that are written at once: a millisecond's work or two."""
-
-_SMALL: Final = 10_000
-_INTEGERS: Final = tuple(f"{number}.0" for number in range(_SMALL))
-_SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
-_EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
-"""By digits before the point: from 17 on Python writes an exponent of its own."""
-_MOST_DIGITS: Final = 6
-"""Digits before the point from which up Prometheus' own programs write an exponent."""
-
-
-def go_float(value: float) -> str:
-    """A value as prometheus_client's `floatToGoString` writes it, which follows Go's habits."""
-    # Most samples are small counts.
-    if type(value) is int and 0 <= value < _SMALL:
-        return _INTEGERS[value]
-    text = repr(float(value))
-    point = text.find(".")
-    if point > _MOST_DIGITS and value > 0:
-        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
-        return digits.rstrip("0.") + _EXPONENTS[point]
-    return text if point > 0 else _SPECIAL.get(text, text)
+_SLICE: Final = 250
+"""Targets that are written at once, in all their families: a few milliseconds' work."""
+_JOINED: Final = 8
+"""Pieces of one family that are given out as one: a packet for each would be wasteful."""
 
 
 class Exposition:
@@ -65,7 +58,7 @@ class Exposition:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self._registry = registry
-        self._texts: dict[TargetKey, _LabelText] = {}
+        self._texts: list[_LabelText] = []
         self._headers = {
             form: [_library([metric(family)], form) for family in FAMILIES] for form in Format
         }
@@ -95,29 +88,58 @@ class Exposition:
         form: Format,
         names: Collection[str] | None,
     ) -> Iterator[bytes]:
-        texts: dict[TargetKey, _LabelText] = {}
-        batches: list[_Batch] = []
+        texts: list[_LabelText] = []
+        families = [
+            (family, header, list[bytes]())
+            for family, header in zip(FAMILIES, self._headers[form], strict=True)
+            if names is None or family.name in names
+        ]
+        # Target by target, because all that one family reads of ten thousand does not fit into the
+        # processor's cache: family by family it takes half as long again.
         for start in range(0, len(states), _SLICE):
-            batches.append([])
-            for state in states[start : start + _SLICE]:
-                text = self._texts.get(state.target.key)
-                if text is None or text.target is not state.target:
-                    text = _label_text(state.target)
-                texts[state.target.key] = text
-                batches[-1].append((text, read(state, now)))
+            batch = self._batch(states, start, now)
+            texts += batch.texts
+            for family, _, pieces in families:
+                pieces.append(_samples(family, batch))
             yield b""
         self._texts = texts
-        for family, header in zip(FAMILIES, self._headers[form], strict=True):
-            if names is None:
+        for _, header, pieces in families:
+            if names is None or any(pieces):
                 yield header
-                yield from (_samples(family, batch) for batch in batches)
-            elif family.name in names:
-                yield from _unless_empty(header, (_samples(family, batch) for batch in batches))
+            for start in range(0, len(pieces), _JOINED):
+                yield b"".join(pieces[start : start + _JOINED])
+            pieces.clear()
         if self._registry is not None:
             chosen = self._registry if names is None else self._registry.restricted_registry(names)
             # The library takes a millisecond for a hundred samples, so a family is a slice.
             yield from (_library([family], form) for family in chosen.collect())
         yield _END[form]
+
+    def _batch(self, states: Sequence[TargetState], start: int, now: Moment) -> "_Batch":
+        """A slice of the targets, at one moment."""
+        some = states[start : start + _SLICE]
+        # nearly always the same targets at the same places as the last time
+        before = self._texts[start : start + _SLICE]
+        texts = [
+            text if text is not None and text.target is state.target else _label_text(state.target)
+            for state, text in zip_longest(some, before[: len(some)])
+        ]
+        readings = [read(state, now) for state in some]
+        fresh = [
+            (text.whole, reading.data)
+            for text, reading in zip(texts, readings, strict=True)
+            if reading.data is not None
+        ]
+        return _Batch(
+            texts,
+            [text.whole for text in texts],
+            [text.before_reason for text in texts],
+            [text.after_reason for text in texts],
+            some,
+            readings,
+            [whole for whole, _ in fresh],
+            [data for _, data in fresh],
+        )
 
 
 class _LabelText(NamedTuple):
@@ -147,34 +169,48 @@ def _pair(name: str, value: str) -> str:
     return f'{name}="{escaped}"'
 
 
-_Batch = list[tuple[_LabelText, Reading]]
+class _Batch(NamedTuple):
+    """Some targets: their label texts, the columns of these, and what is read of each.
+
+    The last two columns hold the targets whose numbers are fresh, and no others.
+    """
+
+    texts: list[_LabelText]
+    wholes: list[str]
+    before_reason: list[str]
+    after_reason: list[str]
+    states: Sequence[TargetState]
+    readings: list[Reading]
+    fresh_wholes: list[str]
+    fresh: list[Data]
 
 
 def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     name = family.name
     if isinstance(family, ReasonFamily):
+        values = map(family.values, batch.readings)
         return "".join(
             [
-                f"{name}{text.before_reason}{reason}{text.after_reason}{go_float(value)}\n"
-                for text, reading in batch
-                for reason, value in family.values(reading)
+                f"{name}{before}{reason}{after}{go_float(value)}\n"
+                for before, after, by_reason in zip(
+                    batch.before_reason, batch.after_reason, values, strict=True
+                )
+                for reason, value in by_reason
             ]
         ).encode()
+    if isinstance(family, DataFamily):
+        return _single(name, batch.fresh_wholes, starmap(family.value, batch.fresh))
+    return _single(name, batch.wholes, map(family.value, batch.states))
+
+
+def _single(name: str, wholes: Iterable[str], values: Iterable[float | None]) -> bytes:
     return "".join(
         [
-            f"{name}{text.whole}{go_float(value)}\n"
-            for text, reading in batch
-            if (value := family.value(reading)) is not None
+            f"{name}{whole}{go_float(value)}\n"
+            for whole, value in zip(wholes, values, strict=True)
+            if value is not None
         ]
     ).encode()
-
-
-def _unless_empty(header: bytes, slices: Iterable[bytes]) -> Iterator[bytes]:
-    for piece in slices:
-        if piece:
-            yield header
-            header = b""
-        yield piece
 
 
 class _Families(NamedTuple):

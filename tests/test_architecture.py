@@ -92,7 +92,13 @@ ROOMS: dict[str, set[str]] = {
         "exporter.store",
     },
     "exporter.metrics": {"exporter.clock", "exporter.faults", "exporter.rest", "exporter.store"},
-    "exporter.exposition": {"exporter.clock", "exporter.metrics", "exporter.store"},
+    "exporter.floats": set(),
+    "exporter.exposition": {
+        "exporter.clock",
+        "exporter.floats",
+        "exporter.metrics",
+        "exporter.store",
+    },
     "exporter.web": {
         "exporter.clock",
         "exporter.exposition",

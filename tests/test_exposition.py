@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -20,8 +20,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.utils import floatToGoString
 
 from exporter.clock import Moment
-from exporter.exposition import Exposition, Format, go_float
+from exporter.exposition import Exposition, Format
 from exporter.faults import PollError, Reason
+from exporter.floats import go_float
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
@@ -97,6 +98,8 @@ def _store(listing: list[TargetState]) -> Store:
 
 
 @given(st.floats() | st.integers(-(10**30), 10**30) | st.integers(0, 20_000))
+@example(999_999.5)  # rounds to seven digits, has six before the point, and so no exponent
+@example(999_999.9999999999)
 def test_floats_are_written_like_the_librarys(value: float) -> None:
     """Exponents, infinities, NaN and the small counts that have a way of their own."""
     reference: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # the library's own gap
@@ -148,7 +151,7 @@ def test_the_librarys_choice_of_names(
     assert b"".join(Exposition().slices(store.states(), NOW, form, chosen)) == expected
 
 
-@pytest.mark.parametrize("count", [499, 500, 1001])
+@pytest.mark.parametrize("count", [249, 250, 2001])
 @pytest.mark.parametrize("form", Format)
 def test_the_librarys_bytes_over_many_slices(form: Format, count: int) -> None:
     """Targets keep their order across the seams."""
@@ -156,7 +159,7 @@ def test_the_librarys_bytes_over_many_slices(form: Format, count: int) -> None:
     expected = LIBRARY[form](TargetCollector(store, lambda: NOW))
     slices = list(Exposition().slices(store.states(), NOW, form))
     assert b"".join(slices) == expected
-    assert max(piece.count(b"\n") for piece in slices) <= 500
+    assert max(piece.count(b"\n") for piece in slices) <= 2000
 
 
 def test_content_types_are_the_librarys() -> None:

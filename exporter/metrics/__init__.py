@@ -4,21 +4,25 @@ Names are promises to dashboards and alert rules. Knows nothing of how samples a
 or sent, nor of how polls are made.
 """
 
+from exporter.metrics.collector import TargetCollector, metric
 from exporter.metrics.families import (
     FAMILIES,
+    Data,
+    DataFamily,
     Family,
     Reading,
     ReasonFamily,
-    TargetCollector,
     TargetFamily,
     labels,
-    metric,
     read,
+    value_of,
 )
 from exporter.metrics.own import ExporterCollector, ReloadStatus, own_registry
 
 __all__ = [
     "FAMILIES",
+    "Data",
+    "DataFamily",
     "ExporterCollector",
     "Family",
     "Reading",
@@ -30,4 +34,5 @@ __all__ = [
     "metric",
     "own_registry",
     "read",
+    "value_of",
 ]

@@ -1,27 +1,28 @@
-"""The families that every target has: one frozen table, and the library's view of it.
+"""The families that every target has: one frozen table.
 
 Freshness is a promise: numbers of a reply reach a family through `Reading.data` alone, which is
 None once the last success is older than the target's `stale_after`. They then disappear; they are
 never zeroed and never frozen.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, Sample
-
-from exporter.clock import Clock, Moment
+from exporter.clock import Moment
 from exporter.rest import Snapshot, WaitReason
-from exporter.store import Store, Target, TargetState
+from exporter.store import Target, TargetState
+
+Data = tuple[Snapshot, float]
+"""The numbers of a reply, and the server's time in epoch seconds."""
 
 
 class Reading(NamedTuple):
     """One target's state as it is read at one moment."""
 
     state: TargetState
-    data: tuple[Snapshot, float] | None
-    """The numbers and the server's time in epoch seconds, or None if there are no fresh ones."""
+    data: Data | None
+    """None if there are no fresh numbers."""
 
 
 def read(state: TargetState, now: Moment) -> Reading:
@@ -34,14 +35,25 @@ def read(state: TargetState, now: Moment) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of at most one sample for each target."""
+    """A family of what is known of a target whether or not a reply is fresh."""
 
     name: str
     """As its samples are called: a counter's ends in `_total`."""
     type: Literal["gauge", "counter"]
     help: str
-    value: Callable[[Reading], float | None]
+    value: Callable[[TargetState], float | None]
     """The sample's value, or None for no sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFamily:
+    """A family of gauges of what a reply says: gone when the reply is stale."""
+
+    name: str
+    help: str
+    value: Callable[[Snapshot, float], float | None]
+    """The sample's value from the numbers and the server's time, or None for no sample."""
+    type: Literal["gauge"] = "gauge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,14 @@ class ReasonFamily:
     type: Literal["gauge"] = "gauge"
 
 
-TargetFamily = Family | ReasonFamily
+TargetFamily = Family | DataFamily | ReasonFamily
+
+
+def value_of(family: Family | DataFamily, reading: Reading) -> float | None:
+    """The value of a family's one sample, or None for no sample."""
+    if isinstance(family, Family):
+        return family.value(reading.state)
+    return None if reading.data is None else family.value(*reading.data)
 
 
 def labels(target: Target) -> dict[str, str]:
@@ -67,69 +86,21 @@ def labels(target: Target) -> dict[str, str]:
     return own | {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
 
 
-class TargetCollector:
-    """The families of all targets for prometheus_client, built afresh at every `collect()`.
-
-    The slow reference: exporter/exposition.py writes the same bytes in a fraction of the time.
-    """
-
-    def __init__(self, store: Store, moment: Clock) -> None:
-        self._store = store
-        self._moment = moment
-
-    def describe(self) -> Iterator[Metric]:
-        """The families without samples."""
-        return map(metric, FAMILIES)
-
-    def collect(self) -> Iterator[Metric]:
-        """The families with the samples of one moment."""
-        now = self._moment()
-        readings = [(labels(state.target), read(state, now)) for state in self._store.states()]
-        for family in FAMILIES:
-            whole = metric(family)
-            whole.samples = list(_samples(family, readings))
-            yield whole
-
-
-def metric(family: TargetFamily) -> Metric:
-    """The family as prometheus_client has it, without samples."""
-    library = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
-    return library(family.name, family.help)
-
-
-def _samples(
-    family: TargetFamily, readings: Iterable[tuple[dict[str, str], Reading]]
-) -> Iterator[Sample]:
-    for names, reading in readings:
-        if isinstance(family, ReasonFamily):
-            for reason, value in family.values(reading):
-                yield Sample(family.name, names | {"reason": reason}, value)
-        elif (single := family.value(reading)) is not None:
-            yield Sample(family.name, names, single)
-
-
 # Plain texts: a StrEnum's member takes three times as long to format.
 _WAIT_REASONS: Final = tuple(reason.value for reason in WaitReason)
 _POLLED: Final = " Polled on the exporter's own schedule, or at once for /probe."
 
 
-def _data(name: str, meaning: str, value: Callable[[Snapshot, float], float | None]) -> Family:
-    """A gauge of what a reply says: gone when the reply is stale."""
-    return Family(
-        name,
-        "gauge",
-        meaning + _POLLED,
-        lambda reading: None if reading.data is None else value(*reading.data),
-    )
+def _data(name: str, meaning: str, value: Callable[[Snapshot, float], float | None]) -> DataFamily:
+    return DataFamily(name, meaning + _POLLED, value)
 
 
 def _gauge(name: str, meaning: str, value: Callable[[TargetState], float | None]) -> Family:
-    """A gauge of what is known whether or not a reply is fresh."""
-    return Family(name, "gauge", meaning, lambda reading: value(reading.state))
+    return Family(name, "gauge", meaning, value)
 
 
 def _counter(name: str, meaning: str, value: Callable[[TargetState], float]) -> Family:
-    return Family(name, "counter", meaning, lambda reading: value(reading.state))
+    return Family(name, "counter", meaning, value)
 
 
 def _up(state: TargetState) -> float | None:

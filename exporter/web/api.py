@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import hdrs
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily
+from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, value_of
 from exporter.store import Failure, Store
 from exporter.web.listing import Entry, NextPoll, find
 from exporter.web.query import Query, Standing
@@ -115,7 +115,7 @@ def _error(failure: Failure | None, now: Moment) -> _Object | None:
 def _value(family: TargetFamily, reading: Reading) -> dict[str, float] | float | None:
     if isinstance(family, ReasonFamily):
         return dict(family.values(reading)) or None
-    return family.value(reading)
+    return value_of(family, reading)
 
 
 def _present(fields: _Object) -> _Object:

@@ -1,0 +1,58 @@
+"""The target families for prometheus_client: the reference that the fast text is held to."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, Sample
+
+from exporter.clock import Clock
+from exporter.metrics.families import (
+    FAMILIES,
+    Reading,
+    ReasonFamily,
+    TargetFamily,
+    labels,
+    read,
+    value_of,
+)
+from exporter.store import Store
+
+
+class TargetCollector:
+    """The families of all targets for prometheus_client, built afresh at every `collect()`.
+
+    The slow reference: exporter/exposition.py writes the same bytes in a fraction of the time.
+    """
+
+    def __init__(self, store: Store, moment: Clock) -> None:
+        self._store = store
+        self._moment = moment
+
+    def describe(self) -> Iterator[Metric]:
+        """The families without samples."""
+        return map(metric, FAMILIES)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families with the samples of one moment."""
+        now = self._moment()
+        readings = [(labels(state.target), read(state, now)) for state in self._store.states()]
+        for family in FAMILIES:
+            whole = metric(family)
+            whole.samples = list(_samples(family, readings))
+            yield whole
+
+
+def metric(family: TargetFamily) -> Metric:
+    """The family as prometheus_client has it, without samples."""
+    library = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
+    return library(family.name, family.help)
+
+
+def _samples(
+    family: TargetFamily, readings: Iterable[tuple[dict[str, str], Reading]]
+) -> Iterator[Sample]:
+    for names, reading in readings:
+        if isinstance(family, ReasonFamily):
+            for reason, value in family.values(reading):
+                yield Sample(family.name, names | {"reason": reason}, value)
+        elif (single := value_of(family, reading)) is not None:
+            yield Sample(family.name, names, single)
