@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.clock import Moment
-from exporter.floats import go_float
+from exporter.floats import INTEGERS, SMALL, go_float
 from exporter.metrics import (
     FAMILIES,
     Data,
@@ -188,27 +188,42 @@ class _Batch(NamedTuple):
 def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     name = family.name
     if isinstance(family, ReasonFamily):
-        values = map(family.values, batch.readings)
-        return "".join(
-            [
-                f"{name}{before}{reason}{after}{go_float(value)}\n"
-                for before, after, by_reason in zip(
-                    batch.before_reason, batch.after_reason, values, strict=True
-                )
-                for reason, value in by_reason
-            ]
-        ).encode()
+        before, after = batch.before_reason, batch.after_reason
+        return _with_reasons(
+            name, zip(before, after, map(family.values, batch.readings), strict=True)
+        )
     if isinstance(family, DataFamily):
-        return _single(name, batch.fresh_wholes, starmap(family.value, batch.fresh))
-    return _single(name, batch.wholes, map(family.value, batch.states))
+        return _single(
+            name, zip(batch.fresh_wholes, starmap(family.value, batch.fresh), strict=True)
+        )
+    return _single(name, zip(batch.wholes, map(family.value, batch.states), strict=True))
 
 
-def _single(name: str, wholes: Iterable[str], values: Iterable[float | None]) -> bytes:
+# In both of these a call for each small count would be a tenth of a scrape.
+
+
+def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
     return "".join(
         [
-            f"{name}{whole}{go_float(value)}\n"
-            for whole, value in zip(wholes, values, strict=True)
+            f"{name}{whole}{INTEGERS[value]}\n"
+            if type(value) is int and 0 <= value < SMALL
+            else f"{name}{whole}{go_float(value)}\n"
+            for whole, value in samples
             if value is not None
+        ]
+    ).encode()
+
+
+def _with_reasons(
+    name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]
+) -> bytes:
+    return "".join(
+        [
+            f"{name}{before}{reason}{after}{INTEGERS[value]}\n"
+            if type(value) is int and 0 <= value < SMALL
+            else f"{name}{before}{reason}{after}{go_float(value)}\n"
+            for before, after, by_reason in samples
+            for reason, value in by_reason
         ]
     ).encode()
 

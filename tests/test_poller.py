@@ -79,7 +79,7 @@ async def running(*pollers: Poller) -> AsyncIterator[None]:
 
 
 async def test_every_target_is_polled_once_in_each_interval_at_its_phase() -> None:
-    """An hour of 50 targets: each start is to the second where the schedule puts it."""
+    """An hour of 50 targets: each start is where the schedule puts it, or a moment later."""
     floor = Floor(takes=0.2)
     poller, store = make(floor, Server("http://cms", name="lima"), 50)
     async with running(poller):
@@ -91,7 +91,9 @@ async def test_every_target_is_polled_once_in_each_interval_at_its_phase() -> No
     for vdn, times in starts.items():
         assert len(times) == 120
         due = phase(TargetKey("lima", 1, vdn), 30.0)
-        assert [(EPOCH + at - due) % 30.0 for at in times] == pytest.approx([0.0] * 120, abs=0.001)
+        late = [(EPOCH + at - due) % 30.0 for at in times]
+        # never early; later only to start together with others
+        assert max(late) < 0.021
     stats = store.server("lima")
     assert stats.skipped == 0
     assert stats.requests == 6000

@@ -15,8 +15,8 @@ from exporter.web.negotiation import accepts_gzip
 _LEVEL: Final = 1
 """zlib's fastest: the default level takes many times as long for a few percent fewer bytes."""
 _GZIP: Final = zlib.MAX_WBITS | 16
-_SLICES_A_WRITE: Final = 40
-"""A packet for a slice would be wasteful, and one for the whole would copy all of it at once."""
+_SLICES_A_WRITE: Final = 4
+"""A packet for each slice would be wasteful; a few hundred kB at once are copied where they fit."""
 _SEND_TIMEOUT: Final = 60.0
 
 
