@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import figures, plots, report
+from benchmarks import lives, plots, polling, report, scraping
 from benchmarks.figures import QUICK, Curve, Effort, Figure
 from benchmarks.peer import Peer, answering
 from benchmarks.processes import ROOT, BenchmarkError
@@ -60,19 +60,19 @@ def _measure(
         print(f"{part} ...", end="", file=sys.stderr, flush=True)
         match part:
             case "poll":
-                results += figures.poll_cpu(peer, effort, blackbox)
+                results += polling.poll_cpu(peer, effort, blackbox)
             case "scrape":
-                found, curves[part] = figures.scrape(effort)
+                found, curves[part] = scraping.scrape(effort)
                 results += found
             case "held":
-                results += figures.held(peer, effort)
+                results += scraping.held(peer, effort)
             case "life":
-                results += figures.life(peer, effort)
+                results += lives.life(peer, effort)
             case "sizes":
-                found, curves[part] = figures.sizes(peer, effort)
+                found, curves[part] = lives.sizes(peer, effort)
                 results += found
             case "rows":
-                results += figures.rows(peer, effort)
+                results += polling.rows(peer, effort)
         print(f" {time.monotonic() - begun:.0f} s", file=sys.stderr)
     return results, curves
 

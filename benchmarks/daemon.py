@@ -31,11 +31,14 @@ cms:
     interval: {interval}ms
     timeout: {timeout}ms
     max_concurrency: 50
+    {more}
     targets:
 """
 
 
-def write_config(path: Path, url: str, targets: int, interval: float, renamed: str = "") -> None:
+def write_config(  # noqa: PLR0913  # one for each thing that tells two runs apart
+    path: Path, url: str, targets: int, interval: float, *, renamed: str = "", server: str = ""
+) -> None:
     """Write a configuration that lists every target by itself, with a name: the longest way.
 
     Args:
@@ -44,10 +47,11 @@ def write_config(path: Path, url: str, targets: int, interval: float, renamed: s
         targets: how many.
         interval: in seconds.
         renamed: another name for the first target, so that one target differs.
+        server: more of the server's keys, in lines.
     """
     milliseconds = round(interval * 1000)
     timeout = min(10_000, milliseconds * 9 // 10)
-    lines = [_HEAD.format(url=url, interval=milliseconds, timeout=timeout)]
+    lines = [_HEAD.format(url=url, interval=milliseconds, timeout=timeout, more=server)]
     for number in range(targets):
         call_center, vdn = number // VDNS + 1, number % VDNS + 1
         name = renamed if renamed and not number else f"vdn {call_center}-{vdn}"
