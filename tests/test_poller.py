@@ -101,6 +101,28 @@ async def test_every_target_is_polled_once_in_each_interval_at_its_phase() -> No
     assert stats.in_flight == 0
 
 
+async def test_polls_that_are_due_within_20_ms_start_together() -> None:
+    """2,000 targets, one each 15 ms: half as many wake-ups, and who is alone is punctual."""
+    floor = Floor()
+    poller, _ = make(floor, Server("http://cms", name="lima", max_concurrency=50), 2000)
+    dues = sorted((phase(TargetKey("lima", 1, vdn), 30.0) - EPOCH) % 30.0 for vdn in range(1, 2001))
+    async with running(poller):
+        await asyncio.sleep(29.9)
+    assert len(floor.asked) == pytest.approx(2000, abs=30)
+    starts = sorted({at for at, _ in floor.asked})
+    assert len(starts) < 1000
+    for due, (at, _) in zip(dues, floor.asked, strict=False):
+        assert -0.001 < at - due < 0.021
+    alone = [
+        place
+        for place in range(1, len(floor.asked) - 1)
+        if dues[place] - dues[place - 1] > 0.042 and dues[place + 1] - dues[place] > 0.021
+    ]
+    assert alone
+    for place in alone:
+        assert floor.asked[place][0] == pytest.approx(dues[place], abs=0.001)
+
+
 async def test_a_hanging_server_costs_the_others_nothing() -> None:
     """Two servers, one of which never answers: the other's polls start on time."""
     dead, alive = Floor(takes=1e9), Floor()
