@@ -89,10 +89,10 @@ def daemon(
 
 def cpu_per_poll(running: Exporter, seconds: float) -> float:
     """CPU of each poll of a daemon within so many seconds, everything in it."""
-    polls, cpu = running.polls()[0], cpu_seconds(running.pid)
+    polls, cpu = running.polls().started, cpu_seconds(running.pid)
     time.sleep(seconds)
     spent = cpu_seconds(running.pid) - cpu
-    return spent / (running.polls()[0] - polls)
+    return spent / (running.polls().started - polls)
 
 
 def ratios(ours: list[float], theirs: list[float]) -> tuple[float, ...]:

@@ -7,9 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.daemon import GZIP, Exporter, exporter, get, write_config
-from benchmarks.figures import INTERVAL, MEGABYTE, TARGETS, TIMEOUT, Curve, Effort, Figure, daemon
+from benchmarks.figures import (
+    INTERVAL,
+    MEGABYTE,
+    RATE,
+    TARGETS,
+    TIMEOUT,
+    Curve,
+    Effort,
+    Figure,
+    cpu_per_poll,
+    daemon,
+)
 from benchmarks.peer import Peer
-from benchmarks.processes import cpu_seconds, resident_bytes
+from benchmarks.processes import resident_bytes
 
 
 def life(peer: Peer, effort: Effort) -> list[Figure]:
@@ -30,7 +41,7 @@ def life(peer: Peer, effort: Effort) -> list[Figure]:
                 get(running.port, "/-/reload", method="POST")
                 reloads.append(time.monotonic() - asked)
                 time.sleep(2)
-                late_by_reload += _late(before, running.polls())
+                late_by_reload += running.polls().late - before.late
         starts = [running.listening_after]
         for _ in range(effort.turns - 1):
             with exporter(config) as again:
@@ -62,27 +73,18 @@ def _watched(running: Exporter, minutes: float) -> tuple[float, float, list[int]
         get(running.port, "/metrics", GZIP)
         memory.append(resident_bytes(running.pid))
     after = running.polls()
-    return 100 * _late(before, after) / (after[0] - before[0]), after[2] - before[2], memory
-
-
-def _late(before: tuple[float, float, float], after: tuple[float, float, float]) -> float:
-    """Polls that started late between two counts of `Exporter.polls`."""
-    return (after[0] - before[0]) - (after[1] - before[1])
+    late = (after.late - before.late) / (after.started - before.started)
+    return 100 * late, after.skipped - before.skipped, memory
 
 
 def sizes(peer: Peer, effort: Effort) -> tuple[list[Figure], Curve]:
     """Memory and CPU against the number of targets, at the same pace of polls."""
     curve = Curve()
     for targets in effort.sizes:
-        interval = max(1.0, targets / 500)
+        interval = max(1.0, targets / RATE)
         with daemon(peer.rows20, targets, interval) as running:
-            begun = running.polls()[0], cpu_seconds(running.pid)
             running.await_first_round(targets, 2 * interval)
-            if interval < 10:  # noqa: PLR2004  # a round is too short to be measured
-                begun = running.polls()[0], cpu_seconds(running.pid)
-                time.sleep(10)
-            spent = cpu_seconds(running.pid) - begun[1]
-            cpu = spent / max(1.0, running.polls()[0] - begun[0])
+            cpu = cpu_per_poll(running, effort.window / 2)
             for _ in range(3):
                 get(running.port, "/metrics", GZIP)
             curve.add(targets, memory=resident_bytes(running.pid), cpu=cpu)

@@ -58,7 +58,7 @@ def _line(  # noqa: PLR0913, PLR0917  # one for each thing that tells two lines 
 
 def _finish(canvas: Canvas, path: Path, *axes: Axes) -> None:
     lines = [line for each in axes for line in each.get_lines()]
-    axes[0].legend(lines, [str(line.get_label()) for line in lines], loc="upper left")
+    axes[0].legend(lines, [str(line.get_label()) for line in lines], loc="upper center")
     axes[0].set_xticks([10, 100, 1000, 10_000, 50_000], ["10", "100", "1,000", "10,000", "50,000"])
     axes[0].minorticks_off()
     canvas.savefig(path, metadata={"Date": None})
