@@ -43,3 +43,10 @@ def test_the_place_of_an_error_from_elsewhere_is_its_first() -> None:
 def test_an_error_that_was_never_raised_has_no_place() -> None:
     """Its type is all there is; its message may hold anything."""
     assert place(KeyError("canary")) == "KeyError"
+
+
+def test_the_place_of_a_group_is_that_of_its_first() -> None:
+    """A task group wraps what its tasks raise, however deep."""
+    inner = ExceptionGroup("canary", [ValueError("canary"), KeyError("canary")])
+
+    assert place(ExceptionGroup("canary", [inner])) == "ValueError"
