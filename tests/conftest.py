@@ -1,6 +1,13 @@
 """What every test module shares."""
 
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell's background jobs ignore SIGINT, and so would all that tests start and interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
