@@ -19,8 +19,8 @@ from benchmarks.processes import free_port
 from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.config import load
-from exporter.daemon import Daemon, Options
-from exporter.web.listen import Address
+from exporter.service.daemon import Daemon, Options
+from exporter.web.listening.listener import Address
 
 _BEAT = 0.001
 

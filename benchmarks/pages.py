@@ -14,7 +14,7 @@ from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.metrics import ReloadStatus, own_registry
 from exporter.web.app import application
-from exporter.web.listen import Address, listen
+from exporter.web.listening.listener import Address, listen
 
 
 async def _main(targets: int) -> None:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exporter.clock import Moment
-from exporter.faults import PollError, Reason
+from exporter.errors import PollError, Reason
 from exporter.rest import Snapshot
 
 

@@ -1,147 +1,33 @@
-"""The rooms of the package and the one direction of their imports."""
+"""The rooms of the package, the one direction of their imports, and the names of files."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import exporter
+from tests.support.paths import ROOT
 
 PACKAGE = Path(exporter.__file__).parent
 
-# What each room may import, beside itself. A module belongs to the longest room that holds it.
+# What each room may import beside itself: `ground` is the modules in exporter/ itself.
+# A module belongs to the room of the folder that it is in, or of the folder above.
 ROOMS: dict[str, set[str]] = {
-    "exporter": set(),
-    "exporter.faults": set(),
-    "exporter.secret": set(),
-    "exporter.clock": set(),
-    "exporter.rest": set(),
-    "exporter.logs": {"exporter.faults"},
-    "exporter.config": {"exporter.secret"},
-    "exporter.cms": set(),
-    "exporter.cms.signing": set(),
-    "exporter.cms.pacing": set(),
-    "exporter.cms.turns": {"exporter.clock", "exporter.cms.pacing"},
-    "exporter.cms.body": set(),
-    "exporter.cms.wire": {"exporter.rest"},
-    "exporter.cms.paging": {"exporter.cms.wire", "exporter.rest"},
-    "exporter.cms.server": {"exporter.cms.wire", "exporter.rest", "exporter.secret"},
-    "exporter.cms.names": {
-        "exporter.cms",
-        "exporter.cms.wire",
-        "exporter.rest",
-        "exporter.secret",
-    },
-    "exporter.cms.requests": {
-        "exporter",
-        "exporter.clock",
-        "exporter.cms",
-        "exporter.cms.server",
-        "exporter.cms.signing",
-    },
-    "exporter.cms.proxy": {"exporter.secret"},
-    "exporter.cms.transport": {"exporter.cms.proxy", "exporter.cms.server"},
-    "exporter.cms.unreachable": {
-        "exporter.cms.failures",
-        "exporter.cms.proxy",
-        "exporter.cms.server",
-        "exporter.faults",
-    },
-    "exporter.cms.failures": {
-        "exporter.cms.body",
-        "exporter.cms.pacing",
-        "exporter.cms.server",
-        "exporter.cms.wire",
-        "exporter.faults",
-    },
-    "exporter.cms.client": {
-        "exporter.clock",
-        "exporter.cms",
-        "exporter.cms.body",
-        "exporter.cms.failures",
-        "exporter.cms.names",
-        "exporter.cms.pacing",
-        "exporter.cms.paging",
-        "exporter.cms.requests",
-        "exporter.cms.server",
-        "exporter.cms.transport",
-        "exporter.cms.turns",
-        "exporter.cms.unreachable",
-        "exporter.cms.wire",
-        "exporter.faults",
-        "exporter.rest",
-    },
-    # It verifies signatures by its own code, so that one mistake cannot hide in both.
-    "exporter.cms.simulator": set(),
-    "exporter.store": {"exporter.clock", "exporter.faults", "exporter.rest"},
-    "exporter.schedule": {"exporter.store"},
-    "exporter.gate": {"exporter.cms.client"},
-    "exporter.journal": {"exporter.clock", "exporter.faults", "exporter.store"},
-    "exporter.prober": {
-        "exporter.clock",
-        "exporter.cms.client",
-        "exporter.faults",
-        "exporter.gate",
-        "exporter.store",
-    },
-    "exporter.poller": {
-        "exporter.journal",
-        "exporter.clock",
-        "exporter.cms.client",
-        "exporter.faults",
-        "exporter.gate",
-        "exporter.schedule",
-        "exporter.store",
-    },
-    "exporter.metrics": {"exporter.clock", "exporter.faults", "exporter.rest", "exporter.store"},
-    "exporter.floats": set(),
-    "exporter.exposition": {
-        "exporter.clock",
-        "exporter.floats",
-        "exporter.metrics",
-        "exporter.store",
-    },
-    "exporter.web": {
-        "exporter.clock",
-        "exporter.exposition",
-        "exporter.metrics",
-        "exporter.rest",
-        "exporter.store",
-    },
-    "exporter.webconfig": {"exporter.config", "exporter.secret"},
-    "exporter.shard": {"exporter.config"},
-    "exporter.assembly": {
-        "exporter.clock",
-        "exporter.cms.client",
-        "exporter.cms.server",
-        "exporter.cms.transport",
-        "exporter.cms.wire",
-        "exporter.config",
-        "exporter.rest",
-        "exporter.store",
-    },
-    "exporter.fleet": {
-        "exporter.assembly",
-        "exporter.clock",
-        "exporter.cms.client",
-        "exporter.config",
-        "exporter.poller",
-        "exporter.prober",
-        "exporter.schedule",
-        "exporter.store",
-    },
-    "exporter.notify": set(),
-    "exporter.reloading": {
-        "exporter.assembly",
-        "exporter.clock",
-        "exporter.config",
-        "exporter.faults",
-        "exporter.fleet",
-        "exporter.metrics",
-        "exporter.notify",
-        "exporter.web",
-    },
+    "ground": set(),
+    "cms": {"ground"},
+    # It imports nothing of the client, so that a mistake cannot hide in both.
+    "simulator": set(),
+    "config": {"ground"},
+    "polling": {"ground", "cms", "config"},
+    "metrics": {"ground"},
+    "webconfig": {"ground", "config"},
+    "web": {"ground", "metrics", "webconfig"},
+    "service": {"ground", "cms", "config", "polling", "metrics", "webconfig", "web"},
 }
-# The daemon and the commands wire all of it; nobody but the commands may import them.
-TOP = ("exporter.daemon", "exporter.cli")
+# The commands wire all of it; nothing may import them.
+TOP = "cli"
+
+# The order of the modules in the ground: each may import those before it.
+GROUND = ["exporter", "secret", "clock", "rest", "errors", "store"]
 
 
 def module_name(path: Path) -> str:
@@ -159,9 +45,10 @@ def modules() -> dict[str, ast.Module]:
 
 
 def room_of(name: str) -> str:
-    """The longest room that holds a module."""
-    rooms = [room for room in (*ROOMS, *TOP) if name == room or name.startswith(f"{room}.")]
-    return max(rooms, key=len)
+    """The room of a module."""
+    parts = name.split(".")
+    folder = parts[1] if len(parts) > 1 else ""
+    return folder if (PACKAGE / folder).is_dir() and folder else "ground"
 
 
 def imports_of(tree: ast.Module, known: set[str]) -> set[str]:
@@ -176,32 +63,89 @@ def imports_of(tree: ast.Module, known: set[str]) -> set[str]:
     return {name for name in names if name.split(".")[0] == "exporter"}
 
 
+def imports() -> list[tuple[str, str]]:
+    """Every import of one of the package's modules by another."""
+    parsed = modules()
+    return [
+        (name, imported)
+        for name, tree in parsed.items()
+        for imported in imports_of(tree, set(parsed))
+        if imported != name
+    ]
+
+
 def test_imports_go_one_way() -> None:
     """A room imports only what the table lets it: design decisions do not erode unseen."""
-    parsed = modules()
     wrong = []
-    for name, tree in parsed.items():
-        room = room_of(name)
-        if room in TOP:
-            continue
-        for imported in imports_of(tree, set(parsed)):
-            other = room_of(imported)
-            if other != room and other not in ROOMS[room]:
-                wrong.append(f"{name} imports {imported}")
+    for name, imported in imports():
+        room, other = room_of(name), room_of(imported)
+        if room != TOP and other not in ROOMS[room] | {room}:
+            wrong.append(f"{name} imports {imported}")
     assert not wrong
 
 
-def test_every_module_has_a_room_of_its_own() -> None:
-    """A new module has to be put into the table: nothing lives in the package's root unseen."""
-    strays = [name for name in modules() if room_of(name) == "exporter" and name != "exporter"]
-    assert not strays
+def test_every_module_is_in_a_room() -> None:
+    """A new folder has to be put into the table, and a new module of the ground into its order."""
+    rooms = {room_of(name) for name in modules()}
+    assert rooms == {*ROOMS, TOP}
+    assert [name for name in modules() if room_of(name) == "ground"] == sorted(
+        name if name == "exporter" else f"exporter.{name}" for name in GROUND
+    )
 
 
-def test_modules_stay_small() -> None:
-    """A module that cannot be read in one go holds two ideas."""
-    long = {
-        str(path): lines
+def test_the_ground_imports_in_order() -> None:
+    """The lowest room has an order of its own."""
+    order = {name if name == "exporter" else f"exporter.{name}": n for n, name in enumerate(GROUND)}
+    wrong = [
+        f"{name} imports {imported}"
+        for name, imported in imports()
+        if name in order and order.get(imported, len(order)) > order[name]
+    ]
+    assert not wrong
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    """Inside a room too: a circle is one module in several files."""
+    graph: dict[str, set[str]] = {}
+    for name, imported in imports():
+        # a package's own module gathers what is below it
+        if not name.startswith(f"{imported}.") and not imported.startswith(f"{name}."):
+            graph.setdefault(name, set()).add(imported)
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join((*above, name))
+        if name not in done:
+            for imported in graph.get(name, ()):
+                visit(imported, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_no_two_modules_share_a_file_name() -> None:
+    """A name that is heard leads to one file."""
+    names = Counter(path.name for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_modules_can_be_read_in_one_go() -> None:
+    """A module of more than 400 lines has more than one idea."""
+    lengths = {
+        str(path): len(path.read_text(encoding="utf-8").splitlines())
         for path in PACKAGE.rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 250
     }
-    assert not long
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def test_no_test_module_imports_from_another() -> None:
+    """What tests share is in tests/support."""
+    wrong = [
+        f"{path}: {line}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("from tests", "import tests"))
+        and not line.startswith("from tests.support")
+    ]
+    assert not wrong

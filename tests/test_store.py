@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import Moment
-from exporter.faults import PollError, Reason
+from exporter.errors import PollError, Reason
 from exporter.store import Store, Target, TargetKey, TargetState
 
 NOW = Moment(1_750_000_000.0, 100.0)

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from exporter import __version__
-from exporter.assembly import AssemblyError
 from exporter.cli import check, completion, demo, healthcheck, query, serve, simulate
 from exporter.cli.flags import UsageError
 from exporter.cli.parser import build
 from exporter.config import ConfigError
-from exporter.faults import place
+from exporter.errors import place
+from exporter.polling.build import AssemblyError
 from exporter.web.app import TelemetryPathError
-from exporter.web.listen import ListenError
+from exporter.web.listening.listener import ListenError
 
 PROGRAM = "agent-rest-exporter"
 DESCRIPTION = "Prometheus exporter for agents' rests in Huawei AICC/CEC call centers."

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.cms.names import NamedRow
+from exporter.cms.agent_names import NamedRow
 from exporter.rest import BeginTimeUnit, WaitReason, once_each, usable_start
 from exporter.secret import Secret
 

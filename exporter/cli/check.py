@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter import assembly
-from exporter.assembly import AssemblyError
 from exporter.cli import report
+from exporter.cli.check_live import Answer, Round
 from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag
-from exporter.cli.live import Answer, Round
 from exporter.cli.progress import Progress
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.config import ConfigError, Problem, ServerConfig, format_duration, load
-from exporter.faults import PollError
-from exporter.schedule import peak_per_second
+from exporter.errors import PollError
+from exporter.polling import build
+from exporter.polling.build import AssemblyError
+from exporter.polling.schedule import peak_per_second
 from exporter.store import TargetKey
 
 _LIVE: Final = Flag("live", "also ask every target once, and explain each failure", metavar="")
@@ -63,7 +63,7 @@ def forecast(server: ServerConfig) -> Forecast:
         interval=format_duration(server.interval),
         requests_per_hour=round(per_second * 3600),
         peak_per_second=peak_per_second((key, server.interval) for key in keys),
-        paged=assembly.server(server).page_size is not None,
+        paged=build.server(server).page_size is not None,
         warning=warning,
     )
 
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.config_file
     try:
         config = load(path, os.environ)
-        clients = assembly.clients(assembly.identities(config).values(), os.environ, system_clock)
+        clients = build.clients(build.identities(config).values(), os.environ, system_clock)
     except ConfigError as error:
         return _refuse(error.problems, as_json=arguments.json)
     except AssemblyError as error:
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{path}: valid", *map(_sentence, forecasts), _total(forecasts), sep="\n", flush=True)
     status = 0
     if arguments.live:
-        targets = [target.key for target in assembly.targets(config)]
+        targets = [target.key for target in build.targets(config)]
         answers = _ask(clients, targets)
         findings["live"] = [report.as_json(answer) for answer in answers]
         if answers and not arguments.json:

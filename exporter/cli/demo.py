@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from exporter import logs
 from exporter.cli import loop
 from exporter.cli.flags import LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.cli.serve import TELEMETRY_PATH
 from exporter.cli.simulate import ACCESS_KEY, SCENARIO, SECRET_KEY, SEED, simulator
 from exporter.clock import system_clock
-from exporter.cms.simulator import Scenario, parse_scenario, serving
 from exporter.config import (
     Config,
     SecretSource,
@@ -24,10 +22,12 @@ from exporter.config import (
     TargetConfig,
 )
 from exporter.config.secrets import Rule
-from exporter.daemon import Daemon, Options, stop_on_signals
-from exporter.exposition import Exposition, Format
+from exporter.metrics.exposition import Exposition, Format
 from exporter.secret import Secret
-from exporter.web.listen import Address
+from exporter.service import logs
+from exporter.service.daemon import Daemon, Options, stop_on_signals
+from exporter.simulator import Scenario, parse_scenario, serving
+from exporter.web.listening.listener import Address
 
 INTERVAL: Final = 5.0
 _FAULTS: Final = (parse_scenario("api-error@3/9"),)

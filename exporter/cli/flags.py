@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter.logs import LogFormat
+from exporter.service.logs import LogFormat
 
 ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
 _GROUPS: Final = {"config": "configuration", "tls": "TLS"}

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from exporter import assembly
-from exporter.cli import listing
+from exporter.cli import query_page
 from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag, UsageError
-from exporter.cli.listing import Finding, Question
+from exporter.cli.query_page import Finding, Question
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.config import Config, ServerConfig, load
-from exporter.faults import PollError
+from exporter.errors import PollError
+from exporter.polling import build
 from exporter.rest import BeginTimeUnit
 from exporter.store import TargetKey
 
@@ -33,20 +33,20 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config_file, os.environ)
     server = _server(config, arguments.cms)
     question = _question(server, arguments.cc_id, arguments.vdn)
-    identity = assembly.identities(config)[server.name]
-    client = assembly.clients([identity], os.environ, system_clock)[server.name]
+    identity = build.identities(config)[server.name]
+    client = build.clients([identity], os.environ, system_clock)[server.name]
     try:
         finding = asyncio.run(_ask(client, question))
     except PollError as error:
         if arguments.json:
-            _print(json.dumps(listing.failure_as_json(question, error), indent=2))
+            _print(json.dumps(query_page.failure_as_json(question, error), indent=2))
         else:
             print(f"{question}: {error.reason.value}: {error.message}", file=sys.stderr)
         return 1
     if arguments.json:
-        _print(json.dumps(listing.as_json(finding, show_names=arguments.show_names), indent=2))
+        _print(json.dumps(query_page.as_json(finding, show_names=arguments.show_names), indent=2))
     else:
-        _print(listing.text(finding, show_names=arguments.show_names))
+        _print(query_page.text(finding, show_names=arguments.show_names))
     return 0
 
 

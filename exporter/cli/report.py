@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from exporter.cli.live import Answer
+from exporter.cli.check_live import Answer
 from exporter.cms.client import Reading
-from exporter.faults import PollError
+from exporter.errors import PollError
 from exporter.store import TargetKey
 
 _CLOCKS_AGREE: Final = 2.0

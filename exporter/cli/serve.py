@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exporter import logs
 from exporter.cli import loop
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
 from exporter.config import Config, load, parse_duration
-from exporter.daemon import Daemon, Options, stop_on_signals
-from exporter.reloading import Load
-from exporter.shard import Shard, part
-from exporter.web.activation import activated
-from exporter.web.addresses import parse_endpoint
+from exporter.config.shard import Shard, part
+from exporter.service import logs
+from exporter.service.daemon import Daemon, Options, stop_on_signals
+from exporter.service.reloader import Load
+from exporter.web.listening.activation import activated
+from exporter.web.listening.addresses import parse_endpoint
 
 _log: Final = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from exporter.cli import loop
 from exporter.cli.flags import Command, Flag, UsageError
-from exporter.cms.simulator import (
+from exporter.service.daemon import stop_on_signals
+from exporter.simulator import (
     ALLOWED_DRIFT,
     DEFAULT_SEED,
     DESCRIPTIONS,
@@ -25,8 +26,7 @@ from exporter.cms.simulator import (
     parse_scenario,
     serving,
 )
-from exporter.daemon import stop_on_signals
-from exporter.web.listen import Address, ListenError
+from exporter.web.listening.listener import Address, ListenError
 
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator

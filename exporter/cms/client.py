@@ -14,15 +14,15 @@ from typing import Final, cast
 import httpx
 
 from exporter.clock import Clock
-from exporter.cms import body, failures, names, unreachable, wire
-from exporter.cms.names import NamedRow
+from exporter.cms import agent_names, body, failures, unreachable, wire
+from exporter.cms.agent_names import NamedRow
 from exporter.cms.pacing import http_date
 from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.requests import Requests
 from exporter.cms.server import Auth, Server
 from exporter.cms.transport import StaleConnectionError
 from exporter.cms.turns import Turns
-from exporter.faults import PollError, Reason
+from exporter.errors import PollError, Reason
 from exporter.rest import Row, Snapshot, reduce
 
 MAX_REPLY_BYTES: Final = 16 * 2**20
@@ -118,7 +118,7 @@ class CmsClient:
             PollError: as `poll`.
         """
         rows: list[NamedRow] = []
-        reading = await self._poll(cc_id, vdn, _Poll(names.decoder(rows)))
+        reading = await self._poll(cc_id, vdn, _Poll(agent_names.decoder(rows)))
         return Inspection(reading, tuple(rows))
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.pacing import retry_after
 from exporter.cms.server import Auth, Server, Signature
 from exporter.cms.wire import DecodeError, ResultError, SchemaError
-from exporter.faults import PollError, Reason, place
+from exporter.errors import PollError, Reason, place
 
 _CLOCKS_DIFFER: Final = 60.0
 

@@ -18,7 +18,7 @@ import httpx
 from exporter.cms.failures import of_proxy_status
 from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.server import Server
-from exporter.faults import PollError, Reason
+from exporter.errors import PollError, Reason
 
 _UNTRUSTED: Final = frozenset({18, 19, 20, 21})
 """X509_V_ERR_…: self-signed, self-signed in chain, no issuer to be had, no chain to verify."""

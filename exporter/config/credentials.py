@@ -6,11 +6,11 @@ Knows which secrets go together. Knows nothing of how they are used.
 import re
 from pathlib import Path
 
-from exporter.config.document import Place
 from exporter.config.findings import Findings
 from exporter.config.model import Auth, Server, Shape
 from exporter.config.secrets import Rule, SecretError, SecretSource, from_value
 from exporter.config.settings import SignedAuth, StaticAuth
+from exporter.config.yaml.document import Place
 from exporter.secret import Secret
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

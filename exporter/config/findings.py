@@ -9,9 +9,9 @@ from glob import glob
 from pathlib import Path
 
 from exporter.config import files
-from exporter.config.document import Document, Place, parse
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.sources import Sources
+from exporter.config.yaml.document import Document, Place, parse
 
 
 class Findings:

@@ -6,13 +6,13 @@ Knows the order of the steps and nothing else.
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.config.document import Document, Place
 from exporter.config.findings import Findings
 from exporter.config.model import File
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.servers import server_config
 from exporter.config.settings import Config, ServerConfig
 from exporter.config.validation import validate
+from exporter.config.yaml.document import Document, Place
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:

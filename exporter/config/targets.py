@@ -6,11 +6,11 @@ Knows what a target may be called and that there is only one of each. Knows noth
 import re
 from glob import has_magic
 
-from exporter.config.document import Place
 from exporter.config.findings import Findings
 from exporter.config.model import Target
 from exporter.config.settings import TargetConfig
 from exporter.config.validation import validate
+from exporter.config.yaml.document import Place
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Our own labels, those of histograms and summaries, and those that Prometheus puts on a scrape.

@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.document import Place
 from exporter.config.fields import EXPECTED
 from exporter.config.model import Shape, shapes_by_key
 from exporter.config.problems import Problem, Steps, closest, did_you_mean
+from exporter.config.yaml.document import Place
 
 _S = TypeVar("_S", bound=Shape)
 

@@ -5,6 +5,7 @@ or sent, nor of how polls are made.
 """
 
 from exporter.metrics.collector import TargetCollector, metric
+from exporter.metrics.exporter_families import ExporterCollector, ReloadStatus, own_registry
 from exporter.metrics.families import (
     FAMILIES,
     Data,
@@ -17,7 +18,6 @@ from exporter.metrics.families import (
     read,
     value_of,
 )
-from exporter.metrics.own import ExporterCollector, ReloadStatus, own_registry
 
 __all__ = [
     "FAMILIES",

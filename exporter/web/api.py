@@ -13,8 +13,8 @@ from aiohttp import hdrs
 from exporter.clock import Moment
 from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, value_of
 from exporter.store import Failure, Store
-from exporter.web.listing import Entry, NextPoll, find
-from exporter.web.query import Query, Standing
+from exporter.web.target_query import Query, Standing
+from exporter.web.target_search import Entry, NextPoll, find
 
 _Object = dict[str, Any]
 

@@ -14,16 +14,16 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Clock
-from exporter.exposition import Exposition
+from exporter.metrics.exposition import Exposition
 from exporter.store import Store
 from exporter.web import api, discovery, probe, status
 from exporter.web import reload as reloading
 from exporter.web.delivery import Delivery
-from exporter.web.listing import NextPoll
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
-from exporter.web.query import Query
 from exporter.web.reload import Reload
+from exporter.web.target_query import Query
+from exporter.web.target_search import NextPoll
 
 Check = Callable[[], str | None]
 """None if all is well, else a sentence that says what is not. It must not block."""

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
-from exporter.exposition import Exposition
+from exporter.metrics.exposition import Exposition
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format

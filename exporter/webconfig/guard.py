@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from exporter.webconfig.live import INTERVAL, LiveWebConfig
+from exporter.webconfig.live_web_config import INTERVAL, LiveWebConfig
 from exporter.webconfig.passwords import BusyError, Passwords
 
 OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})

@@ -6,8 +6,8 @@ other exporter.
 
 from typing import Any, Final
 
-from exporter.config.document import Place
 from exporter.config.problems import did_you_mean
+from exporter.config.yaml.document import Place
 from exporter.webconfig.reading import Reading
 
 # Each with the values that it may have, where these are few.

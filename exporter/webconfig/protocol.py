@@ -6,9 +6,9 @@ Knows how these keys go together. Knows nothing of certificates.
 import ssl
 from collections.abc import Callable
 
-from exporter.config.document import Place
 from exporter.config.problems import did_you_mean
-from exporter.webconfig import names
+from exporter.config.yaml.document import Place
+from exporter.webconfig import go_names
 from exporter.webconfig.reading import Reading
 from exporter.webconfig.shape import TlsServer
 
@@ -17,7 +17,7 @@ def settle(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLConte
     """Let a context speak what the block says, and add what cannot be to the problems."""
     lowest = _version(tls.min_version, place / "min_version", reading) or ssl.TLSVersion.TLSv1_2
     highest = _version(tls.max_version, place / "max_version", reading) or ssl.TLSVersion.TLSv1_3
-    if tls.cipher_suites and names.TLS13_CIPHERS.issuperset(tls.cipher_suites):
+    if tls.cipher_suites and go_names.TLS13_CIPHERS.issuperset(tls.cipher_suites):
         if highest < ssl.TLSVersion.TLSv1_3:
             reading.say(place / "cipher_suites", "must hold a suite of TLS 1.2, as max_version is")
         lowest = max(lowest, highest)
@@ -31,19 +31,19 @@ def settle(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLConte
 def _version(name: str | None, place: Place, reading: Reading) -> ssl.TLSVersion | None:
     if name is None:
         return None
-    if name in names.REFUSED_VERSIONS:
-        reading.say(place, f"{name} {names.REFUSED_VERSIONS[name]}")
-    elif name not in names.VERSIONS:
-        reading.say(place, f"must be {' or '.join(names.VERSIONS)}")
-    return names.VERSIONS.get(name)
+    if name in go_names.REFUSED_VERSIONS:
+        reading.say(place, f"{name} {go_names.REFUSED_VERSIONS[name]}")
+    elif name not in go_names.VERSIONS:
+        reading.say(place, f"must be {' or '.join(go_names.VERSIONS)}")
+    return go_names.VERSIONS.get(name)
 
 
 def _cipher_suites(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLContext) -> None:
-    suites = {**names.CIPHERS, **dict.fromkeys(names.TLS13_CIPHERS, "")}
+    suites = {**go_names.CIPHERS, **dict.fromkeys(go_names.TLS13_CIPHERS, "")}
     chosen = []
     for index, name in enumerate(tls.cipher_suites):
-        if name in names.REFUSED_CIPHERS:
-            reading.say(place / index, f"{name} {names.REFUSED_CIPHERS[name]}")
+        if name in go_names.REFUSED_CIPHERS:
+            reading.say(place / index, f"{name} {go_names.REFUSED_CIPHERS[name]}")
         elif name not in suites:
             reading.say(place / index, f"unknown cipher suite{did_you_mean(name, suites)}")
         elif suites[name]:
@@ -59,10 +59,10 @@ def _cipher_suites(tls: TlsServer, place: Place, reading: Reading, context: ssl.
 def _curve(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLContext) -> None:
     unknown = False
     for index, name in enumerate(tls.curve_preferences):
-        if name not in names.CURVES:
+        if name not in go_names.CURVES:
             unknown = True
-            *most, last = names.CURVES
-            meant = did_you_mean(name, names.CURVES)
+            *most, last = go_names.CURVES
+            meant = did_you_mean(name, go_names.CURVES)
             reading.say(place / index, f"must be {', '.join(most)} or {last}{meant}")
     if unknown or not tls.curve_preferences:
         return
@@ -74,7 +74,7 @@ def _curve(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLConte
             " left out, all of them are spoken",
         )
     else:
-        _apply(context.set_ecdh_curve, names.CURVES[first], place, reading)
+        _apply(context.set_ecdh_curve, go_names.CURVES[first], place, reading)
 
 
 def _apply(setter: Callable[[str], None], value: str, place: Place, reading: Reading) -> None:

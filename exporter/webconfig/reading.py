@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from exporter.config import files
-from exporter.config.document import Place
 from exporter.config.problems import Problem
+from exporter.config.yaml.document import Place
 
 Seen = Mapping[Path, str]
 """What files held: a digest of the content, or why there is none."""

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.config.document import Place
 from exporter.config.problems import Problem
+from exporter.config.yaml.document import Place
 from exporter.secret import Secret
 from exporter.webconfig.reading import Reading
 

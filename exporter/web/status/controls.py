@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
 
-from exporter.web.query import LONGEST_SEARCH, Query, Standing
 from exporter.web.status.words import ORDERS, STANDINGS, order
+from exporter.web.target_query import LONGEST_SEARCH, Query, Standing
 
 
 def form(query: Query, servers: Iterable[str], facets: Counter[Standing]) -> str:

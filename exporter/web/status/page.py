@@ -13,12 +13,12 @@ from typing import Final
 
 from exporter.clock import Moment
 from exporter.store import ServerStats, Store
-from exporter.web.listing import Listing, NextPoll, find
-from exporter.web.query import Query, Standing
 from exporter.web.status.assets import ICON, SCRIPT, STYLE
 from exporter.web.status.controls import form, pager
 from exporter.web.status.rows import header, rows
 from exporter.web.status.words import NONE, STANDINGS, count, order, skew
+from exporter.web.target_query import Query, Standing
+from exporter.web.target_search import Listing, NextPoll, find
 
 _ROWS: Final = 50
 """On a page, if the reader does not say: a browser stays quick, and a reader does not get lost."""

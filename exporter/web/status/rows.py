@@ -8,9 +8,9 @@ from typing import Final
 from exporter.clock import Moment
 from exporter.rest import Snapshot, WaitReason
 from exporter.store import Failure, Target
-from exporter.web.listing import Entry, NextPoll
-from exporter.web.query import Query, Sort
 from exporter.web.status.words import NONE, STANDINGS, due, duration, natural
+from exporter.web.target_query import Query, Sort
+from exporter.web.target_search import Entry, NextPoll
 
 _COLUMNS: Final = (
     ("Target", Sort.TARGET),

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.web.query import Sort, Standing
+from exporter.web.target_query import Sort, Standing
 
 NONE: Final = "\N{EN DASH}"
 

@@ -1,0 +1,82 @@
+"""A YAML parser's events as plain data, fast, for the text that needs nothing else.
+
+Knows YAML, less aliases, tags and faults: for these, and for the place of a value, `nodes.py` reads
+the text again. A load of ten thousand targets would spend most of its time on places that nobody
+asks for.
+"""
+
+from typing import Any, Protocol
+
+import yaml
+
+from exporter.config.yaml.scalars import resolve
+
+# Far more than our own files need; deeper ones are for `nodes.py` to refuse.
+_DEEPEST = 20
+
+
+class Parser(Protocol):
+    """Either of PyYAML's parsers."""
+
+    def get_event(self) -> Any:  # noqa: ANN401 -- its stubs know only what all events share
+        """The next event."""
+        ...
+
+
+class NotPlainError(Exception):
+    """The text uses more of YAML, or is at fault."""
+
+
+def read_plain(parser: Parser) -> object:  # noqa: C901, PLR0912 -- calls would cost half of the time
+    """The data of a text's only document; None if there is none.
+
+    Raises:
+        NotPlainError: if the text must be read by way of nodes.
+        yaml.YAMLError: from the parser.
+    """
+    above: list[tuple[Any, str | None]] = []  # what is open, each with the key that waits in it
+    current: Any = None
+    key: str | None = None
+    root: object = None
+    documents = 0
+    while True:
+        event = parser.get_event()
+        # By exact type, the most frequent first: this loop is what a load's time depends on.
+        kind = type(event)
+        awaits_key = key is None and type(current) is dict
+        if kind is yaml.ScalarEvent:
+            if event.tag is not None or event.anchor is not None:
+                raise NotPlainError
+            value: object = event.value
+            if awaits_key:
+                key = event.value
+                if key in current or key == "<<":
+                    raise NotPlainError
+                continue
+            if event.implicit[0]:
+                value = resolve(event.value)
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            if event.tag is not None or event.anchor is not None or awaits_key:
+                raise NotPlainError
+            above.append((current, key))
+            current, key = ({} if kind is yaml.MappingStartEvent else []), None
+            if len(above) > _DEEPEST:
+                raise NotPlainError
+            continue
+        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+            value = current
+            current, key = above.pop()
+        elif kind is yaml.StreamEndEvent:
+            return root
+        else:
+            documents += kind is yaml.DocumentStartEvent
+            if documents > 1 or kind is yaml.AliasEvent:
+                raise NotPlainError
+            continue
+        if current is None:
+            root = value
+        elif type(current) is list:
+            current.append(value)
+        else:
+            current[key] = value
+            key = None

@@ -1,0 +1,1 @@
+"""When each server is polled, and what becomes of a poll."""

@@ -1,0 +1,179 @@
+"""The daemon: one exporter from its start to its end.
+
+Wires the rooms together, and leaves in order. Knows every room and none of their details.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import signal
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from exporter import __version__
+from exporter.clock import Clock
+from exporter.metrics import own_registry
+from exporter.polling.fleet import Fleet
+from exporter.service.reloader import Load, Reloading
+from exporter.service.systemd import Notifier
+from exporter.store import Store
+from exporter.web.app import application
+from exporter.web.listening.listener import Address, Endpoint, listen
+from exporter.webconfig import LiveWebConfig, protect
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says, beside the configuration.
+
+    Args:
+        addresses: where the pages are served.
+        telemetry_path: under which path metrics are served.
+        reload_interval: seconds between two looks at the configuration's files; 0 for none.
+        web_config_file: exporter-toolkit's file for TLS and passwords; None for neither.
+    """
+
+    addresses: Sequence[Endpoint] = (Address("", 10072),)
+    telemetry_path: str = "/metrics"
+    reload_interval: float = 30.0
+    web_config_file: Path | None = None
+
+
+class Daemon:
+    """One exporter.
+
+    Args:
+        load: reads the configuration, now and at each reload.
+        options: of the command line.
+        environ: where a proxy is looked up if the configuration names none, and a service manager.
+        clock: its monotonic part must be the event loop's.
+
+    Raises:
+        ConfigError: the configuration, or that of the pages, cannot be used.
+        AssemblyError: a certificate or key cannot be used.
+        TelemetryPathError: the telemetry path cannot be had.
+    """
+
+    def __init__(
+        self, load: Load, options: Options, environ: Mapping[str, str], clock: Clock
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self.store = Store([])
+        self._fleet = Fleet(self.store, environ, clock)
+        self._notifier = Notifier.of_environment(environ, os.getpid())
+        self._reloading = Reloading(load, self._fleet, clock, self._notifier)
+        self._first_round_by = clock().monotonic + self._fleet.first_round()
+        self._first_round_done = False
+        self._draining = False
+        path = options.web_config_file
+        self._web_config = LiveWebConfig(path) if path else None
+        self._app = application(
+            store=self.store,
+            moment=clock,
+            registry=own_registry(self.store, lambda: self._reloading.status, version=__version__),
+            healthy=self.unhealthy,
+            ready=self.unready,
+            reload=self._reloading.reload,
+            poll=self._fleet.probe,
+            version=__version__,
+            next_poll=self._fleet.next_poll,
+            telemetry_path=options.telemetry_path,
+        )
+        if self._web_config:
+            protect(self._app, self._web_config)
+
+    def unhealthy(self) -> str | None:
+        """Why the exporter does not do its work, or None while it does."""
+        stalled = self._fleet.stalled()
+        return f"The schedule has stalled for {', '.join(stalled)}." if stalled else None
+
+    def unready(self) -> str | None:
+        """Why there is not yet, or no longer, anything to scrape; None while there is.
+
+        Ready means that every target was polled once. A server that hangs holds this back no
+        longer than a whole round takes: one interval, and the timeout of the last poll in it.
+        """
+        if self._draining:
+            return "agent-rest-exporter is stopping."
+        if not self._first_round_done:
+            waiting = sum(state.polls == 0 for state in self.store.states())
+            if waiting and self._clock().monotonic < self._first_round_by:
+                return f"{waiting} of {len(self.store)} targets wait for their first poll."
+            self._first_round_done = True
+        return None
+
+    def look_now(self) -> None:
+        """Reload soon, whether or not a file has changed: what SIGHUP means."""
+        self._reloading.look_now()
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[tuple[str, ...]]:
+        """Serve and poll while the block runs. Gives the addresses that are listened on.
+
+        Raises:
+            ListenError: an address cannot be had; nothing was polled then.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            tls = self._web_config.tls if self._web_config else None
+            listener = await listen(self._app, self._options.addresses, tls=tls)
+            # left last: scrapes are answered until the polls have ended
+            stack.push_async_callback(listener.close)
+            await stack.enter_async_context(self._fleet.working())
+            await stack.enter_async_context(
+                _beside(
+                    self._reloading.watch(self._options.reload_interval),
+                    self._notifier.keep_alive(lambda: not self._fleet.stalled()),
+                )
+            )
+            self._log_start(listener.addresses)
+            self._notifier.ready(f"{len(self.store)} targets")
+            try:
+                yield listener.addresses
+            finally:
+                self._draining = True
+                self._notifier.stopping()
+        _log.info("stopped")
+
+    def _log_start(self, addresses: tuple[str, ...]) -> None:
+        servers = sum(1 for _ in self.store.servers())
+        _log.info(
+            "agent-rest-exporter has started",
+            extra={
+                "fields": {
+                    "version": __version__,
+                    "python": platform.python_version(),
+                    "config": self._reloading.digest[:12],
+                    "servers": str(servers),
+                    "targets": str(len(self.store)),
+                    "listen": ",".join(addresses),
+                }
+            },
+        )
+
+
+@contextlib.asynccontextmanager
+async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do some work beside the block, and cancel it when the block is left."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event of the running loop that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,174 @@
+"""Finds and orders the targets that a reader asks for. Pure.
+
+Looking at ten thousand targets takes tens of milliseconds, and polls run in the same event loop:
+the work is a generator, which yields where its caller may let others go on.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from exporter.clock import Moment
+from exporter.metrics import Reading, read
+from exporter.rest import Snapshot
+from exporter.store import TargetKey, TargetState
+from exporter.web.target_query import Query, Sort, Standing
+
+NextPoll = Callable[[TargetKey], float | None]
+"""When a target is due next, in monotonic seconds; None if nobody knows."""
+
+_SLICE: Final = 500
+"""Targets that are looked at in one go: a millisecond's work or two."""
+_RANKS: Final = {standing: rank for rank, standing in enumerate(Standing)}
+
+
+class Entry(NamedTuple):
+    """One target as it is shown at one moment."""
+
+    reading: Reading
+    standing: Standing
+
+    @property
+    def state(self) -> TargetState:
+        """What the store holds of it."""
+        return self.reading.state
+
+    @property
+    def above_limit(self) -> bool:
+        """Whether more agents rest than `max_resting` of the target."""
+        limit, data = self.state.target.max_resting, self.reading.data
+        return limit is not None and data is not None and data[0].resting > limit
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The answer to one query, from which pages are cut."""
+
+    entries: list[Entry]
+    """Everything that was asked for, in the order asked for."""
+    servers: Mapping[str, Counter[Standing]]
+    """Targets by standing of every server, whatever was asked for."""
+    facets: Counter[Standing]
+    """Targets by standing that would be found if no state had been asked for."""
+
+    def pages(self, limit: int) -> int:
+        """How many pages there are: at least one."""
+        return max(1, -(-len(self.entries) // limit))
+
+    def page(self, number: int, limit: int) -> list[Entry]:
+        """One page's targets; beyond the last there are none."""
+        return self.entries[(number - 1) * limit : number * limit]
+
+
+def entry(state: TargetState, now: Moment) -> Entry:
+    """What `state` comes to at `now`."""
+    reading = read(state, now)
+    if state.failure is not None:
+        standing = Standing.DOWN
+    elif state.polls == 0:
+        standing = Standing.WAITING
+    else:
+        standing = Standing.STALE if reading.data is None else Standing.UP
+    return Entry(reading, standing)
+
+
+def find(
+    states: Iterable[TargetState],
+    servers: Iterable[str],
+    now: Moment,
+    query: Query,
+    next_poll: NextPoll,
+) -> Generator[bytes, None, Listing]:
+    """Find what `query` asks for. Yields nothing but empty slices.
+
+    Args:
+        states: the targets, in the order of the configuration. They are taken at once.
+        servers: names of all their servers, in the order of the configuration.
+        now: the moment of the request.
+        query: what is asked.
+        next_poll: when a target is due next.
+    """
+    taken = list(states)
+    by_server: dict[str, Counter[Standing]] = {name: Counter() for name in servers}
+    facets: Counter[Standing] = Counter()
+    words = query.search.casefold().split()
+    key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
+    keyed: list[tuple[_Value, Entry]] = []
+    keyless: list[Entry] = []
+    for start in range(0, len(taken), _SLICE):
+        for state in taken[start : start + _SLICE]:
+            each = entry(state, now)
+            cms = state.target.key.cms
+            by_server[cms][each.standing] += 1
+            if (query.cms and cms != query.cms) or (words and not _holds(state, words)):
+                continue
+            facets[each.standing] += 1
+            if query.states and each.standing not in query.states:
+                continue
+            value = key(each)
+            if value is None:
+                keyless.append(each)
+            else:
+                keyed.append((value, each))
+        yield b""
+    keyed.sort(key=itemgetter(0), reverse=query.descending)
+    return Listing([each for _, each in keyed] + keyless, by_server, facets)
+
+
+def _holds(state: TargetState, words: Iterable[str]) -> bool:
+    """Whether every word is found.
+
+    `label=value` must be the whole label, or its beginning up to a space; any other word may be
+    anywhere.
+    """
+    target = state.target
+    cms, cc_id, vdn = target.key
+    pairs = [f"cms={cms}", f"cc_id={cc_id}", f"vdn={vdn}", f"name={target.name or ''}"]
+    pairs += [f"{label}={value}" for label, value in target.labels]
+    if state.failure is not None:
+        pairs += [f"reason={state.failure.reason.value}", state.failure.message]
+    text = "\n".join(["", *pairs, ""]).casefold()
+    return all(
+        f"\n{word}\n" in text or f"\n{word} " in text if "=" in word else word in text
+        for word in words
+    )
+
+
+_Value = float | tuple[str, TargetKey]
+_Key = Callable[[Entry], _Value | None]
+"""What an order goes by. Targets that have nothing to go by come last, whichever way it is."""
+
+
+def _by_next_poll(next_poll: NextPoll) -> _Key:
+    return lambda each: next_poll(each.state.target.key)
+
+
+def _by_number(number: Callable[[Snapshot, float], float | None]) -> _Key:
+    return lambda each: None if each.reading.data is None else number(*each.reading.data)
+
+
+def _by_target(each: Entry) -> tuple[str, TargetKey]:
+    target = each.state.target
+    return (target.name or target.key.cms).casefold(), target.key
+
+
+def _by_trouble(each: Entry) -> float:
+    return _RANKS[each.standing] - each.above_limit / 2
+
+
+def _by_last_success(each: Entry) -> float | None:
+    success = each.state.last_success
+    return None if success is None else success.monotonic
+
+
+_KEYS: Final[Mapping[Sort, _Key]] = {
+    Sort.TROUBLE: _by_trouble,
+    Sort.TARGET: _by_target,
+    Sort.RESTING: _by_number(lambda snapshot, _: snapshot.resting),
+    Sort.WAITING: _by_number(lambda snapshot, _: snapshot.waiting),
+    Sort.APPROVED: _by_number(lambda snapshot, _: snapshot.approved),
+    Sort.LONGEST_REST: _by_number(lambda snapshot, server_time: snapshot.longest_rest(server_time)),
+    Sort.LAST_SUCCESS: _by_last_success,
+}

@@ -1,0 +1,341 @@
+"""The command: what it prints, and how it ends. Everything here is the real command."""
+
+import json
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import trustme
+
+from exporter import __version__
+from exporter.cli import COMMANDS, main
+from exporter.config import Config, load
+from tests.support.processes import COMMAND, run, started
+
+CONFIG = """
+cms:
+  - name: lima
+    url: https://10.22.26.181:28443
+    cti_version: "3.6"
+    max_requests_per_second: 1
+    targets: [{ccId: 1, vdn: 1-60}]
+  - name: quito
+    url: https://10.22.26.182:28443
+    interval: 1m
+    targets: [{ccId: 1, vdn: 1}]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A valid configuration of two servers."""
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def test_version() -> None:
+    """It is the package's."""
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"agent-rest-exporter {__version__}\n")
+
+
+def test_check_predicts_the_load(config: Path) -> None:
+    """Requests per hour, the busiest second, and a limit that is too low."""
+    done = run("check", "--config.file=config.yaml", cwd=config.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "config.yaml: valid\n"
+        "  lima: 60 targets every 30s: at least 7200 requests per hour, 5 in the busiest second\n"
+        "  lima: warning: 2 polls fall due each second and max_requests_per_second allows 1: polls "
+        "will be skipped; raise it or lengthen interval\n"
+        "  quito: 1 target every 1m: 60 requests per hour, 1 in the busiest second\n"
+        "  all: 61 targets: 7260 requests per hour\n"
+    )
+
+
+def test_check_tells_of_a_secret_that_vanishes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it tells of a wrong configuration: a file was right when it was looked at."""
+    (tmp_path / "sk").write_text("canary", encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(
+        "cms:\n- {name: lima, url: 'https://10.22.26.181', targets: [{ccId: 1, vdn: 1}],"
+        " auth: {access_key: AK, secret_key_file: sk}}\n",
+        encoding="utf-8",
+    )
+
+    def load_in_bad_time(path: Path, environ: Mapping[str, str]) -> Config:
+        config = load(path, environ)
+        (tmp_path / "sk").unlink()
+        return config
+
+    monkeypatch.setattr("exporter.cli.check.load", load_in_bad_time)
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"config.yaml:1:1: cms lima: {tmp_path / 'sk'} cannot be read: no such file\n"
+    )
+
+
+def test_check_speaks_json(config: Path) -> None:
+    """The same for scripts."""
+    done = run("check", "--json", f"--config.file={config}")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (found["valid"], found["problems"]) == (True, [])
+    assert found["servers"][1] == {
+        "cms": "quito",
+        "targets": 1,
+        "interval": "1m",
+        "requests_per_hour": 60,
+        "peak_per_second": 1,
+        "paged": False,
+        "warning": None,
+    }
+
+
+BAD = """
+cms:
+  - url: https://10.22.26.181:28443
+    intervall: 30s
+    targets:
+      - {ccId: 1, vdn: 1-10}
+      - {ccId: 1, vdn: 5001}
+      - {ccId: 1, vdn: [3, 12]}
+"""
+BAD_LINES = [
+    'bad.yaml:4:5: cms[0].intervall: unknown key; did you mean "interval"?',
+    (
+        "bad.yaml:7:24: cms[0].targets[1].vdn: must be a whole number from 1 to 5000, a range "
+        "such as 1-40, or a list of these"
+    ),
+    ("bad.yaml:8:25: cms[0].targets[2].vdn[0]: ccId 1, vdn 3 is a target already, see bad.yaml:6"),
+]
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_bad_configuration_is_told_whole(tmp_path: Path, command: str) -> None:
+    """Every problem at once, a line each, to stderr, with status 2."""
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    done = run(command, "--config.file=bad.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == BAD_LINES
+
+
+def test_bad_configurations_in_json(tmp_path: Path) -> None:
+    """With place, path and message apart; still status 2."""
+    (tmp_path / "bad.yaml").write_text(BAD, encoding="utf-8")
+    done = run("check", "--json", "--config.file=bad.yaml", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, found["valid"]) == (2, "", False)
+    assert found["problems"][0] == {
+        "file": "bad.yaml",
+        "line": 4,
+        "column": 5,
+        "path": "cms[0].intervall",
+        "message": 'unknown key; did you mean "interval"?',
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("cms: [", "config.yaml:1:7: "),
+        ("cms:\n\t- url: x\n", "config.yaml:2:1: a tab in the indentation: YAML takes spaces only"),
+        ("- url: x\n", 'config.yaml:1:1: must be a mapping with the key "cms"'),
+    ],
+)
+def test_what_is_no_configuration_at_all(tmp_path: Path, text: str, line: str) -> None:
+    """Malformed YAML, a tab, a list at the top: one line, and no traceback."""
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    done = run("serve", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_configuration(tmp_path: Path) -> None:
+    """The default name is said, so that a newcomer knows what to write."""
+    done = run("serve", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "config.yaml:1:1: cannot be read: no such file\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "agent-rest-exporter: the following arguments are required: COMMAND"),
+        (
+            ["serve", "--web.listen-address=10072"],
+            (
+                "agent-rest-exporter serve: argument --web.listen-address: the listen address "
+                "'10072' is not [HOST]:PORT: write it like :10072, 127.0.0.1:10072 or [::1]:10072"
+            ),
+        ),
+        (
+            ["serve", "--log.level=loud"],
+            (
+                "agent-rest-exporter serve: argument --log.level: 'loud' is none of debug, info, "
+                "warning, error"
+            ),
+        ),
+        (
+            ["simulate", "--scenario=hung"],
+            (
+                "agent-rest-exporter simulate: argument --scenario: scenario 'hung': there is no "
+                "fault 'hung'; did you mean 'hang'?"
+            ),
+        ),
+        (
+            ["simulate", "--speed=fast"],
+            "agent-rest-exporter simulate: argument --speed: 'fast' is no number above 0",
+        ),
+        (
+            ["simulate", "--seed=1.5"],
+            "agent-rest-exporter simulate: argument --seed: '1.5' is no whole number",
+        ),
+        (
+            ["serve", "--config=x"],
+            "agent-rest-exporter: unrecognized arguments: --config=x",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: list[str], message: str) -> None:
+    """What is wrong, and where the help is; status 2."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{message}; see agent-rest-exporter")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_flags_come_from_the_environment(config: Path) -> None:
+    """And a flag on the command line goes before it."""
+    environ = {"AGENT_REST_EXPORTER_CONFIG_FILE": str(config), "AGENT_REST_EXPORTER_JSON": "true"}
+    done = run("check", environ=environ)
+    assert json.loads(done.stdout)["valid"] is True
+    other = run("check", "--config.file=none.yaml", environ=environ)
+    assert json.loads(other.stdout)["problems"][0]["file"] == "none.yaml"
+
+
+def test_a_wrong_value_names_the_variable_that_holds_it(tmp_path: Path) -> None:
+    """Only for the command that has the flag: another one is not disturbed."""
+    environ = {"AGENT_REST_EXPORTER_LOG_FORMAT": "xml"}
+    done = run("serve", environ=environ, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "agent-rest-exporter serve: argument --log.format: 'xml' is none of logfmt, json (from "
+        "AGENT_REST_EXPORTER_LOG_FORMAT); see agent-rest-exporter serve --help\n"
+    )
+    assert run("check", environ=environ, cwd=tmp_path).stderr.startswith("config.yaml:1:1: ")
+
+
+def test_a_port_in_use(config: Path) -> None:
+    """Status 1: a failure of the moment, not of the configuration."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"port {port} is already in use on 127.0.0.1: stop the other process or choose another "
+        "address with --web.listen-address\n"
+    )
+
+
+def test_an_address_that_is_not_of_this_host(config: Path) -> None:
+    """Status 2: it will not get better by itself."""
+    done = run("serve", f"--config.file={config}", "--web.listen-address=192.0.2.1:10072")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "192.0.2.1 is not an address of this host: choose another address with "
+        "--web.listen-address\n"
+    )
+
+
+def test_a_telemetry_path_that_is_taken(config: Path) -> None:
+    """Status 2, with the flag that mends it."""
+    done = run("serve", f"--config.file={config}", "--web.telemetry-path=/-/ready")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "the telemetry path '/-/ready' is taken by a page of the exporter: choose another one with "
+        "--web.telemetry-path, such as /metrics\n"
+    )
+
+
+def test_the_simulator_says_why_it_cannot_listen() -> None:
+    """A port in use is status 1, an address of somebody else 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("simulate", f"--listen-address=127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"cannot listen on 127.0.0.1:{port}: address already in use: choose another "
+        "--listen-address\n"
+    )
+    assert run("simulate", "--listen-address=192.0.2.1:28443").returncode == 2
+
+
+def test_the_simulator_says_why_it_cannot_speak_tls(tmp_path: Path) -> None:
+    """A file that is no certificate."""
+    (tmp_path / "cert.pem").write_text("hello", encoding="utf-8")
+    done = run("simulate", "--tls.cert-file=cert.pem", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--tls.cert-file cert.pem: no certificate with its key: ")
+
+
+@pytest.mark.anyio
+async def test_the_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    """Over TLS, with a signature that the check of its own refuses; Ctrl-C ends it with 0."""
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "cert.pem"
+    )
+    command = [COMMAND, "simulate", "--listen-address=127.0.0.1:0", "--tls.cert-file=cert.pem"]
+    async with started(*command, "--speed=60", cwd=tmp_path) as process:
+        await process.wait_for(
+            r"^A simulated CC-CMS answers at https://127\.0\.0\.1:\d+; Ctrl-C stops it\.$"
+        )
+        assert await process.stop() == 0
+
+
+@pytest.mark.anyio
+async def test_the_demo_shows_real_metrics_without_configuration(tmp_path: Path) -> None:
+    """Samples of the simulated call center, the address to open, and queries to try."""
+    command = [COMMAND, "demo", "--web.listen-address=127.0.0.1:0"]
+    async with started(*command, cwd=tmp_path) as process:
+        await process.wait_for(r"^Ctrl-C stops it\.$")
+        text = "\n".join(process.lines)
+        assert await process.stop() == 0
+    samples = re.findall(r"^    agent_rest_resting_agents\{.*\} \d+\.0$", text, re.MULTILINE)
+    assert len(samples) == 5
+    assert "Open http://127.0.0.1:" in text
+    assert "    topk(3, agent_rest_longest_rest_seconds)\n" in text
+    assert 'msg="poll failed" cms=lima cc_id=3 vdn=9 reason=api' in text
+    assert not list(tmp_path.iterdir()), "the demo leaves nothing behind"
+
+
+def test_a_defect_is_one_line_without_its_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], config: Path
+) -> None:
+    """Whatever breaks: status 1 and the place, since the message may quote a reply."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("Zhang San")
+
+    monkeypatch.setattr("exporter.cli.check.load", broken)
+    assert main(["check", f"--config.file={config}"]) == 1
+    error = capsys.readouterr().err
+    assert re.fullmatch(
+        r"KeyError at check\.py:\d+: a fault in the exporter itself; please report it\n", error
+    )
+
+
+def test_every_flag_has_a_name_of_its_own_and_help() -> None:
+    """The environment's variables would clash otherwise."""
+    for command in COMMANDS:
+        names = [flag.name for flag in command.flags]
+        assert len(names) == len(set(names))
+        first_words = [flag.help.split()[0] for flag in command.flags]
+        assert all(word.islower() or word.strip(",").isupper() for word in first_words)

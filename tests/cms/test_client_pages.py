@@ -1,0 +1,303 @@
+"""exporter.cms.client on virtual time: listings in pages (CTI 3.6), the pace, and the deadline."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.cms.client import CmsClient
+from exporter.cms.server import Server
+from exporter.errors import PollError, Reason
+from tests.support.cms_peer import answer
+from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Every test of this module runs on virtual time."""
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+class Floor:
+    """CTI 3.6 with this many agents. `moves` rows leave the listing's start after each page."""
+
+    def __init__(self, agents: int, *, takes: float = 0.0, moves: int = 0) -> None:
+        self.agents = agents
+        self.takes = takes
+        self.moves = moves
+        self.asked: list[tuple[int, int]] = []
+        self.times: list[float] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        query = json.loads(request.content)["queryParam"]
+        self.times.append(now())
+        await asyncio.sleep(self.takes)
+        start = query["offset"] + self.moves * len(self.asked)
+        self.asked.append((query["offset"], query["limit"]))
+        rows = range(start, min(start + query["limit"], self.agents))
+        # the counters come from another query, and differ by a moment
+        return httpx.Response(200, content=answer(*rows, resting=len(self.asked)))
+
+
+def now() -> float:
+    """Virtual seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def client(
+    handler: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]], **facts: Any
+) -> CmsClient:
+    """A client that asks for pages of 100."""
+    server = Server(**{"url": "https://cms.example.com", "page_size": 100, **facts})
+    return CmsClient(server, httpx.MockTransport(handler), virtual_clock)
+
+
+# Pages
+
+
+async def test_250_agents_are_three_pages() -> None:
+    """`offset` counts rows; every row counts once; the last page's counters stand."""
+    floor = Floor(250)
+
+    reading = await client(floor).poll(1, 1)
+
+    assert floor.asked == [(0, 100), (100, 100), (200, 100)]
+    assert reading.requests == 3
+    assert reading.snapshot.resting == 3
+    assert reading.snapshot.unusable_begin_times == 250
+
+
+@pytest.mark.parametrize(("agents", "pages"), [(0, 1), (99, 1), (100, 2), (101, 2), (200, 3)])
+async def test_a_listing_ends_with_a_short_page(agents: int, pages: int) -> None:
+    """A whole last page cannot be told from one in the middle."""
+    floor = Floor(agents)
+
+    reading = await client(floor).poll(1, 1)
+
+    assert reading.requests == pages
+    assert reading.snapshot.unusable_begin_times == agents
+
+
+async def test_the_size_of_a_page_is_the_servers() -> None:
+    """page_size of the configuration."""
+    floor = Floor(5)
+
+    await client(floor, page_size=2).poll(1, 1)
+
+    assert floor.asked == [(0, 2), (2, 2), (4, 2)]
+
+
+async def test_pages_that_overlap_count_each_agent_once() -> None:
+    """Ten agents come to the listing's start while each page is read."""
+    floor = Floor(250, moves=-10)
+
+    reading = await client(floor).poll(1, 1)
+
+    assert floor.asked == [(0, 100), (100, 100), (200, 100)]
+    assert reading.snapshot.unusable_begin_times == 250
+
+
+async def test_a_server_that_ignores_offset_is_not_asked_for_ever() -> None:
+    """CTI 3.8 behind a configuration that says 3.6: all rows, every time."""
+    asked = 0
+
+    async def ignorant(_request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        return httpx.Response(200, content=answer(*range(250)))
+
+    reading = await client(ignorant).poll(1, 1)
+
+    assert asked == reading.requests == 2
+    assert reading.snapshot.unusable_begin_times == 250
+
+
+async def test_a_listing_that_never_ends_is_given_up() -> None:
+    """Every page is full of agents who were never seen before."""
+    floor = Floor(10**9)
+
+    with pytest.raises(PollError) as caught:
+        await client(floor, page_size=7).poll(1, 1)
+
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.TOO_LARGE,
+        (
+            "the listing has not ended after 500 pages of 7 rows: the server's paging is at fault; "
+            'if it answers all rows at once, set cti_version: "3.8"'
+        ),
+    )
+    assert caught.value.requests == 500
+
+
+async def test_one_page_that_fails_fails_the_listing() -> None:
+    """Half a listing would be a wrong number."""
+    floor = Floor(250)
+
+    async def serve(request: httpx.Request) -> httpx.Response:
+        reply = await floor(request)
+        return httpx.Response(500) if len(floor.asked) == 2 else reply
+
+    with pytest.raises(PollError) as caught:
+        await client(serve).poll(1, 1)
+
+    assert (caught.value.reason, caught.value.requests) == (Reason.HTTP, 2)
+
+
+# The deadline
+
+
+async def test_one_deadline_holds_for_all_pages() -> None:
+    """Three pages of 4 s each within 10 s: the third comes too late."""
+    floor = Floor(250, takes=4.0)
+
+    with pytest.raises(PollError) as caught:
+        await client(floor, timeout=10.0).poll(1, 1)
+
+    assert now() == 10.0
+    assert (caught.value.reason, caught.value.requests) == (Reason.TIMEOUT, 3)
+    assert caught.value.message == (
+        "no whole reply from cms.example.com:443 within 10 s, in page 3: the server is slow or a "
+        "firewall drops packets; raise timeout if it is only slow"
+    )
+
+
+@pytest.mark.parametrize(("within", "ended"), [(2.5, 2.5), (60.0, 10.0)])
+async def test_a_sooner_deadline_holds_and_is_told(within: float, ended: float) -> None:
+    """Of whoever asks, such as a scrape; a later one does not put off the server's own."""
+    with pytest.raises(PollError) as caught:
+        await client(Floor(1, takes=99.0), timeout=10.0).poll(1, 1, within)
+
+    assert now() == ended
+    assert (caught.value.reason, caught.value.requests) == (Reason.TIMEOUT, 1)
+    assert f"within {ended:g} s" in caught.value.message
+
+
+async def test_what_breaks_at_the_deadline_is_a_timeout() -> None:
+    """A transport may turn the cancellation into an error of its own."""
+
+    async def clumsy(_request: httpx.Request) -> httpx.Response:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise RuntimeError("cannot stop") from None
+        raise AssertionError
+
+    with pytest.raises(PollError) as caught:
+        await client(clumsy, timeout=1.5).poll(1, 1)
+
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+# The pace
+
+
+async def test_turns_are_spaced_evenly() -> None:
+    """Four polls that are due at once, at two a second."""
+    asked = client(Floor(1), max_requests_per_second=2.0)
+    times: list[float] = []
+
+    async def turn() -> None:
+        await asked.turn()
+        times.append(now())
+
+    await asyncio.gather(*(turn() for _ in range(4)))
+
+    assert times == [0.0, 0.5, 1.0, 1.5]
+
+
+async def test_whoever_gives_up_takes_no_turn() -> None:
+    """A probe whose scrape has ended leaves its place to those behind it, and no gap."""
+    asked = client(Floor(1), max_requests_per_second=1.0)
+    await asked.turn()
+    for seconds in (0.25, 0.25):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asked.turn()
+
+    await asked.turn()
+
+    assert now() == 1.0
+
+
+async def test_further_pages_wait_for_their_turn() -> None:
+    """A page is a request like any other."""
+    floor = Floor(250)
+    asked = client(floor, max_requests_per_second=2.0)
+
+    await asked.turn()
+    await asked.poll(1, 1)
+
+    assert floor.times == [0.0, 0.5, 1.0]
+
+
+async def test_without_a_limit_nobody_waits() -> None:
+    """The default."""
+    asked = client(Floor(1))
+
+    for _ in range(10):
+        await asked.turn()
+
+    assert now() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "pause"),
+    [
+        (429, "30", 30.0),
+        (429, formatdate(EPOCH + 20, usegmt=True), 20.0),
+        (503, "30", 30.0),
+        (429, "86400", 900.0),
+        (429, "soon", 0.0),
+        (500, "30", 0.0),
+    ],
+)
+async def test_retry_after_puts_off_the_next_turn(status: int, header: str, pause: float) -> None:
+    """Of 429 and 503 alone, and up to a quarter of an hour."""
+
+    async def busy(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Retry-After": header})
+
+    asked = client(busy)
+    with pytest.raises(PollError):
+        await asked.poll(1, 1)
+    await asked.turn()
+
+    assert now() == pause
+
+
+async def test_a_pause_holds_for_those_who_already_wait() -> None:
+    """They had begun to wait before the server asked for rest; the even pace goes on after it."""
+
+    async def busy(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, headers={"Retry-After": "30"})
+
+    asked = client(busy, max_requests_per_second=1.0)
+    times: list[float] = []
+
+    async def turn() -> None:
+        await asked.turn()
+        times.append(now())
+
+    await asked.turn()
+    waiting = [asyncio.create_task(turn()) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(PollError):
+        await asked.poll(1, 1)
+    await asyncio.gather(*waiting)
+
+    assert times == [30.0, 31.0]
+
+
+async def test_slots_bound_what_is_in_flight() -> None:
+    """Whoever polls holds one."""
+    asked = client(Floor(1), max_concurrency=2)
+
+    async with asked.slots, asked.slots:
+        assert asked.slots.locked()
+    assert not asked.slots.locked()

@@ -1,0 +1,426 @@
+"""Real faults on real sockets, and the exact sentence for each; for TLS see test_transport."""
+
+import asyncio
+import gzip
+import socket
+import zlib
+from collections.abc import Callable
+from email.utils import formatdate
+
+import pytest
+
+from exporter.clock import Moment
+from exporter.cms.server import Signature
+from exporter.errors import PollError, Reason
+from exporter.secret import Secret
+from tests.support.cms_peer import (
+    NAME,
+    Step,
+    answer,
+    connected,
+    failure,
+    http,
+    listening,
+    reading,
+    said,
+    serving,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Every failure gets the same name on either loop."""
+    return both_loops
+
+
+NOW = 1_750_000_000.0
+KEYS = Signature(Secret("AKEXAMPLE0001"), Secret("canary-secret"))
+GOOD = Step(http(answer(1, resting=1)))
+
+CLOSED = (
+    "127.0.0.1:PORT closed the connection before its reply was whole: look for a crash, a restart "
+    "or a gateway's limit on its side"
+)
+NO_HTTP = (
+    "what 127.0.0.1:PORT sends is no well-formed HTTP: check the port in url, and whether it must "
+    "be https:// there"
+)
+NO_JSON = (
+    "the reply is no JSON: check that url leads to CC-CMS and not to a login page or a gateway's"
+)
+NO_CODING = (
+    "the reply is compressed in a way that cannot be undone: look for a gateway that alters or "
+    "cuts replies"
+)
+TOO_LARGE = (
+    "the reply is larger than 1 MiB, which no VDN's listing is: check that url leads to CC-CMS"
+)
+
+
+def clock() -> Moment:
+    """A clock that stands still, so that the skew is exact."""
+    return Moment(NOW, asyncio.get_running_loop().time())
+
+
+# No connection
+
+
+async def test_a_name_that_does_not_exist() -> None:
+    """`.invalid` never resolves (RFC 6761)."""
+    error = await failure("https://cms.invalid:28443")
+
+    assert said(error, 28443) == (
+        Reason.DNS,
+        "the name cms.invalid cannot be resolved: check the host in url, and this host's DNS",
+    )
+
+
+async def test_a_port_where_nobody_listens() -> None:
+    """A port that was just given back."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    error = await failure(f"https://127.0.0.1:{port}")
+
+    assert said(error, port) == (
+        Reason.CONNECT,
+        "127.0.0.1:PORT refused the connection: check the port in url, and that CC-CMS runs there",
+    )
+
+
+async def test_an_address_without_a_route() -> None:
+    """Nothing can be connected to the broadcast address."""
+    error = await failure("https://255.255.255.255:28443")
+
+    assert said(error, 28443) == (
+        Reason.CONNECT,
+        (
+            "255.255.255.255:PORT cannot be reached: network is unreachable; check the address in "
+            "url, routes and firewalls"
+        ),
+    )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_server_that_hangs(scheme: str) -> None:
+    """It takes the connection and says nothing, in the handshake or after the request."""
+
+    async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with serving(hang) as port:
+        error = await failure(f"{scheme}://127.0.0.1:{port}", timeout=0.2)
+
+    assert said(error, port) == (
+        Reason.TIMEOUT,
+        (
+            "no whole reply from 127.0.0.1:PORT within 0.2 s: the server is slow or a firewall "
+            "drops packets; raise timeout if it is only slow"
+        ),
+    )
+
+
+async def test_a_body_that_does_not_end() -> None:
+    """Headers have come, and half of the body: the deadline holds for all of it."""
+    cut = http(answer())[:-5]
+    async with listening(Step(cut, "hang")) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}", timeout=0.2, page_size=100)
+
+    assert said(error, peer.port) == (
+        Reason.TIMEOUT,
+        (
+            "no whole reply from 127.0.0.1:PORT within 0.2 s, in page 1: the server is slow or a "
+            "firewall drops packets; raise timeout if it is only slow"
+        ),
+    )
+
+
+# A connection that breaks
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX-Half",
+        http(answer())[:-5],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ],
+    ids=["before the reply", "in a header", "in the body", "in a chunk"],
+)
+async def test_a_connection_that_is_dropped(sent: bytes) -> None:
+    """It is sent no second time: only a kept-alive connection may have been stale."""
+    async with listening(Step(sent, "hang up")) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (Reason.DISCONNECTED, CLOSED)
+    assert (error.requests, len(peer.requests)) == (1, 1)
+
+
+async def test_a_connection_that_is_dropped_when_it_is_made() -> None:
+    """A load balancer without a server behind it."""
+
+    async def drop(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with serving(drop) as port:
+        error = await failure(f"http://127.0.0.1:{port}")
+
+    assert said(error, port) == (Reason.DISCONNECTED, CLOSED)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"{NAME}\r\n\r\n".encode(),
+        b"\x15\x03\x01\x00\x02\x02\x16",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+    ],
+    ids=["words", "an alert of TLS", "a bad header", "an endless header", "a bad chunk"],
+)
+async def test_a_reply_that_is_no_http(sent: bytes) -> None:
+    """Another service on the port, or https left out of the URL."""
+    async with listening(Step(sent, "hang up")) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (Reason.HTTP, NO_HTTP)
+
+
+# Statuses
+
+
+@pytest.mark.parametrize(
+    ("date", "sentence"),
+    [
+        (
+            NOW + 1200,
+            (
+                "HTTP 401: the signature is refused, and the server's clock is 1200 s ahead of "
+                "this host's: set both by NTP"
+            ),
+        ),
+        (
+            NOW - 1200,
+            (
+                "HTTP 401: the signature is refused, and the server's clock is 1200 s behind this "
+                "host's: set both by NTP"
+            ),
+        ),
+        (
+            NOW + 2,
+            (
+                "HTTP 401: the signature is refused, and the clocks differ by only 2 s: check "
+                "access_key and secret_key"
+            ),
+        ),
+        (
+            None,
+            (
+                "HTTP 401: the signature is refused, and the reply has no Date to compare the "
+                "clocks by: check access_key, secret_key and this host's clock"
+            ),
+        ),
+    ],
+)
+async def test_a_refused_signature(date: float | None, sentence: str) -> None:
+    """The server's Date tells a skewed clock from a wrong key."""
+    headers = {} if date is None else {"Date": formatdate(date, usegmt=True)}
+    async with listening(Step(http(b"", "401 Unauthorized", **headers))) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}", auth=KEYS, clock=clock)
+
+    assert said(error, peer.port) == (Reason.AUTH, sentence)
+    assert error.clock_skew == (None if date is None else date - NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "reason", "sentence", "retry_after"),
+    [
+        (
+            "403 Forbidden",
+            {},
+            Reason.AUTH,
+            (
+                "HTTP 403: a gateway refuses this host: ask for its address to be put on the "
+                "allow-list, and check the rights of the access key"
+            ),
+            None,
+        ),
+        (
+            "429 Too Many Requests",
+            {"Retry_After": "30"},
+            Reason.RATE_LIMITED,
+            (
+                "HTTP 429: too many requests for this server: lower max_requests_per_second or "
+                "lengthen interval"
+            ),
+            30.0,
+        ),
+        (
+            "500 Internal Server Error",
+            {"Retry_After": "30"},
+            Reason.HTTP,
+            "HTTP 500: the server or a gateway in front of it has failed: look into its log",
+            None,
+        ),
+        (
+            "503 Service Unavailable",
+            {"Retry_After": formatdate(NOW + 45, usegmt=True)},
+            Reason.HTTP,
+            "HTTP 503: the server or a gateway in front of it has failed: look into its log",
+            45.0,
+        ),
+        (
+            "404 Not Found",
+            {},
+            Reason.HTTP,
+            (
+                "HTTP 404: there is no /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos here: "
+                "check url and api"
+            ),
+            None,
+        ),
+        (
+            "204 No Content",
+            {},
+            Reason.HTTP,
+            (
+                "HTTP 204: an answer that the interface does not have: check url, api and gateways "
+                "on the way"
+            ),
+            None,
+        ),
+    ],
+)
+async def test_a_status_other_than_200(
+    status: str, headers: dict[str, str], reason: Reason, sentence: str, retry_after: float | None
+) -> None:
+    """Whatever the body says."""
+    async with listening(Step(http(b"", status, **headers))) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}", clock=clock)
+
+    assert said(error, peer.port) == (reason, sentence)
+    assert error.retry_after == retry_after
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """A signed request must not be shown to whomever a gateway names."""
+    async with (
+        listening(GOOD) as other,
+        listening(
+            Step(http(b"", "302 Found", Location=f"http://127.0.0.1:{other.port}/x"))
+        ) as peer,
+    ):
+        error = await failure(f"http://127.0.0.1:{peer.port}", auth=KEYS)
+
+    assert said(error, peer.port) == (
+        Reason.HTTP,
+        (
+            "HTTP 302: the server redirects to http://127.0.0.1, which is not followed: put the "
+            "final address into url"
+        ),
+    )
+    assert other.connections == 0
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason", "sentence"),
+    [
+        (http(b"\x00\xff" + NAME.encode()), Reason.DECODE, NO_JSON),
+        (http(b"<html>Login</html>", Content_Type="text/html"), Reason.DECODE, NO_JSON),
+        (http(b""), Reason.DECODE, NO_JSON),
+        (http(b"{}", Content_Encoding="br"), Reason.DECODE, NO_CODING),
+        (http(answer(), Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
+        (http(gzip.compress(answer())[:-9], Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
+        (http(b" " * 2**20 + b"{}"), Reason.TOO_LARGE, TOO_LARGE),
+        (
+            http(gzip.compress(bytes(2**25)), Content_Encoding="gzip"),
+            Reason.TOO_LARGE,
+            TOO_LARGE,
+        ),
+        (
+            http(b'{"status": "UP"}'),
+            Reason.SCHEMA,
+            (
+                "the reply is not what the interface promises: it has neither resultCode nor "
+                "result; check that api: agentrestinfos fits the server's release"
+            ),
+        ),
+        (
+            http(answer(1).replace(b'"workNo": 1', b'"workNo": true')),
+            Reason.SCHEMA,
+            (
+                "the reply is not what the interface promises: expected int | str | null, got bool "
+                "- at $.agentsRestDetails[0].workNo; check that api: agentrestinfos fits the "
+                "server's release"
+            ),
+        ),
+        (
+            http(b'{"resultCode": "0100002", "resultDesc": "vdn does not exist"}'),
+            Reason.API,
+            (
+                "the server answers with result code 0100002 (vdn does not exist): check ccId and "
+                "vdn, the rights of the access key, and the vendor's Error Code Reference"
+            ),
+        ),
+        (
+            http(answer(1, code="1")),
+            Reason.API,
+            (
+                "the server answers with result code 1: check ccId and vdn, the rights of the "
+                "access key, and the vendor's Error Code Reference"
+            ),
+        ),
+    ],
+    ids=[
+        "garbage",
+        "html",
+        "empty",
+        "an unknown coding",
+        "no gzip",
+        "gzip that is cut",
+        "oversized",
+        "a gzip bomb",
+        "wrong shape",
+        "a wrong row",
+        "an error with its description",
+        "an error without one",
+    ],
+)
+async def test_a_body_that_is_no_answer(sent: bytes, reason: Reason, sentence: str) -> None:
+    """With status 200."""
+    async with listening(Step(sent)) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (reason, sentence)
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+async def test_a_compressed_reply_is_read(coding: str, compress: Callable[[bytes], bytes]) -> None:
+    """Though nobody asked for it."""
+    async with listening(Step(http(compress(answer(resting=3)), Content_Encoding=coding))) as peer:
+        result = await reading(f"http://127.0.0.1:{peer.port}")
+
+    assert result.snapshot.resting == 3
+    assert b"accept-encoding: identity" in peer.requests[0].lower()
+
+
+async def test_a_connection_is_not_used_again_after_an_oversized_reply() -> None:
+    """The rest of that reply would be taken for the next one's start."""
+    async with (
+        listening(Step(http(b" " * 2**22)), GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        with pytest.raises(PollError):
+            await client.poll(1, 1)
+        result = await client.poll(1, 1)
+
+    assert (result.snapshot.resting, result.requests, peer.connections) == (1, 1, 2)

@@ -1,0 +1,680 @@
+"""exporter.cms.transport on real sockets: TLS, proxies, keep-alive, and what it must not keep."""
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import httpx
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+
+from exporter.cms import signing
+from exporter.cms.server import Server, Signature, StaticAuthorization, Tls
+from exporter.cms.transport import TlsFileError, Transport
+from exporter.cms.unreachable import of_transport
+from exporter.errors import PollError, Reason
+from exporter.secret import Secret
+from tests.support.cms_peer import (
+    Step,
+    answer,
+    connected,
+    failure,
+    http,
+    listening,
+    reading,
+    said,
+    serving,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Every failure gets the same name on either loop."""
+    return both_loops
+
+
+GOOD = Step(http(answer(1, resting=1)))
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def ca() -> trustme.CA:
+    """A private CA, as at most customers."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its certificate in a file."""
+    path: Path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    path.write_bytes(ca.cert_pem.bytes())
+    return path
+
+
+def presenting(leaf: trustme.LeafCert) -> ssl.SSLContext:
+    """The TLS settings of a server with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+    return context
+
+
+def client_file(ca: trustme.CA, directory: Path) -> Path:
+    """A client's certificate and key in one file."""
+    path = directory / "client.pem"
+    path.write_bytes(ca.issue_cert("exporter").private_key_and_cert_chain_pem.bytes())
+    return path
+
+
+async def test_a_private_ca_and_an_address_in_the_url(ca: trustme.CA, ca_file: Path) -> None:
+    """The usual case: https://10.22.26.181:28443."""
+    async with listening(GOOD, tls=presenting(ca.issue_cert("127.0.0.1"))) as peer:
+        result = await reading(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
+
+    assert result.snapshot.resting == 1
+    assert f"\r\nhost: 127.0.0.1:{peer.port}\r\n".encode() in peer.requests[0].lower()
+
+
+async def test_a_server_name_for_a_bare_address(ca: trustme.CA, ca_file: Path) -> None:
+    """The certificate holds a name, the URL an address; the server is asked for that name."""
+    asked: list[str | None] = []
+    tls = presenting(ca.issue_cert("cms.example.com"))
+    tls.sni_callback = lambda _socket, name, _context: asked.append(name)
+    async with listening(GOOD, tls=tls) as peer:
+        result = await reading(
+            f"https://127.0.0.1:{peer.port}",
+            tls=Tls(ca_file=ca_file, server_name="cms.example.com"),
+        )
+
+    assert result.snapshot.resting == 1
+    assert asked == ["cms.example.com"]
+    assert f"\r\nhost: 127.0.0.1:{peer.port}\r\n".encode() in peer.requests[0].lower()
+
+
+async def test_skipping_verification(ca: trustme.CA) -> None:
+    """Neither CA nor name is held against the certificate: on one's own risk."""
+    async with listening(GOOD, tls=presenting(ca.issue_cert("other.example.com"))) as peer:
+        tls = Tls(insecure_skip_verify=True)
+        result = await reading(f"https://127.0.0.1:{peer.port}", tls=tls)
+
+    assert result.snapshot.resting == 1
+
+
+async def test_a_certificate_of_an_unknown_ca(ca: trustme.CA) -> None:
+    """tls.ca_file was forgotten."""
+    async with listening(GOOD, tls=presenting(ca.issue_cert("127.0.0.1"))) as peer:
+        error = await failure(f"https://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (
+        Reason.TLS,
+        "the certificate of 127.0.0.1:PORT is signed by an unknown CA: name its CA in tls.ca_file",
+    )
+    assert peer.requests == []
+
+
+@pytest.mark.parametrize(
+    ("server_name", "asked"), [(None, "127.0.0.1"), ("sales.example.com", "sales.example.com")]
+)
+async def test_a_certificate_for_another_name(
+    ca: trustme.CA, ca_file: Path, server_name: str | None, asked: str
+) -> None:
+    """An address in the URL, or a server_name that is not in the certificate."""
+    tls = Tls(ca_file=ca_file, server_name=server_name)
+    async with listening(GOOD, tls=presenting(ca.issue_cert("cms.example.com"))) as peer:
+        error = await failure(f"https://127.0.0.1:{peer.port}", tls=tls)
+
+    assert said(error, peer.port) == (
+        Reason.TLS,
+        (
+            f"the certificate of 127.0.0.1:PORT is not for {asked}: put a name that it holds into "
+            "tls.server_name"
+        ),
+    )
+
+
+@pytest.mark.parametrize("days", [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+async def test_a_certificate_outside_its_validity(
+    ca: trustme.CA, ca_file: Path, days: tuple[int, int]
+) -> None:
+    """Expired, or one of the clocks is wrong."""
+    now = dt.datetime.now(dt.UTC)
+    first, last = (now + dt.timedelta(days=number) for number in days)
+    leaf = ca.issue_cert("127.0.0.1", not_before=first, not_after=last)
+    async with listening(GOOD, tls=presenting(leaf)) as peer:
+        error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
+
+    assert said(error, peer.port) == (
+        Reason.TLS,
+        (
+            "the certificate of 127.0.0.1:PORT is outside its validity period: renew it there, and "
+            "check this host's clock"
+        ),
+    )
+
+
+async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
+    """A CA below one that may have none: what is rarer is told in OpenSSL's words."""
+    root = trustme.CA(path_length=0)
+    below = trustme.CA(parent_cert=root, path_length=0)
+    ca_file = tmp_path / "root.pem"
+    ca_file.write_bytes(root.cert_pem.bytes())
+    async with listening(GOOD, tls=presenting(below.issue_cert("127.0.0.1"))) as peer:
+        error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
+
+    assert said(error, peer.port) == (
+        Reason.TLS,
+        (
+            "the certificate of 127.0.0.1:PORT is refused (path length constraint exceeded): check "
+            "tls.ca_file"
+        ),
+    )
+
+
+async def test_plain_http_on_the_port() -> None:
+    """https:// for a port that speaks HTTP, which answers before it has understood."""
+
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+    async with serving(refuse) as port:
+        error = await failure(f"https://127.0.0.1:{port}")
+
+    assert said(error, port) == (
+        Reason.TLS,
+        "127.0.0.1:PORT does not speak TLS: check the port in url, or write http:// there",
+    )
+
+
+async def test_a_connection_that_is_dropped_in_the_handshake() -> None:
+    """Some servers hang up where others send an alert."""
+
+    async def drop(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with serving(drop) as port:
+        error = await failure(f"https://127.0.0.1:{port}")
+
+    assert said(error, port) == (
+        Reason.TLS,
+        (
+            "127.0.0.1:PORT hung up during the TLS handshake: check the port in url, its TLS "
+            "versions, and whether it asks for a client certificate (tls.cert_file)"
+        ),
+    )
+
+
+async def test_an_alert_of_another_kind() -> None:
+    """A fatal alert, internal_error (80), instead of a handshake."""
+
+    async def alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"\x15\x03\x03\x00\x02\x02\x50")
+        await reader.read()
+
+    async with serving(alert) as port:
+        error = await failure(f"https://127.0.0.1:{port}")
+
+    assert said(error, port) == (
+        Reason.TLS,
+        (
+            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port and "
+            "TLS versions"
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def asking_for_a_certificate(context: ssl.SSLContext) -> AsyncIterator[int]:
+    """A server that refuses one client by an alert.
+
+    On blocking sockets: asyncio's own servers hang up without the alert that others send.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def refuse() -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        ) as peer:
+            with contextlib.suppress(ssl.SSLError):
+                peer.do_handshake()
+            peer.shutdown(socket.SHUT_WR)
+            # closing with bytes unread would reset the connection, and the alert with it
+            while peer.recv(4096):
+                pass
+
+    with listener:
+        refusal = asyncio.create_task(asyncio.to_thread(refuse))
+        yield listener.getsockname()[1]
+        await refusal
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("option", ["one", "another one"])
+async def test_a_server_that_asks_for_a_client_certificate(
+    ca: trustme.CA,
+    ca_file: Path,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+    option: str,
+) -> None:
+    """TLS 1.3 says so when the handshake seems done, 1.2 in it; a stranger's is none."""
+    cert_file = client_file(trustme.CA(), tmp_path) if option == "another one" else None
+    tls = Tls(ca_file=ca_file, cert_file=cert_file)
+    context = presenting(ca.issue_cert("127.0.0.1"))
+    context.maximum_version = version
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    async with asking_for_a_certificate(context) as port:
+        error = await failure(f"https://127.0.0.1:{port}", tls=tls)
+
+    reason, message = said(error, port)
+    assert reason is Reason.TLS
+    # on uvloop the end of the connection may come before the alert that explains it
+    assert message in {
+        f"127.0.0.1:PORT asks for a client certificate: give {option} in tls.cert_file",
+        (
+            f"127.0.0.1:PORT hung up right after the TLS handshake: if it asks for a client "
+            f"certificate, give {option} in tls.cert_file"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "https://127.0.0.1:1",
+            (
+                Reason.TLS,
+                (
+                    "127.0.0.1:1 hung up right after the TLS handshake: if it asks for a client "
+                    "certificate, give one in tls.cert_file"
+                ),
+            ),
+        ),
+        (
+            "http://127.0.0.1:1",
+            (
+                Reason.DISCONNECTED,
+                (
+                    "127.0.0.1:1 closed the connection before its reply was whole: look for a "
+                    "crash, a restart or a gateway's limit on its side"
+                ),
+            ),
+        ),
+    ],
+)
+async def test_a_connection_that_ends_before_the_request_is_out(
+    url: str, expected: tuple[Reason, str]
+) -> None:
+    """After a TLS handshake it most likely was the client certificate."""
+    error = httpx.ConnectTimeout("")
+    error.__cause__ = aiohttp.ClientOSError()
+    error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
+    failure = of_transport(error, Server(url))
+    assert (failure.reason, failure.message) == expected
+
+
+async def test_a_client_certificate_is_shown(ca: trustme.CA, ca_file: Path, tmp_path: Path) -> None:
+    """From one file; the key may also be in its own."""
+    context = presenting(ca.issue_cert("127.0.0.1"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    ca.configure_trust(context)
+    both = client_file(ca, tmp_path)
+    async with listening(GOOD, tls=context) as peer:
+        for tls in (
+            Tls(ca_file=ca_file, cert_file=both),
+            Tls(ca_file=ca_file, cert_file=both, key_file=both),
+        ):
+            result = await reading(f"https://127.0.0.1:{peer.port}", tls=tls)
+            assert result.snapshot.resting == 1
+
+
+# Files
+
+
+@pytest.fixture
+def files(ca: trustme.CA, tmp_path: Path) -> Path:
+    """A directory of files that fit, and of such that do not."""
+    leaf, other = ca.issue_cert("exporter"), ca.issue_cert("other")
+    (tmp_path / "cert.pem").write_bytes(leaf.cert_chain_pems[0].bytes())
+    (tmp_path / "key.pem").write_bytes(leaf.private_key_pem.bytes())
+    (tmp_path / "other-key.pem").write_bytes(other.private_key_pem.bytes())
+    (tmp_path / "empty.pem").write_bytes(b"")
+    (tmp_path / "encrypted.pem").write_bytes(
+        serialization.load_pem_private_key(leaf.private_key_pem.bytes(), None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"canary-password"),
+        )
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("names", "option", "message"),
+    [
+        (
+            {"ca_file": "absent.pem"},
+            "ca_file",
+            "no CA certificate in PEM: No such file or directory",
+        ),
+        (
+            {"ca_file": "empty.pem"},
+            "ca_file",
+            "no CA certificate in PEM: no certificate or crl found",
+        ),
+        (
+            {"cert_file": "absent.pem", "key_file": "key.pem"},
+            "cert_file",
+            "cannot be read: No such file or directory",
+        ),
+        (
+            {"cert_file": "cert.pem", "key_file": "absent.pem"},
+            "key_file",
+            "cannot be read: No such file or directory",
+        ),
+        (
+            {"cert_file": "cert.pem", "key_file": "other-key.pem"},
+            "key_file",
+            "no client certificate and key in PEM that fit together: key values mismatch",
+        ),
+        (
+            {"cert_file": "cert.pem"},
+            "cert_file",
+            "no client certificate and key in PEM that fit together: a part is missing",
+        ),
+    ],
+)
+def test_files_that_cannot_be_used(
+    files: Path, names: dict[str, str], option: str, message: str
+) -> None:
+    """The option is named, and what is wrong with its file."""
+    ca_file, cert_file, key_file = (
+        files / names[name] if name in names else None
+        for name in ("ca_file", "cert_file", "key_file")
+    )
+    tls = Tls(ca_file, cert_file, key_file)
+    with pytest.raises(TlsFileError) as caught:
+        Transport(Server("https://127.0.0.1", tls=tls), {})
+
+    assert (caught.value.option, caught.value.message) == (option, message)
+    assert str(caught.value) == message
+
+
+def test_an_encrypted_key_is_no_question_on_the_terminal(files: Path) -> None:
+    """A daemon has none to ask at; OpenSSL's word for it differs between releases."""
+    tls = Tls(cert_file=files / "cert.pem", key_file=files / "encrypted.pem")
+    with pytest.raises(TlsFileError) as caught:
+        Transport(Server("https://127.0.0.1", tls=tls), {})
+
+    assert caught.value.option == "key_file"
+    assert caught.value.message.startswith("no client certificate and key in PEM that fit together")
+
+
+# On the wire
+
+
+async def test_what_arrives_is_what_was_signed() -> None:
+    """Neither httpx nor aiohttp spells a header, the path or the body in another way."""
+    keys = Signature(Secret("AK1"), Secret("sk"))
+    async with listening(GOOD) as peer:
+        await reading(f"http://127.0.0.1:{peer.port}/gw%20a~b", auth=keys, page_size=100)
+
+    head, body = peer.requests[0].split(b"\r\n\r\n")
+    request_line, *lines = head.decode().split("\r\n")
+    method, path, _ = request_line.split(" ")
+    headers = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
+    prefix, signature = headers["authorization"].rsplit("/", 1)
+    signed = {name: headers[name] for name in prefix.rsplit("/", 1)[1].split(";")}
+    assert list(signed) == ["content-length", "content-type", "host"]
+    canonical = signing.canonical_request(method, path, signed, body)
+    assert signing.authorization("sk", prefix, canonical) == f"{prefix}/{signature}"
+
+
+# Kept-alive connections
+
+
+async def test_polls_share_a_connection() -> None:
+    """A handshake for each poll would cost a fragile server more than the answer."""
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        for vdn in range(1, 4):
+            result = await client.poll(1, vdn)
+            assert result.requests == 1
+
+    assert (peer.connections, len(peer.requests)) == (1, 3)
+
+
+async def test_a_stale_connection_is_replaced_at_once() -> None:
+    """The server drops what the client believes open: sent once more, the poll succeeds."""
+    async with (
+        listening(GOOD, Step(then="hang up"), GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        await client.poll(1, 1)
+        result = await client.poll(1, 1)
+
+    assert (result.snapshot.resting, result.requests, peer.connections) == (1, 2, 2)
+
+
+async def test_a_stale_connection_is_replaced_only_once() -> None:
+    """A fresh connection that is dropped too is a server in trouble."""
+    async with (
+        listening(GOOD, Step(then="hang up")) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        await client.poll(1, 1)
+        with pytest.raises(PollError) as caught:
+            await client.poll(1, 1)
+
+    assert caught.value.reason is Reason.DISCONNECTED
+    assert (caught.value.requests, len(peer.requests)) == (2, 3)
+
+
+async def test_a_reply_that_is_cut_on_a_kept_alive_connection_is_not_asked_again() -> None:
+    """It had begun, so the connection was not stale."""
+    async with (
+        listening(GOOD, Step(GOOD.data[:-5], "hang up")) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        await client.poll(1, 1)
+        with pytest.raises(PollError) as caught:
+            await client.poll(1, 1)
+
+    assert caught.value.reason is Reason.DISCONNECTED
+    assert (caught.value.requests, len(peer.requests)) == (1, 2)
+
+
+async def test_no_cookie_is_kept() -> None:
+    """A load balancer's would tie every poll to one machine behind it."""
+    good = Step(http(answer(), Set_Cookie="node=7; Path=/"))
+    async with (
+        listening(good) as peer,
+        # by name: aiohttp keeps no cookies of bare addresses anyhow
+        connected(f"http://localhost:{peer.port}") as client,
+    ):
+        await client.poll(1, 1)
+        await client.poll(1, 1)
+
+    assert len(peer.requests) == 2
+    assert b"cookie" not in peer.requests[1].lower()
+
+
+async def test_the_process_environment_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No password from a .netrc, no proxy but by the environment that was passed in."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password canary\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    async with listening(GOOD) as peer:
+        result = await reading(f"http://127.0.0.1:{peer.port}")
+
+    assert result.snapshot.resting == 1
+    assert b"authorization" not in peer.requests[0].lower()
+
+
+async def test_a_client_that_never_polled_closes() -> None:
+    """A reload may drop a server before its first turn."""
+    async with connected("https://127.0.0.1:1") as client:
+        assert client.server.address == "127.0.0.1:1"
+
+
+# Proxies
+
+
+class Proxy:
+    """A proxy that opens tunnels, or answers with a status instead."""
+
+    def __init__(self, status: str = "200 Connection established") -> None:
+        self.status = status
+        self.heads: list[str] = []
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        self.heads.append(head)
+        if not self.status.startswith("200"):
+            writer.write(http(b"", self.status))
+            await reader.read()
+            return
+        host, _, port = head.split()[1].rpartition(":")
+        writer.write(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        back = asyncio.create_task(_pass_on(far_reader, writer))
+        await _pass_on(reader, far_writer)
+        await back
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(4096):
+            writer.write(data)
+    finally:
+        writer.close()
+
+
+async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
+    """The proxy sees host, port and its own password, and nothing of the question."""
+    proxy = Proxy()
+    async with (
+        serving(proxy.converse) as port,
+        listening(GOOD, tls=presenting(ca.issue_cert("cms.example.com"))) as peer,
+        connected(
+            f"https://127.0.0.1:{peer.port}",
+            auth=StaticAuthorization(Secret("canary-token")),
+            proxy_url=Secret(f"http://user:p%40ss@127.0.0.1:{port}"),
+            tls=Tls(ca_file=ca_file, server_name="cms.example.com"),
+        ) as client,
+    ):
+        for _ in range(2):
+            result = await client.poll(1, 1)
+            assert result.snapshot.resting == 1
+
+    assert [head.split("\r\n")[0] for head in proxy.heads] == [
+        f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1"
+    ]
+    credentials = base64.b64encode(b"user:p@ss").decode()
+    assert f"\r\nproxy-authorization: basic {credentials}\r\n".lower() in proxy.heads[0].lower()
+    assert "canary-token" not in proxy.heads[0]
+    assert b"proxy-authorization" not in peer.requests[0].lower()
+
+
+async def test_a_proxy_from_the_environment() -> None:
+    """Plain HTTP goes to the proxy itself, with its password beside the question."""
+    async with listening(GOOD) as proxy:
+        environ = {"HTTP_PROXY": f"user:pass@127.0.0.1:{proxy.port}", "NO_PROXY": "10.0.0.0/8"}
+        result = await reading("http://cms.invalid:28080", environ=environ)
+
+    assert result.snapshot.resting == 1
+    assert proxy.requests[0].startswith(b"POST http://cms.invalid:28080/rest/cmsapp/v1/")
+    credentials = base64.b64encode(b"user:pass")
+    assert b"\r\nproxy-authorization: basic " + credentials.lower() in proxy.requests[0].lower()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
+    """The same sentence for a tunnel and for plain HTTP."""
+    proxy = Proxy("407 Proxy Authentication Required")
+    async with serving(proxy.converse) as port:
+        url = Secret(f"http://127.0.0.1:{port}")
+        error = await failure(f"{scheme}://cms.invalid:28443", proxy_url=url)
+
+    assert said(error, port) == (
+        Reason.AUTH,
+        "HTTP 407: the proxy asks for a password: give user and password in proxy_url",
+    )
+
+
+async def test_a_proxy_that_refuses_a_tunnel() -> None:
+    """By its rules, or because it finds no way."""
+    proxy = Proxy("403 Forbidden")
+    async with serving(proxy.converse) as port:
+        url = Secret(f"http://127.0.0.1:{port}")
+        error = await failure("https://cms.invalid:28443", proxy_url=url)
+
+    assert said(error, port) == (
+        Reason.CONNECT,
+        "the proxy refuses to connect (HTTP 403): check its rules, or NO_PROXY",
+    )
+
+
+async def test_a_proxy_that_cannot_be_reached() -> None:
+    """Its address is named; its password is not."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    url = Secret(f"http://user:canary@127.0.0.1:{port}")
+    error = await failure("https://cms.invalid:28443", proxy_url=url)
+
+    assert said(error, port) == (
+        Reason.CONNECT,
+        (
+            "the proxy 127.0.0.1:PORT cannot be reached: connection refused; check proxy_url, "
+            "HTTPS_PROXY and NO_PROXY"
+        ),
+    )
+
+
+async def test_a_proxy_whose_name_does_not_exist() -> None:
+    """Not to be taken for the server's name."""
+    url = Secret("http://user:canary@proxy.invalid:3128")
+    error = await failure("https://127.0.0.1:28443", proxy_url=url)
+
+    assert said(error, 3128) == (
+        Reason.DNS,
+        (
+            "the name proxy.invalid of the proxy cannot be resolved: check proxy_url, HTTPS_PROXY "
+            "and this host's DNS"
+        ),
+    )
+
+
+async def test_a_proxy_address_that_cannot_be_used() -> None:
+    """The environment is not checked beforehand: the poll fails, and says why without quoting."""
+    environ = {"HTTPS_PROXY": "socks5://user:canary@127.0.0.1:1080"}
+    error = await failure("https://127.0.0.1:28443", environ=environ)
+
+    assert said(error, 28443) == (
+        Reason.CONNECT,
+        (
+            "the proxy's address cannot be used: write http://host:port into proxy_url, "
+            "HTTPS_PROXY or HTTP_PROXY"
+        ),
+    )

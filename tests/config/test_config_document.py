@@ -1,0 +1,171 @@
+"""YAML: two ways to read it that must agree, and the way back to a line."""
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.config import ConfigError, load
+from exporter.config.problems import did_you_mean, dotted
+from exporter.config.yaml import document
+from exporter.config.yaml.document import Document, Place, parse
+from exporter.config.yaml.nodes import Composer
+from exporter.config.yaml.plain import NotPlainError, read_plain
+from exporter.config.yaml.scalars import resolve
+from tests.support.paths import FIXTURES
+
+_FIXTURES = FIXTURES / "config"
+
+
+def _by_nodes(text: str) -> object:
+    composer = Composer("file")
+    for event in yaml.parse(text):
+        composer.feed(event)
+    return composer.root.data if composer.root else None
+
+
+_KEYS = st.text("abc", min_size=1, max_size=2)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)  # nothing here is about time
+@given(_VALUES, st.booleans())
+def test_both_ways_agree(value: object, flow: bool) -> None:  # noqa: FBT001 -- from hypothesis
+    """The fast way gives what the way over nodes gives."""
+    text = yaml.dump(value, Dumper=_NoAliases, default_flow_style=flow)
+    assert read_plain(yaml.SafeLoader(text)) == _by_nodes(text)
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, _: object) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&a 1",
+        "&a [1]",
+        "!!str 1",
+        "!!map {}",
+        "[*a]",
+        "{[1]: 2}",
+        "{a: 1, a: 2}",
+        "{<<: {a: 1}}",
+        "[" * 30 + "]" * 30,
+        "1\n---\n2",
+    ],
+)
+def test_not_plain(text: str) -> None:
+    """The fast way leaves to the other what it does not know."""
+    with pytest.raises(NotPlainError):
+        read_plain(yaml.SafeLoader(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("true", True),
+        ("FALSE", False),
+        ("0", 0),
+        ("-12", -12),
+        ("+3", 3),
+        ("3.8", 3.8),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("1e999", math.inf),
+        ("010", "010"),
+        ("0x10", "0x10"),
+        ("1:30", "1:30"),
+        ("1-40", "1-40"),
+        ("1_000", "1_000"),
+        (".inf", ".inf"),
+        ("-", "-"),
+        ("yes", "yes"),
+        ("2024-01-01", "2024-01-01"),
+        ("9" * 19, "9" * 19),
+    ],
+)
+def test_scalars(text: str, value: object) -> None:
+    """Numbers and booleans are those that nobody could take for text."""
+    assert resolve(text) == value
+    assert type(resolve(text)) is type(value)
+
+
+def test_locate() -> None:
+    """A path leads to its value or key; what is missing stands at its parent."""
+    top = Place(parse("f.yaml", "a:\n  - b: 1\n    c: [2, 3]\n"))
+    entry = top / "a" / 0
+    assert str(entry) == "f.yaml:2"
+    assert str((entry / "b").problem("x")) == "f.yaml:2:8: a[0].b: x"
+    assert str((entry / "b").problem("x", on_key=True)) == "f.yaml:2:5: a[0].b: x"
+    assert str((entry / "c" / 1).problem("x")) == "f.yaml:3:12: a[0].c[1]: x"
+    assert str((entry / "b" / 0).problem("x")) == "f.yaml:2:8: a[0].b: x"
+    assert str((entry / "d").problem("x")) == "f.yaml:2:5: a[0].d: x"
+    assert str((entry / "d" / "e").problem("x")) == "f.yaml:2:5: a[0].d.e: x"
+
+
+def test_merged_value_stands_at_its_anchor() -> None:
+    """What a merge brings is mended where it is written."""
+    top = Place(parse("f.yaml", "a: &a {b: 1}\nc:\n  <<: *a\n"))
+    assert str((top / "c" / "b").problem("x")) == "f.yaml:1:11: c.b: x"
+
+
+def test_problem_is_one_line() -> None:
+    """Neither a key nor a message can break a line."""
+    top = Place(parse("f.yaml", '"a\\nb c": 1\n'))
+    assert str((top / "a\nb c").problem("x\ny\x85")) == 'f.yaml:1:11: ["a\\nb c"]: x\\ny\\x85'
+
+
+def test_path_ends_at_secret() -> None:
+    """What is written below a secret is part of it."""
+    assert dotted(("cms", 0, "auth", "secret_key", "CANARY", 1)) == "cms[0].auth.secret_key"
+    assert dotted(("cms", 0, "headers", "X-A", "CANARY")) == "cms[0].headers.X-A"
+    assert dotted(("cms", 0, "headers")) == "cms[0].headers"
+
+
+def test_did_you_mean() -> None:
+    """Case counts little, and a far word is no suggestion."""
+    assert did_you_mean("CCID", ["ccId", "vdn"]) == '; did you mean "ccId"?'
+    assert did_you_mean("colour", ["ccId", "vdn"]) == ""
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 200_000])
+def test_deep_nesting(text: str) -> None:
+    """No nesting exhausts the stack."""
+    with pytest.raises(ConfigError, match="nested more than 40 levels deep"):
+        parse("f.yaml", text)
+
+
+def test_repr_shows_no_text() -> None:
+    """A document in a log shows nothing of what is in it."""
+    assert "CANARY" not in repr(Document("f.yaml", "CANARY"))
+    assert "CANARY" not in repr(Place(Document("f.yaml", "CANARY")))
+
+
+def test_slow_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without libyaml the configuration is the same, and so is the sentence for each fault."""
+    good = [load(path, {"ACCESS_KEY": "a", "TENANT": "t"}) for path in _good()]
+    monkeypatch.setattr(document, "_Parser", yaml.SafeLoader)
+    assert [load(path, {"ACCESS_KEY": "a", "TENANT": "t"}) for path in _good()] == good
+    for path in sorted((_FIXTURES / "bad").glob("not-yaml-*.yaml")):
+        with pytest.raises(ConfigError) as caught:
+            load(path, {})
+        # An unknown directive is no fault for one of the two, and an escape has two places.
+        if path.stem not in {"not-yaml-directive", "not-yaml-escape"}:
+            expected = path.with_suffix(".txt").read_text(encoding="utf-8")
+            assert f"{caught.value}\n" == f"{path.parent}/{expected}"
+
+
+def _good() -> list[Path]:
+    return sorted((_FIXTURES / "good").glob("*.yaml"))

@@ -1,0 +1,125 @@
+"""The manifests for Kubernetes, as far as they can be tried without a cluster."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.cli import COMMANDS, PROGRAM
+from exporter.cli.parser import build
+from exporter.config import load
+from exporter.config.shard import Shard
+from exporter.web.listening.listener import DRAIN_TIMEOUT
+from tests.support.paths import ROOT
+
+FOLDER = ROOT / "deploy/kubernetes"
+NAME = "agent-rest-exporter"
+
+
+def manifest(name: str) -> Any:
+    """One manifest."""
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def pod() -> Any:
+    """The template of the pods."""
+    return manifest("statefulset")["spec"]["template"]
+
+
+def container() -> Any:
+    """The only container of a pod."""
+    [container] = pod()["spec"]["containers"]
+    return container
+
+
+def test_everything_is_applied() -> None:
+    """What lies in the folder, the kustomization names."""
+    kustomization = manifest("kustomization")
+    [generated] = kustomization["configMapGenerator"]
+    named = {*kustomization["resources"], *generated["files"], "kustomization.yaml"}
+    assert named == {path.name for path in FOLDER.iterdir()}
+    assert kustomization["namespace"] == manifest("namespace")["metadata"]["name"]
+    assert [image["name"] for image in kustomization["images"]] == [container()["image"]]
+
+
+@pytest.mark.parametrize("ordinal", [0, 1, 2])
+def test_each_pod_is_a_shard(ordinal: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line understands what a pod starts, and there are as many pods as shards."""
+    [variable] = container()["env"]
+    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    monkeypatch.setenv(variable["name"], f"{NAME}-{ordinal}")
+    namespace = build(PROGRAM, "", COMMANDS, {}).parse_args(container()["args"])
+    assert namespace.shard == Shard(ordinal, manifest("statefulset")["spec"]["replicas"])
+    mounts = {mount["mountPath"] for mount in container()["volumeMounts"]}
+    assert str(namespace.config_file.parent) in mounts
+    [port] = container()["ports"]
+    assert [address.port for address in namespace.web_listen_address] == [port["containerPort"]]
+
+
+def test_the_configuration_is_valid(tmp_path: Path) -> None:
+    """With the secret where a pod has it."""
+    text = (FOLDER / "config.yaml").read_text(encoding="utf-8")
+    mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
+    assert text.count(f"{mounts['secrets']}/lima-sk") == 1
+    (tmp_path / "lima-sk").write_text("word\n", encoding="utf-8")
+    file = tmp_path / "config.yaml"
+    file.write_text(text.replace(mounts["secrets"], str(tmp_path)), encoding="utf-8")
+    [server] = load(file, {}).servers
+    assert len(server.targets) == 5000
+    host, _, port = server.url.removeprefix("https://").partition(":")
+    to_server, _to_dns = manifest("networkpolicy")["spec"]["egress"]
+    assert to_server["to"] == [{"ipBlock": {"cidr": f"{host}/32"}}]
+    assert to_server["ports"] == [{"port": int(port)}]
+
+
+def test_volumes_are_what_is_made() -> None:
+    """The ConfigMap of the kustomization, and a secret of the page's name."""
+    volumes = {volume["name"]: volume for volume in pod()["spec"]["volumes"]}
+    [generated] = manifest("kustomization")["configMapGenerator"]
+    assert volumes["config"]["configMap"]["name"] == generated["name"]
+    page = (FOLDER.parents[1] / "docs/scaling.md").read_text(encoding="utf-8")
+    assert f"create secret generic {volumes['secrets']['secret']['secretName']} " in page
+    assert {mount["name"] for mount in container()["volumeMounts"]} == set(volumes)
+
+
+def test_what_selects_pods_finds_them() -> None:
+    """A selector that finds nobody is no error to Kubernetes."""
+    labels = pod()["metadata"]["labels"]
+    specs = {
+        name: manifest(name)["spec"]
+        for name in ("statefulset", "service", "poddisruptionbudget", "networkpolicy", "podmonitor")
+    }
+    assert specs["service"].pop("selector") == labels
+    assert specs["networkpolicy"]["podSelector"] == {"matchLabels": labels}
+    for name in ("statefulset", "poddisruptionbudget", "podmonitor"):
+        assert specs[name]["selector"] == {"matchLabels": labels}
+    assert specs["statefulset"]["serviceName"] == manifest("service")["metadata"]["name"]
+    assert specs["service"]["clusterIP"] == "None"
+    [endpoint] = specs["podmonitor"]["podMetricsEndpoints"]
+    [port] = container()["ports"]
+    assert endpoint["port"] == port["name"]
+    assert [each["targetPort"] for each in specs["service"]["ports"]] == [port["name"]]
+    # the job's name: alert rules and dashboards look for it
+    assert labels[specs["podmonitor"]["jobLabel"]] == NAME
+
+
+def test_pods_may_run_where_the_namespace_is_restricted() -> None:
+    """What the pod security standard asks for, and a file system that nobody writes."""
+    enforced = manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert enforced == "restricted"
+    security = pod()["spec"]["securityContext"]
+    assert security["runAsNonRoot"]
+    assert security["runAsUser"] == security["fsGroup"] == 10072
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container()["securityContext"] == {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod()["spec"]["automountServiceAccountToken"] is False
+
+
+def test_replies_under_way_are_not_cut() -> None:
+    """The kubelet waits for longer than the exporter drains."""
+    assert pod()["spec"]["terminationGracePeriodSeconds"] > DRAIN_TIMEOUT

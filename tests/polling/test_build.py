@@ -1,0 +1,189 @@
+"""From the configuration's words to servers, targets and clients."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+
+from exporter.clock import system_clock
+from exporter.cms.server import Signature, StaticAuthorization
+from exporter.config import Config, load
+from exporter.polling import build
+from exporter.polling.build import AssemblyError, Identity
+from exporter.rest import BeginTimeUnit
+from exporter.secret import Secret
+from exporter.store import Target, TargetKey
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Secrets, and a certificate with its key and its CA."""
+    for name in ("sk", "token", "proxy"):
+        (tmp_path / name).write_text(f"CANARY-{name}\n", encoding="utf-8")
+    (tmp_path / "proxy").write_text("http://user:CANARY@proxy:3128", encoding="utf-8")
+    ca = trustme.CA()
+    certificate = ca.issue_cert("exporter")
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    return tmp_path
+
+
+LIMA = """
+  - name: lima
+    url: https://lima:28443
+    auth: {access_key: AK, secret_key_file: sk, signed_headers: [host]}
+    tls: {ca_file: ca.pem, cert_file: cert.pem, key_file: key.pem, server_name: cms}
+    cti_version: "3.6"
+    page_size: 7
+    interval: 20s
+    timeout: 5s
+    stale_after: 100s
+    max_concurrency: 3
+    max_requests_per_second: 2
+    begin_time_unit: ms
+    proxy_url_file: proxy
+    headers: {X-Tenant: abc}
+    targets: [{ccId: 1, vdn: 2, name: sales, labels: {site: lima}, max_resting: 5}]
+"""
+QUITO = """
+  - name: quito
+    url: http://quito
+    auth: {authorization_file: token}
+    targets: [{ccId: 2, vdn: 1-2}]
+"""
+CUSCO = """
+  - name: cusco
+    url: http://cusco
+    api: agentrestinfo
+    cti_version: "3.6"
+    targets: [{ccId: 3, vdn: 1}]
+"""
+
+
+def configured(folder: Path, *blocks: str) -> Config:
+    """The configuration with these blocks."""
+    path = folder / "config.yaml"
+    path.write_text("cms:" + "".join(blocks), encoding="utf-8")
+    return load(path, {})
+
+
+def identity(folder: Path, block: str) -> Identity:
+    """Of the only server."""
+    (found,) = build.identities(configured(folder, block)).values()
+    return found
+
+
+def test_targets_in_the_order_of_the_file(folder: Path) -> None:
+    """With what their server says of them."""
+    assert build.targets(configured(folder, LIMA, QUITO)) == [
+        Target(TargetKey("lima", 1, 2), "sales", (("site", "lima"),), 5, 100.0),
+        Target(TargetKey("quito", 2, 1)),
+        Target(TargetKey("quito", 2, 2)),
+    ]
+
+
+def test_a_server_with_everything(folder: Path) -> None:
+    """Secrets are read, header names are in lower case."""
+    server = identity(folder, LIMA).server
+    assert server.auth == Signature(Secret("AK"), Secret("CANARY-sk"), ("host",))
+    assert server.proxy_url == Secret("http://user:CANARY@proxy:3128")
+    assert server.headers == (("x-tenant", Secret("abc")),)
+    assert (server.name, server.url, server.page_size) == ("lima", "https://lima:28443", 7)
+    assert (server.timeout, server.max_concurrency, server.max_requests_per_second) == (5, 3, 2)
+    assert server.begin_time_unit is BeginTimeUnit.MILLISECONDS
+    assert (server.tls.ca_file, server.tls.server_name) == (folder / "ca.pem", "cms")
+    assert "CANARY" not in repr(identity(folder, LIMA))
+
+
+def test_other_servers(folder: Path) -> None:
+    """A header as it is, or none; the older interface knows no pages, whatever the release."""
+    quito, cusco = build.identities(configured(folder, QUITO, CUSCO)).values()
+    assert quito.server.auth == StaticAuthorization(Secret("CANARY-token"))
+    assert (quito.server.page_size, quito.server.proxy_url) == (None, None)
+    assert (cusco.server.auth, cusco.server.page_size) == (None, None)
+
+
+def test_an_identity_lasts_while_nothing_changes(folder: Path) -> None:
+    """Targets, labels and the interval are none of a connection's business."""
+    before = identity(folder, LIMA)
+    assert identity(folder, LIMA) == before
+    other = LIMA.replace("vdn: 2", "vdn: 3-9").replace("20s", "25s").replace("100s", "50s")
+    assert identity(folder, other) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lima:28443", "lima:28444"),
+        ("access_key: AK", "access_key: KA"),
+        ("X-Tenant: abc", "X-Tenant: abd"),
+        ("timeout: 5s", "timeout: 6s"),
+        ("max_requests_per_second: 2", "max_requests_per_second: 3"),
+        ("server_name: cms", "insecure_skip_verify: true"),
+    ],
+)
+def test_another_setting_is_another_identity(folder: Path, old: str, new: str) -> None:
+    """Whatever the client works by."""
+    assert identity(folder, LIMA.replace(old, new)) != identity(folder, LIMA)
+
+
+@pytest.mark.parametrize("name", ["sk", "proxy", "ca.pem", "cert.pem", "key.pem"])
+def test_another_content_is_another_identity(folder: Path, name: str) -> None:
+    """Secrets and certificates are compared, not their names and times."""
+    before = identity(folder, LIMA)
+    with (folder / name).open("a", encoding="utf-8") as file:
+        file.write("1")
+    assert identity(folder, LIMA) != before
+
+
+def test_a_secret_that_moves_is_another_identity(folder: Path) -> None:
+    """It is read again from where it is now, so that its next rotation is seen."""
+    (folder / "moved").write_bytes((folder / "sk").read_bytes())
+    moved = LIMA.replace("secret_key_file: sk", "secret_key_file: moved")
+    assert identity(folder, moved).server == identity(folder, LIMA).server
+    assert identity(folder, moved) != identity(folder, LIMA)
+
+
+def test_secrets_that_are_gone_since_the_check(folder: Path) -> None:
+    """All of them at once, by file; never what they held."""
+    config = configured(folder, LIMA, QUITO)
+    for name in ("sk", "token"):
+        (folder / name).unlink()
+    with pytest.raises(AssemblyError) as caught:
+        build.identities(config)
+    assert caught.value.sentences == (
+        f"cms lima: {folder}/sk cannot be read: no such file",
+        f"cms quito: {folder}/token cannot be read: no such file",
+    )
+    assert str(caught.value) == "\n".join(caught.value.sentences)
+
+
+@pytest.mark.anyio
+async def test_clients(folder: Path) -> None:
+    """One for each server, on connections that are made with the first request."""
+    identities = build.identities(configured(folder, LIMA, QUITO))
+    clients = build.clients(identities.values(), {}, system_clock)
+    assert list(clients) == ["lima", "quito"]
+    for name, client in clients.items():
+        assert client.server == identities[name].server
+        await client.aclose()
+
+
+def test_certificates_that_cannot_be_used(folder: Path) -> None:
+    """All of them at once."""
+    found = identity(folder, LIMA)
+    (folder / "ca.pem").write_text("no PEM", encoding="utf-8")
+    (folder / "key.pem").write_text("no PEM", encoding="utf-8")
+    tls = replace(found.server.tls, ca_file=None)
+    other = replace(found, server=replace(found.server, name="quito", tls=tls))
+    with pytest.raises(AssemblyError) as caught:
+        build.clients([found, other], {}, system_clock)
+    assert caught.value.sentences == (
+        "cms lima: tls.ca_file: no CA certificate in PEM: no certificate or crl found",
+        (
+            "cms quito: tls.key_file: no client certificate and key in PEM that fit together: "
+            "a part is missing"
+        ),
+    )

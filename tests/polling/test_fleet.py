@@ -1,0 +1,202 @@
+"""The pollers of all servers through one configuration after another: on virtual time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from exporter.config import ServerConfig, TargetConfig
+from exporter.polling import build
+from exporter.polling.build import AssemblyError
+from exporter.polling.fleet import Changes, Plan
+from exporter.polling.poller import STALLED_AFTER
+from exporter.polling.schedule import first_delay
+from exporter.store import TargetKey
+from tests.support import scripted_fleet
+from tests.support.scripted_fleet import Network, World, config, server
+from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
+
+pytestmark = pytest.mark.anyio
+network = scripted_fleet.network
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, object]]:
+    """Every test of this module runs on virtual time."""
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@contextlib.asynccontextmanager
+async def working(*servers: ServerConfig) -> AsyncIterator[World]:
+    """A fleet at work on these servers."""
+    world = World()
+    world.follow(*servers)
+    async with world.fleet.working():
+        yield world
+
+
+@pytest.mark.usefixtures("network")
+async def test_what_changed() -> None:
+    """Counted by target; a target is changed if its server is, in whatever."""
+    world = World()
+    assert world.follow(server("lima"), server("quito")) == Changes(
+        added=4, servers=("lima", "quito")
+    )
+    assert world.follow(server("lima"), server("quito")) == Changes(unchanged=4)
+    changes = world.follow(server("lima", (2, 3)), server("cusco", (1,)))
+    assert changes == Changes(added=2, removed=3, unchanged=1, servers=("cusco", "quito"))
+    assert str(changes) == (
+        "targets: 2 added, 3 removed, 0 changed, 1 unchanged; servers with changes: cusco, quito"
+    )
+    assert str(Changes()) == (
+        "targets: 0 added, 0 removed, 0 changed, 0 unchanged; servers with changes: none"
+    )
+
+
+@pytest.mark.usefixtures("network")
+@pytest.mark.parametrize("settings", [{"interval": 20.0}, {"timeout": 5.0}, {"url": "http://b"}])
+async def test_a_setting_of_the_server_changes_its_targets(settings: dict[str, Any]) -> None:
+    """Also where nothing of it shows in a label."""
+    world = World()
+    world.follow(server("lima"))
+    assert world.follow(server("lima", **settings)) == Changes(changed=2, servers=("lima",))
+
+
+@pytest.mark.usefixtures("network")
+async def test_other_labels_are_no_other_server() -> None:
+    """One target has changed, and nothing else."""
+    world = World()
+    world.follow(server("lima"))
+    renamed = server("lima", targets=(TargetConfig(1, 1), TargetConfig(1, 2, "sales")))
+    assert world.follow(renamed) == Changes(changed=1, unchanged=1)
+
+
+async def test_a_plan_that_fails_changes_nothing(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither targets nor connections."""
+    async with working(server("lima")) as world:
+
+        def refuse(*_: object) -> list[object]:
+            raise AssemblyError(["cms quito: tls.ca_file: no CA certificate in PEM"])
+
+        monkeypatch.setattr(build, "clients", refuse)
+        with pytest.raises(AssemblyError):
+            world.follow(server("quito"))
+        assert list(world.polls()) == ["lima"]
+        await asyncio.sleep(61)
+        assert world.polls() == {"lima": 4}
+        assert len(network.lines) == 1
+
+
+async def test_an_unchanged_server_keeps_its_connections(network: Network) -> None:
+    """Whatever happens to its targets, to its interval and to others."""
+    async with working(server("lima")) as world:
+        await asyncio.sleep(31)
+        (line,) = network.lines
+        world.follow(server("quito"), server("lima", (2, 3, 4), interval=20.0))
+        await asyncio.sleep(31)
+        assert network.open() == ["lima", "quito"]
+        assert not line.closed
+        assert [each.server.name for each in network.lines] == ["lima", "quito"]
+    assert network.open() == []
+
+
+async def test_servers_come_and_go(network: Network) -> None:
+    """A new one is polled within one interval; the polls of one that goes end at once."""
+    network.floor("http://lima").takes = 1e9
+    async with working(server("lima", range(1, 50))) as world:
+        await asyncio.sleep(5)
+        assert network.floor("http://lima").in_flight > 0
+        world.follow(server("quito"))
+        await asyncio.sleep(30)
+        assert network.floor("http://lima").in_flight == 0
+        assert world.polls() == {"quito": 2}
+        assert network.open() == ["quito"]
+        world.follow()
+        await asyncio.sleep(1)
+        assert network.open() == []
+
+
+async def test_a_server_that_comes_back_starts_anew(network: Network) -> None:
+    """While the old one's connections are still being closed."""
+    async with working(server("lima")) as world:
+        await asyncio.sleep(31)
+        world.follow()
+        world.follow(server("lima"))
+        assert world.polls() == {"lima": 0}
+        await asyncio.sleep(30)
+        assert world.polls() == {"lima": 2}
+        assert network.open() == ["lima"]
+        assert world.store.server("lima").requests == 2
+
+
+async def test_a_server_with_other_settings_is_asked_by_a_new_client(network: Network) -> None:
+    """By those settings, on new connections; counters go on."""
+    async with working(server("lima")) as world:
+        await asyncio.sleep(31)
+        world.follow(server("lima", url="http://elsewhere"))
+        await asyncio.sleep(30)
+        assert world.polls() == {"lima": 4}
+        assert world.store.server("lima").requests == 4
+        assert len(network.floor("http://elsewhere").asked) == 2
+        assert [line.closed for line in network.lines] == [True, False]
+
+
+async def test_nobody_starts_while_the_fleet_stops(network: Network) -> None:
+    """A reload that ends too late is followed without a poll: nothing holds the end up."""
+    late: list[Changes] = []
+    world = World()
+    world.follow(server("lima"))
+    async with asyncio.timeout(100), world.fleet.working():
+        await asyncio.sleep(31)
+        follow = asyncio.get_running_loop().call_soon
+        follow(lambda: late.append(world.follow(server("lima"), server("quito"))))
+    await asyncio.sleep(60)
+    world.follow(server("cusco"))
+    assert late == [Changes(added=2, unchanged=2, servers=("quito",))]
+    assert not network.floor("http://quito").asked
+
+
+@pytest.mark.usefixtures("network")
+async def test_a_schedule_that_stands_still_has_a_name() -> None:
+    """Nobody has stalled while all work; a fleet whose work has ended has."""
+    world = World()
+    world.follow(server("lima"), server("quito", ()))
+    async with world.fleet.working():
+        for _ in range(20):
+            await asyncio.sleep(30)
+            assert world.fleet.stalled() == []
+    await asyncio.sleep(30 + STALLED_AFTER + 1)
+    assert world.fleet.stalled() == ["lima"]
+
+
+@pytest.mark.usefixtures("network")
+async def test_how_long_a_round_takes() -> None:
+    """The slowest server's interval and the timeout of its last poll; nothing for no server."""
+    world = World()
+    assert world.fleet.first_round() == 0.0
+    world.follow(server("lima", interval=20.0, timeout=5.0), server("quito", interval=60.0))
+    assert world.fleet.first_round() == 70.0
+
+
+@pytest.mark.usefixtures("network")
+async def test_when_a_target_is_polled_next() -> None:
+    """At its phase; a server that is not there has no next poll."""
+    world = World()
+    world.follow(server("lima", interval=20.0))
+    key = TargetKey("lima", 1, 1)
+    assert world.fleet.next_poll(key) == pytest.approx(first_delay(key, 20.0, virtual_clock().wall))
+    assert world.fleet.next_poll(TargetKey("quito", 1, 1)) is None
+
+
+@pytest.mark.usefixtures("network")
+async def test_a_plan_is_made_by_what_is_at_work() -> None:
+    """It has clients for those servers alone that need one."""
+    world = World()
+    world.follow(server("lima"), server("quito"))
+    plan: Plan = world.fleet.prepare(config(server("lima"), server("quito", timeout=3.0)))
+    assert list(plan.clients) == ["quito"]
+    assert list(plan.identities) == ["lima", "quito"]

@@ -1,0 +1,148 @@
+"""An alert's whole way by real parts: call center, exporter, Prometheus, Alertmanager, people."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
+from tests.support.alerting import watching
+from tests.support.processes import free_port, query, serving_exporter, until
+
+pytestmark = pytest.mark.anyio
+
+NAME = "Canary Name"
+RUNBOOKS = "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks"
+
+
+def floors(overstaying: Collection[int]) -> Settings:
+    """A server where one agent of each of these VDNs has rested for two hours, not for 90 min."""
+
+    def floor(_cc_id: int, vdn: int, now: float) -> Floor:
+        if vdn not in overstaying:
+            return Floor(0, 0, 0)
+        row = AgentRow(NAME, 55_000 + vdn, 0, int(now - 7200) * 1000, 5400)
+        return Floor(0, 1, 0, (row,))
+
+    return Settings(floors=floor)
+
+
+async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
+    """Two VDNs of a server arrive as one message with labels, numbers and a page; then resolve."""
+    overstaying: set[int] = set()
+    async with serving(Simulator(floors(overstaying))) as lima:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"""
+            cms:
+              - name: lima
+                url: {lima.url}
+                interval: 1s
+                timeout: 900ms
+                targets:
+                  - {{ccId: 1, vdn: 1-2, name: sales, labels: {{site: miraflores}}}}
+            """,
+            encoding="utf-8",
+        )
+        async with (
+            serving_exporter(config) as exporter,
+            watching(tmp_path, exporter.address) as watch,
+        ):
+
+            async def nobody_rests() -> bool:
+                longest = await query(watch.prometheus, "agent_rest_longest_rest_seconds")
+                return list(longest.values()) == [0, 0]
+
+            await until(nobody_rests)
+            assert not watch.webhook.told
+            overstaying |= {1, 2}
+            told = await watch.webhook.hears("AgentRestTooLong", "lima")
+            overdue = await watch.webhook.hears("AgentRestOverdue", "lima")
+            overstaying.clear()
+            ended = await watch.webhook.hears_the_end("AgentRestTooLong", "lima", {"1", "2"})
+
+    assert (told.receiver, overdue.receiver, ended.receiver) == ("warning", "info", "warning")
+    assert (told.status, ended.status) == ("firing", "resolved")
+    assert told.labels() == [
+        {
+            "alertname": "AgentRestTooLong",
+            "severity": "warning",
+            "cms": "lima",
+            "cc_id": "1",
+            "vdn": vdn,
+            "name": "sales",
+            "site": "miraflores",
+            "job": "agent-rest-exporter",
+            "instance": exporter.address,
+        }
+        for vdn in ("1", "2")
+    ]
+    for alert in told.alerts:
+        vdn = alert["labels"]["vdn"]
+        assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
+        assert re.fullmatch(
+            rf"VDN {vdn} \(sales\) of call center 1 at lima: the longest rest has lasted "
+            r"2h \d+m \d+s, the limit is 1h\.",
+            alert["annotations"]["description"],
+        )
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/AgentRestTooLong.md"
+    assert NAME not in repr(watch.webhook.told)
+
+
+async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: Path) -> None:
+    """`AgentRestAllTargetsDown` holds back the single targets of its server, no others."""
+    existing = {(1, 1), (1, 2)}
+    settings = Settings(targets=existing, floors=lambda *_: Floor(0, 0, 0))
+    async with serving(Simulator(settings)) as lima:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"""
+            cms:
+              - name: lima
+                url: {lima.url}
+                interval: 1s
+                timeout: 900ms
+                targets: [{{ccId: 1, vdn: 1-2}}]
+              - name: cusco
+                url: http://127.0.0.1:{free_port()}
+                interval: 1s
+                timeout: 900ms
+                targets: [{{ccId: 7, vdn: [1, 5]}}]
+            """,
+            encoding="utf-8",
+        )
+        async with (
+            serving_exporter(config) as exporter,
+            watching(tmp_path, exporter.address) as watch,
+        ):
+            dead = await watch.webhook.hears("AgentRestAllTargetsDown", "cusco")
+
+            async def held_back() -> bool:
+                states = await watch.states("AgentRestTargetDown", "cusco")
+                return states == {"1": "suppressed", "5": "suppressed"}
+
+            await until(held_back)
+            # From here on its group is older than that of lima: when lima's is told, the time at
+            # which cusco's would have been is over.
+            existing.discard((1, 2))
+            single = await watch.webhook.hears("AgentRestTargetDown", "lima")
+            assert await held_back()
+
+    assert dead.receiver == "critical"
+    (alert,) = dead.alerts
+    assert alert["labels"] == {
+        "alertname": "AgentRestAllTargetsDown",
+        "severity": "critical",
+        "cms": "cusco",
+    }
+    assert alert["annotations"]["description"] == (
+        "cusco: 2 of 2 targets down for 5m, by the reason of the last failure: connect 2."
+    )
+    assert [labels["vdn"] for labels in single.labels()] == ["2"]
+    assert single.alerts[0]["annotations"]["description"] == (
+        "VDN 2 of call center 1 at lima: polls have failed for 5m, the last one with the reason "
+        "api."
+    )
+    assert not watch.webhook.of("AgentRestTargetDown", "cusco")
+    assert not watch.webhook.of("AgentRestAllTargetsDown", "lima")

@@ -1,0 +1,281 @@
+"""The dashboards' expressions on a real Prometheus: that they find data, and count it once.
+
+`pytest -rP tests/test_dashboards_live.py` shows every expression with its series and samples.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from aiohttp import web
+
+from tests.support.dashboard_files import UIDS, Target, filled, read, targets, variables
+from tests.support.processes import COMMAND, query, scraping_prometheus, started, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.real]
+
+JOB = "agent-rest-exporter"
+TWO_MINUTES = 120.0
+STEP = 1
+"""Seconds between the samples of a line."""
+
+ALL = dict.fromkeys(("job", "instance", "cms", "cc_id", "vdn"), ".+")
+"""What Grafana puts in for `All`: each variable's allValue."""
+
+
+class Found(NamedTuple):
+    """What an expression gives."""
+
+    series: int
+    samples: int
+
+
+class Answer(NamedTuple):
+    """One series: its labels, and its values in the order of time."""
+
+    labels: frozenset[tuple[str, str]]
+    values: tuple[float, ...]
+
+
+async def ask(
+    prometheus: httpx.AsyncClient, target: Target, chosen: Mapping[str, str], at: float
+) -> list[Answer]:
+    """What a panel would get for the minute that ends at `at`, in epoch seconds."""
+    expr = filled(target.expr, {**chosen, "__rate_interval": "30s"})
+    if target.instant:
+        reply = await prometheus.get("/api/v1/query", params={"query": expr, "time": at})
+    else:
+        span = {"start": at - 60, "end": at, "step": STEP}
+        reply = await prometheus.get("/api/v1/query_range", params={"query": expr, **span})
+    assert reply.status_code == httpx.codes.OK, f"{target.panel}: {reply.text}"
+    return [
+        Answer(
+            frozenset(item["metric"].items()),
+            tuple(float(value) for _, value in item.get("values") or [item["value"]]),
+        )
+        for item in reply.json()["data"]["result"]
+    ]
+
+
+def count(answers: list[Answer]) -> Found:
+    """Series that have a number, and all their numbers. NaN draws nothing."""
+    numbers = [sum(not math.isnan(value) for value in answer.values) for answer in answers]
+    return Found(sum(number > 0 for number in numbers), sum(numbers))
+
+
+def scraping(*jobs: str) -> str:
+    """A configuration that scrapes every second."""
+    lines = "".join(f"  - {job}\n" for job in jobs)
+    return f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{lines}"
+
+
+def static(address: str, *instances: str) -> str:
+    """An address as it is, or under the names of several instances."""
+    labelled = [f", labels: {{instance: {instance}}}" for instance in instances] or [""]
+    groups = ", ".join(f"{{targets: ['{address}']{labels}}}" for labels in labelled)
+    return f"static_configs: [{groups}]"
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[str]:
+    """The demo at work; gives its address."""
+    async with started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0") as process:
+        match = await process.wait_for(r"has started.* listen=(\S+)")
+        yield match[1]
+
+
+async def test_every_expression_finds_data_in_the_demo(tmp_path: Path) -> None:
+    """Within two minutes of its start, every panel and every choice has something to show."""
+    begun = time.monotonic()
+    wanted = [target for uid in UIDS for target in targets(uid)]
+    found = dict.fromkeys(wanted, Found(0, 0))
+    chosen = ALL | {"job": JOB, "cms": "(lima|quito)"}
+    async with (
+        demo() as address,
+        scraping_prometheus(
+            tmp_path, scraping(f"{{job_name: {JOB}, {static(address)}}}")
+        ) as client,
+    ):
+        while missing := [target for target in wanted if not found[target].samples]:
+            assert time.monotonic() - begun < TWO_MINUTES, missing
+            for target in missing:
+                found[target] = count(await ask(client, target, chosen, time.time()))
+            await asyncio.sleep(0.5)
+        # The list shows what all of them give at one moment.
+        now = time.time()
+        found = {target: count(await ask(client, target, chosen, now)) for target in wanted}
+        offered = {uid: await choices(client, uid) for uid in UIDS}
+    for target, (series, samples) in found.items():
+        print(f"{target.uid}  {target.panel}: {series} series, {samples} samples\n  {target.expr}")  # noqa: T201  # the list is what the test is asked to show
+    assert all(number.samples for number in found.values())
+    assert offered["agent-rest-floor"] == {
+        "job": {JOB},
+        "cms": {"lima", "quito"},
+        "cc_id": {"1", "2", "3"},
+        "vdn": {"1", "2", "3", "9"},
+    }
+    assert offered["agent-rest-exporter"] == offered["agent-rest-floor"] | {"instance": {address}}
+
+
+async def choices(prometheus: httpx.AsyncClient, uid: str) -> dict[str, set[str]]:
+    """What each variable of a dashboard offers when nothing has been chosen."""
+    offered = {}
+    for name, variable in variables(read(uid)).items():
+        if variable["type"] == "query":
+            inside = variable["query"].removeprefix("label_values(").removesuffix(")")
+            selector, _, label = inside.rpartition(",")
+            reply = await prometheus.get(
+                f"/api/v1/label/{label.strip()}/values", params={"match[]": filled(selector, ALL)}
+            )
+            offered[name] = set(reply.json()["data"])
+    return offered
+
+
+class Vdn(NamedTuple):
+    """One VDN of a page that stands still."""
+
+    vdn: int
+    up: int = 1
+    resting: int = 2
+    limit: int | None = 4
+    longest: int = 900
+    overdue: int = 0
+    waiting: int = 0
+
+
+VDNS = {
+    "no answer": Vdn(1, up=0, resting=9, longest=4000),
+    "over its limit": Vdn(2, resting=5, longest=4000, overdue=1),
+    "rests too long": Vdn(3, longest=3601, overdue=1, waiting=1),
+    "overdue": Vdn(4, overdue=1, waiting=1),
+    "agents wait": Vdn(5, resting=4, waiting=3),
+    "fine": Vdn(6, limit=None),
+}
+"""A VDN for each trouble, each with the lesser ones as well."""
+
+
+def page() -> str:
+    """A scrape of these VDNs by one exporter, which also has two targets without any numbers."""
+    lines = []
+    for one in VDNS.values():
+        labels = f'cms="lima",cc_id="1",vdn="{one.vdn}",name="n{one.vdn}"'
+        samples: dict[str, float | None] = {
+            "up": one.up,
+            "resting_agents": one.resting,
+            "approved_agents": 1,
+            "waiting_agents": one.waiting,
+            "longest_rest_seconds": one.longest,
+            "overdue_agents": one.overdue,
+            "longest_overdue_seconds": 60 * one.overdue,
+            "max_resting_agents": one.limit,
+            "last_success_timestamp_seconds": 1_700_000_000,
+        }
+        lines += [
+            f"agent_rest_{name}{{{labels}}} {value}"
+            for name, value in samples.items()
+            if value is not None
+        ]
+        lines.append(
+            f'agent_rest_waiting_reason_agents{{{labels},reason="awaiting_approval"}} {one.waiting}'
+        )
+    for vdn in (7, 8):
+        labels = f'cms="lima",cc_id="2",vdn="{vdn}"'
+        lines.append(f"agent_rest_up{{{labels}}} 0")
+        lines.append(f'agent_rest_failing{{{labels},reason="api"}} 1')
+    return "\n".join([*lines, ""])
+
+
+@asynccontextmanager
+async def twins(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A Prometheus that scrapes the page once as job `one`, and from two instances as `pair`."""
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(text=page())
+
+    app = web.Application()
+    app.router.add_get("/metrics", scrape)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    address = "{}:{}".format(*runner.addresses[0][:2])
+    jobs = scraping(
+        f"{{job_name: one, {static(address, 'a')}}}",
+        f"{{job_name: pair, {static(address, 'b', 'c')}}}",
+    )
+    try:
+        async with scraping_prometheus(tmp_path, jobs) as prometheus:
+
+            async def scraped() -> bool:
+                return sum((await query(prometheus, "sum(up)")).values()) == 3
+
+            await until(scraped)
+            yield prometheus
+    finally:
+        await runner.cleanup()
+
+
+async def test_two_exporters_of_one_floor_are_counted_once(tmp_path: Path) -> None:
+    """Every state of a VDN reads the same whether one exporter polls it or two do."""
+    of_states = {"Targets down", "Never succeeded", "Oldest success", "Age of the last success"}
+    of_states |= {"Targets down by CMS", "Targets that fail"}
+    wanted = targets("agent-rest-floor")
+    wanted += [one for one in targets("agent-rest-exporter") if one.panel in of_states]
+    async with twins(tmp_path) as prometheus:
+        # What a naive sum does: the test would see it.
+        naive = await query(prometheus, "sum by (job) (agent_rest_max_resting_agents)")
+        assert naive[frozenset({("job", "pair")})] == 2 * naive[frozenset({("job", "one")})]
+        now = time.time()
+        for target in wanted:
+            at_once = Target(target.uid, target.panel, target.expr, instant=True)
+            one = await ask(prometheus, at_once, ALL | {"job": "one"}, now)
+            pair = await ask(prometheus, at_once, ALL | {"job": "pair"}, now)
+            assert one, target.expr
+            assert set(one) == set(pair), target.expr
+
+
+async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
+    """Each single number, and the first trouble of each VDN that has several."""
+    async with twins(tmp_path) as prometheus:
+        chosen, now = ALL | {"job": "pair"}, time.time()
+        shown = {
+            target.panel: await ask(prometheus, target, chosen, now)
+            for uid in UIDS
+            for target in targets(uid)
+            if target.instant and target.panel not in {"VDNs", "Targets that fail"}
+        }
+        trouble = next(one for one in targets("agent-rest-floor") if one.panel == "VDNs")
+        rows = await ask(prometheus, trouble, chosen, now)
+        numbers = {panel: answers[0].values[0] for panel, answers in shown.items() if answers}
+    assert numbers["Resting"] == 24
+    assert numbers["Waiting"] == 5
+    assert numbers["VDNs over their limit"] == 2
+    assert numbers["Longest rest"] == 4000
+    assert numbers["Overdue agents"] == 3
+    assert numbers["VDNs without fresh numbers"] == 2
+    assert numbers["Exporters"] == 1
+    assert numbers["Targets down"] == 3
+    assert numbers["Never succeeded"] == 2
+    assert numbers["Resting against the limit"] == 9 / 4
+    panel = next(panel for panel in read("agent-rest-floor")["panels"] if panel["title"] == "VDNs")
+    (words,) = [
+        one["value"][0]["options"]
+        for one in panel["fieldConfig"]["overrides"][0]["properties"]
+        if one["id"] == "mappings"
+    ]
+    told = {dict(row.labels)["vdn"]: words[f"{row.values[0]:g}"]["text"] for row in rows}
+    expected = {str(one.vdn): word for word, one in VDNS.items()}
+    assert told == expected | {"7": "no answer", "8": "no answer"}
+
+
+async def test_nothing_is_shown_as_zero_when_nothing_is_known(tmp_path: Path) -> None:
+    """Without any exporter every panel of the floor is empty: a false zero would calm people."""
+    async with twins(tmp_path) as prometheus:
+        for target in targets("agent-rest-floor"):
+            assert await ask(prometheus, target, ALL | {"job": "none"}, time.time()) == []

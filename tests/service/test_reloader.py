@@ -1,0 +1,223 @@
+"""Reading a configuration again: what is noticed, what fails, and who is told."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.clock import Clock, Moment, system_clock
+from exporter.config import Config, load
+from exporter.polling.build import AssemblyError
+from exporter.polling.fleet import Fleet, Plan
+from exporter.service.reloader import Reloading
+from exporter.service.systemd import Notifier
+from exporter.store import Store
+
+pytestmark = pytest.mark.anyio
+
+GOOD = "cms: [{name: lima, url: 'http://lima', targets: [{ccId: 1, vdn: 1}]}]\n"
+LARGER = "cms: [{name: lima, url: 'http://lima', targets: [{ccId: 1, vdn: 1-3}]}]\n"
+FILES = "cms: [{name: lima, url: 'http://lima', target_files: ['*.targets']}]\n"
+
+
+class Journal(Notifier):
+    """A service manager that keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def ready(self, status: str) -> None:
+        self.told.append(f"ready: {status}")
+
+    def reloading(self, now: float) -> None:
+        self.told.append(f"reloading at {now:g}")
+
+
+class World:
+    """A configuration file, and everything that follows it but polls."""
+
+    def __init__(self, folder: Path, clock: Clock = system_clock) -> None:
+        self.path = folder / "config.yaml"
+        self.path.write_text(GOOD, encoding="utf-8")
+        self.loads = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.store = Store([])
+        self.fleet = Fleet(self.store, {}, clock)
+        self.journal = Journal()
+        self.reloading = Reloading(self.load, self.fleet, clock, self.journal)
+
+    def load(self) -> Config:
+        """Read the file; then something may happen before anybody looks at it again."""
+        self.loads += 1
+        config = load(self.path, {})
+        self.meanwhile()
+        return config
+
+    def write(self, text: str) -> None:
+        """Change the configuration."""
+        self.path.write_text(text, encoding="utf-8")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the watch does."""
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def watching(world: World, interval: float = 0.01) -> AsyncIterator[None]:
+    """Watch the files during the block."""
+    task = asyncio.create_task(world.reloading.watch(interval))
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer, the log, the metric and the service manager agree."""
+    times = [Moment(1000.0, 10.0)]
+    world = World(tmp_path, lambda: times[-1])
+    before = world.reloading.digest
+    assert world.reloading.status.last_success == 1000.0
+    world.write(LARGER)
+    times.append(Moment(2000.0, 20.0))
+    with caplog.at_level(logging.INFO, "exporter.service.reloader"):
+        outcome = await world.reloading.reload()
+    assert outcome.successful
+    assert outcome.report == (
+        "targets: 2 added, 0 removed, 0 changed, 1 unchanged; servers with changes: none"
+    )
+    assert world.journal.told == ["reloading at 20", f"ready: {outcome.report}"]
+    assert (world.reloading.status.successful, world.reloading.status.last_success) == (True, 2000)
+    assert world.reloading.digest != before
+    (record,) = caplog.records
+    assert getattr(record, "fields", {}) == {
+        "config": world.reloading.digest[:12],
+        "changes": outcome.report,
+    }
+
+
+async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every problem in the answer and in the log; nothing else has changed."""
+    times = [Moment(1000.0, 10.0)]
+    world = World(tmp_path, lambda: times[-1])
+    before = world.reloading.digest
+    world.write("cms: [{name: lima, url: 'http://lima', intervall: 1s, targets: []}]")
+    times.append(Moment(2000.0, 20.0))
+    outcome = await world.reloading.reload()
+    assert not outcome.successful
+    assert outcome.report == (
+        f"{world.path}:1:7: cms[0]: no targets: list them in targets or target_files\n"
+        f'{world.path}:1:40: cms[0].intervall: unknown key; did you mean "interval"?'
+    )
+    assert world.journal.told == [
+        "reloading at 20",
+        "ready: the last reload failed, see the log",
+    ]
+    assert world.reloading.status.successful is False
+    assert world.reloading.status.last_success == 1000.0
+    assert world.reloading.digest == before
+    assert len(world.store) == 1
+    assert [getattr(record, "fields", {}) for record in caplog.records] == [
+        {"error": line} for line in outcome.report.splitlines()
+    ]
+
+
+@pytest.mark.parametrize("place", ["load", "prepare", "follow"])
+async def test_what_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """It fails this reload, without its message, and neither the watch nor the next reload."""
+    world = World(tmp_path)
+
+    def fail(*_: object) -> Plan:
+        raise KeyError("CANARY")
+
+    async with watching(world, 0.0):
+        with monkeypatch.context() as patch:
+            if place == "load":
+                world.meanwhile = fail
+            else:
+                patch.setattr(world.fleet, place, fail)
+            world.reloading.look_now()
+            await world.until(lambda: len(world.journal.told) == 2)
+            outcome = await world.reloading.reload()
+        world.meanwhile = lambda: None
+        assert not world.reloading.status.successful
+        assert outcome.report.startswith("KeyError at ")
+        assert outcome.report.endswith(": a fault in the exporter itself; please report it")
+        assert "CANARY" not in outcome.report
+        world.reloading.look_now()
+        await world.until(lambda: world.reloading.status.successful)
+
+
+async def test_a_certificate_that_is_mended_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a refused configuration names is watched, and not what the old one did."""
+    world = World(tmp_path)
+    prepare = world.fleet.prepare
+
+    def refuse(config: Config) -> Plan:
+        if "broken" in (tmp_path / "ca.pem").read_text(encoding="utf-8"):
+            raise AssemblyError(["cms lima: tls.ca_file: no CA certificate in PEM"])
+        return prepare(config)
+
+    monkeypatch.setattr(world.fleet, "prepare", refuse)
+    (tmp_path / "ca.pem").write_text("broken", encoding="utf-8")
+    async with watching(world):
+        world.write(FILES.replace("*.targets", "ca.pem"))
+        await world.until(lambda: not world.reloading.status.successful)
+        (tmp_path / "ca.pem").write_text("[{ccId: 1, vdn: 7}]", encoding="utf-8")
+        await world.until(lambda: world.reloading.status.successful)
+    assert [state.target.key.vdn for state in world.store.states()] == [7]
+
+
+async def test_what_changes_while_it_is_read_is_seen(tmp_path: Path) -> None:
+    """Between the reading and the next look the content is another one."""
+    world = World(tmp_path)
+
+    def overtake() -> None:
+        world.meanwhile = lambda: None
+        world.write(LARGER)
+
+    world.meanwhile = overtake
+    async with watching(world):
+        world.write(f"# changed\n{GOOD}")
+        await world.until(lambda: len(world.store) == 3)
+
+
+async def test_what_is_named_for_the_first_time_may_change_at_once(tmp_path: Path) -> None:
+    """A file that nobody had looked at before it was read is read once more."""
+    (tmp_path / "a.targets").write_text("[{ccId: 1, vdn: 1}]", encoding="utf-8")
+    world = World(tmp_path)
+
+    def overtake() -> None:
+        world.meanwhile = lambda: None
+        (tmp_path / "a.targets").write_text("[{ccId: 1, vdn: 1-9}]", encoding="utf-8")
+
+    world.meanwhile = overtake
+    world.write(FILES)
+    await world.reloading.reload()
+    assert len(world.store) == 9
+
+
+async def test_what_did_not_change_is_not_read_again(tmp_path: Path) -> None:
+    """One reading for a change; a request to reload is none that the watch has to repeat."""
+    world = World(tmp_path)
+    assert world.loads == 2, "once to learn which files there are"
+    async with watching(world):
+        world.write(LARGER)
+        await world.until(lambda: len(world.store) == 3)
+        await world.reloading.reload()
+        reads = world.loads
+        await asyncio.sleep(0.2)
+        assert world.loads == reads
+    assert reads == 4

@@ -1,0 +1,269 @@
+"""Each fault of the stand-in server, as a client sees it on the wire."""
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import web
+
+from exporter.simulator import (
+    AgentRow,
+    Fault,
+    Floor,
+    Scenario,
+    Settings,
+    Simulator,
+    parse_scenario,
+    serving,
+)
+from exporter.simulator.misbehaviour import answer_in_front
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_760_000_000.0
+ROWS = tuple(AgentRow(f"z{n}", 55_000 + n, 0, 1_759_999_000_000, 600) for n in range(10))
+FLOOR = Floor(0, 10, 0, ROWS)
+MEBIBYTE = 1 << 20
+
+
+class Answer(NamedTuple):
+    """A reply as raw as possible."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+async def no_sleep(_seconds: float) -> None:
+    """Answers at once."""
+
+
+def simulator_of(*scenarios: str, **changes: Any) -> Simulator:
+    """A server at a fixed time with ten agents and these faults."""
+    fixed: dict[str, Any] = {
+        "clock": lambda: NOW,
+        "sleep": no_sleep,
+        "floors": lambda *_: FLOOR,
+        "scenarios": tuple(map(parse_scenario, scenarios)),
+    }
+    return Simulator(Settings(**fixed | changes))
+
+
+@asynccontextmanager
+async def asking(
+    simulator: Simulator, *, vdn: int = 1, **paging: int
+) -> AsyncIterator[asyncio.StreamReader]:
+    """Sends one query over a bare connection and hands over what comes back."""
+    body = json.dumps({"queryParam": {"ccId": 1, "vdn": vdn, **paging}})
+    async with serving(simulator) as address, asyncio.timeout(60):
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        try:
+            writer.write(
+                "POST /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos HTTP/1.1\r\n"
+                f"Host: {address.host}:{address.port}\r\n"
+                "Content-Type: application/json;charset=UTF-8\r\n"
+                f"Content-Length: {len(body)}\r\n"
+                f"Connection: close\r\n\r\n{body}".encode()
+            )
+            yield reader
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
+async def head_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
+    """The status and the headers of the reply."""
+    status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
+    return int(status.split()[1]), dict(line.split(": ", 1) for line in lines)
+
+
+async def answer_of(simulator: Simulator, *, vdn: int = 1, **paging: int) -> Answer:
+    """The whole reply to one query."""
+    async with asking(simulator, vdn=vdn, **paging) as reader:
+        status, headers = await head_of(reader)
+        chunked = headers.get("Transfer-Encoding") == "chunked"
+        body = b"".join([c async for c in chunks_of(reader)]) if chunked else await reader.read()
+        return Answer(status, headers, body)
+
+
+async def chunks_of(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The pieces of a chunked body."""
+    while size := int(await reader.readline(), 16):
+        yield await reader.readexactly(size)
+        await reader.readline()
+
+
+async def pages_of(simulator: Simulator, limit: int, pages: int) -> list[list[int]]:
+    """The agents' numbers on each of the first pages."""
+    read = []
+    for page in range(pages):
+        answer = await answer_of(simulator, offset=page * limit, limit=limit)
+        detail = json.loads(answer.body)["resultDesc"]
+        assert detail["onRestNum"] == 10
+        read.append([row["workNo"] - 55_000 for row in detail["agentsRestDetails"]])
+    return read
+
+
+async def test_hang_never_answers() -> None:
+    """The request is taken, and no byte comes back while the server lives."""
+    async with asking(simulator_of("hang")) as reader:
+        reading = asyncio.create_task(reader.read())
+        await asyncio.wait([reading], timeout=0.05)
+        assert not reading.done()
+    assert await reading == b""
+
+
+async def test_slow_sleeps_before_it_answers() -> None:
+    """The answer itself is a sound one."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    answer = await answer_of(simulator_of("slow=7s", sleep=sleep))
+    assert slept == [7.0]
+    assert json.loads(answer.body)["result"] == "0"
+
+
+async def test_drop_closes_without_a_byte() -> None:
+    """The client sees the end of the connection instead of a reply."""
+    async with asking(simulator_of("drop")) as reader:
+        assert await reader.read() == b""
+
+
+async def test_drop_takes_it_well_if_the_client_has_left_first() -> None:
+    """There is no connection left to close."""
+    request = Mock(web.Request, transport=None)
+    assert await answer_in_front(request, Scenario(Fault.DROP), "") is not None
+
+
+async def test_cut_ends_before_the_announced_length() -> None:
+    """The body is shorter than Content-Length says, and starts like the sound one."""
+    sound = (await answer_of(simulator_of())).body
+    answer = await answer_of(simulator_of("cut"))
+    assert int(answer.headers["Content-Length"]) == len(sound)
+    assert answer.body == sound[: len(sound) // 2]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "header", "content_type", "text"),
+    [
+        ("unauthorized", 401, None, "text/plain", "the signature is refused"),
+        ("forbidden", 403, None, "text/html", "<h1>403 Forbidden</h1>"),
+        ("rate-limited", 429, ("Retry-After", "30"), "text/plain", "too many requests"),
+        ("rate-limited=1500ms", 429, ("Retry-After", "2"), "text/plain", "too many requests"),
+        ("unavailable=1m", 503, ("Retry-After", "60"), "text/html", "<h1>503"),
+        ("error", 500, None, "text/html", "<h1>500 Internal Server Error</h1>"),
+        ("redirect", 302, ("Location", "/login"), "text/html", ""),
+        ("html", 200, None, "text/html", "<!DOCTYPE html><title>Sign in</title>"),
+    ],
+)
+async def test_answers_of_gateways(
+    scenario: str, status: int, header: tuple[str, str] | None, content_type: str, text: str
+) -> None:
+    """Each has its status, its headers and a body that is no JSON, dated by the server's clock."""
+    answer = await answer_of(simulator_of(scenario))
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == f"{content_type}; charset=utf-8"
+    assert answer.body.decode().startswith(text)
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == NOW
+    special = {k: v for k, v in answer.headers.items() if k in {"Retry-After", "Location"}}
+    assert special == dict([header] if header else [])
+
+
+async def test_clock_is_off_in_date_and_floor() -> None:
+    """A server whose clock is ahead dates its replies and its rests alike."""
+    asked: list[float] = []
+
+    def floors(_cc_id: int, _vdn: int, now: float) -> Floor:
+        asked.append(now)
+        return FLOOR
+
+    answer = await answer_of(simulator_of("clock", floors=floors))
+    assert answer.status == 200
+    assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == NOW + 1200
+    assert asked == [NOW + 1200]
+
+
+async def test_api_error_is_a_failure_with_status_200() -> None:
+    """The resultCode is not that of success, and resultDesc is a string."""
+    answer = await answer_of(simulator_of("api-error"))
+    assert answer.status == 200
+    assert json.loads(answer.body) == {
+        "result": "1",
+        "resultCode": "0100001",
+        "resultDesc": "the CTI does not answer",
+    }
+
+
+async def test_garbage_is_not_json() -> None:
+    """It says that it is JSON, and is neither that nor UTF-8."""
+    answer = await answer_of(simulator_of("garbage"))
+    assert answer.headers["Content-Type"] == "application/json;charset=UTF-8"
+    with pytest.raises(UnicodeDecodeError):
+        answer.body.decode()
+
+
+async def test_wrong_shapes_take_turns() -> None:
+    """One server tells a missing, a negative, a textual and a null counter, by turns."""
+    simulator = simulator_of("wrong-shape")
+    told = [json.loads((await answer_of(simulator)).body)["resultDesc"] for _ in range(5)]
+    assert [detail.get("waitRestNum", "missing") for detail in told] == [
+        "missing",
+        -1,
+        "many",
+        None,
+        "missing",
+    ]
+
+
+async def test_oversized_goes_on_beyond_16_mib() -> None:
+    """A client that reads without a cap never comes to the end."""
+    async with asking(simulator_of("oversized")) as reader:
+        status, headers = await head_of(reader)
+        assert (status, headers.get("Content-Length")) == (200, None)
+        for _ in range(17):
+            assert len(await reader.readexactly(MEBIBYTE)) == MEBIBYTE
+
+
+async def test_gzip_bomb_is_small_on_the_wire() -> None:
+    """About a megabyte of gzip that announces more than a gibibyte, and starts to deliver it."""
+    answer = await answer_of(simulator_of("gzip-bomb"))
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert len(answer.body) < 1.5 * MEBIBYTE
+    assert int.from_bytes(answer.body[-4:], "little") > 1 << 30
+    expander = zlib.decompressobj(wbits=31)
+    assert expander.decompress(answer.body, 17 * MEBIBYTE) == b" " * 17 * MEBIBYTE
+
+
+async def test_ignore_offset_answers_the_first_page_always() -> None:
+    """Even on a server that is CTI 3.8 otherwise."""
+    assert await pages_of(simulator_of("ignore-offset"), 4, 3) == [[0, 1, 2, 3]] * 3
+
+
+async def test_endless_has_always_one_more_page() -> None:
+    """Pages stay full, of agents who are new each time."""
+    pages = await pages_of(simulator_of("endless"), 6, 4)
+    assert pages[0] == [0, 1, 2, 3, 4, 5]
+    assert pages[1][:4] == [6, 7, 8, 9]
+    numbers = [number for page in pages for number in page]
+    assert len(numbers) == len(set(numbers)) == 24
+
+
+async def test_overlap_repeats_rows_of_the_page_before() -> None:
+    """Nothing is left out, some rows come twice, and the last page is short."""
+    pages = await pages_of(simulator_of("overlap"), 4, 5)
+    assert pages == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9], [8, 9]]
+
+
+async def test_a_fault_meets_only_its_target() -> None:
+    """The neighbours of a broken target are served."""
+    simulator = simulator_of("error@1/2")
+    assert (await answer_of(simulator, vdn=2)).status == 500
+    assert (await answer_of(simulator, vdn=1)).status == 200

@@ -1,0 +1,312 @@
+"""The pure parts of the stand-in server's answers: scenarios, queries, pages and replies."""
+
+import gzip
+import json
+from itertools import islice
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.simulator import (
+    DESCRIPTIONS,
+    AgentRow,
+    Fault,
+    Floor,
+    Scenario,
+    parse_scenario,
+    replies,
+)
+from exporter.simulator.misbehaviour import gzip_bomb
+from exporter.simulator.pages import page_of
+from exporter.simulator.request_check import Query, ViolationError, read_query
+from exporter.simulator.scenarios import scenario_for
+
+JSON = "application/json; charset=UTF-8"
+ALL_FAULTS = (
+    "hang, slow, drop, cut, unauthorized, clock, forbidden, rate-limited, unavailable, error, "
+    "redirect, api-error, garbage, html, wrong-shape, oversized, gzip-bomb, ignore-offset, "
+    "endless, overlap"
+)
+
+
+def rows_of(count: int) -> tuple[AgentRow, ...]:
+    """So many resting agents."""
+    return tuple(AgentRow(f"z{n}", 55_000 + n, 0, 1_700_000_000_000, 600) for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("text", "scenario"),
+    [
+        ("hang", Scenario(Fault.HANG)),
+        ("api-error@1/7", Scenario(Fault.API_ERROR, (1, 7))),
+        ("slow", Scenario(Fault.SLOW, None, 5.0)),
+        ("slow=1m30s", Scenario(Fault.SLOW, None, 90.0)),
+        ("slow=250ms@65535/5000", Scenario(Fault.SLOW, (65_535, 5_000), 0.25)),
+        ("clock", Scenario(Fault.CLOCK, None, 1200.0)),
+        ("clock=-2h", Scenario(Fault.CLOCK, None, -7200.0)),
+        ("rate-limited@2/1", Scenario(Fault.RATE_LIMITED, (2, 1), 30.0)),
+        ("unavailable=2m", Scenario(Fault.UNAVAILABLE, None, 120.0)),
+    ],
+)
+def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
+    """A fault, its duration and its target, each with its default."""
+    assert parse_scenario(text) == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hnag", "scenario 'hnag': there is no fault 'hnag'; did you mean 'hang'?"),
+        ("", f"scenario '': there is no fault ''; the faults are {ALL_FAULTS}"),
+        (
+            "dns",
+            "scenario 'dns': no server can produce 'dns'; use a host name that does not resolve",
+        ),
+        (
+            "connect@1/1",
+            (
+                "scenario 'connect@1/1': no server can produce 'connect'; "
+                "use a port on which nothing listens"
+            ),
+        ),
+        (
+            "tls",
+            (
+                "scenario 'tls': no server can produce 'tls'; "
+                "start the server with a certificate that the client does not trust"
+            ),
+        ),
+        ("hang@", "scenario 'hang@': '' is no target; write @ccId/vdn, such as @1/7"),
+        ("hang@1", "scenario 'hang@1': '1' is no target; write @ccId/vdn, such as @1/7"),
+        ("hang@0/7", "scenario 'hang@0/7': ccId must be from 1 to 65535, not 0"),
+        ("hang@65536/7", "scenario 'hang@65536/7': ccId must be from 1 to 65535, not 65536"),
+        ("hang@1/5001", "scenario 'hang@1/5001': vdn must be from 1 to 5000, not 5001"),
+        ("hang=5s", "scenario 'hang=5s': hang takes no value; write 'hang'"),
+        ("slow=", "scenario 'slow=': '' is no duration; write one such as 5s or 1m30s"),
+        ("slow=-", "scenario 'slow=-': '-' is no duration; write one such as 5s or 1m30s"),
+        ("slow=5", "scenario 'slow=5': '5' is no duration; write one such as 5s or 1m30s"),
+        ("slow=-5s", "scenario 'slow=-5s': the duration of slow cannot be negative"),
+    ],
+)
+def test_a_scenario_that_cannot_be_read_says_why(text: str, message: str) -> None:
+    """One sentence names the text, the mistake and the remedy."""
+    with pytest.raises(ValueError, match="scenario") as caught:
+        parse_scenario(text)
+    assert str(caught.value) == message
+
+
+def test_every_fault_is_described_and_can_be_asked_for() -> None:
+    """What a help text lists is what the parser takes."""
+    assert list(DESCRIPTIONS) == list(Fault)
+    assert [parse_scenario(fault).fault for fault in DESCRIPTIONS] == list(Fault)
+
+
+def test_a_targets_own_scenario_goes_first_and_the_last_one_counts() -> None:
+    """A request meets one fault: the most special one, and of equals the last."""
+    given_ones = [parse_scenario(text) for text in ("drop@1/1", "hang@1/1", "error", "html")]
+    assert scenario_for(given_ones, (1, 1)) == Scenario(Fault.HANG, (1, 1))
+    assert scenario_for(given_ones, (1, 2)) == Scenario(Fault.HTML)
+    assert scenario_for(given_ones, None) == Scenario(Fault.HTML)
+    assert scenario_for(reversed(given_ones), (1, 1)) == Scenario(Fault.DROP, (1, 1))
+    assert scenario_for(given_ones[:2], (1, 2)) is None
+
+
+@pytest.mark.parametrize(
+    ("param", "query"),
+    [
+        ({"ccId": 1, "vdn": 1}, Query(1, 1)),
+        ({"ccId": 65535, "vdn": 5000, "offset": 0, "limit": 1}, Query(65535, 5000, (0, 1))),
+        ({"ccId": 1, "vdn": 1, "offset": 2**31 - 1, "limit": 100}, Query(1, 1, (2**31 - 1, 100))),
+    ],
+)
+def test_queries_within_the_rules_are_read(param: dict[str, Any], query: Query) -> None:
+    """The bounds themselves are allowed."""
+    body = json.dumps({"queryParam": param}).encode()
+    for content_type in (JSON, "application/json;charset=utf-8"):
+        assert read_query(content_type, body) == query
+
+
+SHAPE = "the body must be an object that holds an object queryParam"
+CC_ID = "queryParam.ccId must be an integer from 1 to 65535"
+VDN = "queryParam.vdn must be an integer from 1 to 5000"
+LIMIT = "queryParam.limit must be an integer from 1 to 100"
+OFFSET = "queryParam.offset must be an integer from 0 to 2147483647"
+TOGETHER = "offset and limit must exist or not exist at the same time; only "
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("{", "the body is not JSON"),
+        ("[1]", SHAPE),
+        ("{}", SHAPE),
+        ('{"queryParam": 1}', SHAPE),
+        ('{"queryParam": {"vdn": 1}}', "queryParam.ccId is missing"),
+        ('{"queryParam": {"ccId": 1}}', "queryParam.vdn is missing"),
+        ('{"queryParam": {"ccId": 0, "vdn": 1}}', CC_ID),
+        ('{"queryParam": {"ccId": 65536, "vdn": 1}}', CC_ID),
+        ('{"queryParam": {"ccId": "1", "vdn": 1}}', CC_ID),
+        ('{"queryParam": {"ccId": true, "vdn": 1}}', CC_ID),
+        ('{"queryParam": {"ccId": 1, "vdn": 5001}}', VDN),
+        ('{"queryParam": {"ccId": 1, "vdn": 1.0}}', VDN),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0}}', TOGETHER + "offset does"),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "limit": 1}}', TOGETHER + "limit does"),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 0}}', LIMIT),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 101}}', LIMIT),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": -1, "limit": 1}}', OFFSET),
+    ],
+)
+def test_a_query_against_the_rules_gets_a_sentence(body: str, sentence: str) -> None:
+    """Ranges, shapes, and offset without limit."""
+    with pytest.raises(ViolationError) as caught:
+        read_query(JSON, body.encode())
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain", "application/json", "application/json; charset=latin-1"]
+)
+def test_a_query_of_another_content_type_gets_a_sentence(content_type: str) -> None:
+    """The vendor fixes the value, so nothing else will do."""
+    with pytest.raises(
+        ViolationError, match=r"^Content-Type must be application/json; charset=UTF-8$"
+    ):
+        read_query(content_type, b'{"queryParam":{"ccId":1,"vdn":1}}')
+
+
+def test_an_interface_without_paging_does_not_look_at_it() -> None:
+    """8.13 knows neither offset nor limit, so that it cannot refuse them."""
+    body = b'{"queryParam":{"ccId":1,"vdn":1,"limit":0}}'
+    assert read_query(JSON, body, pages=False) == Query(1, 1)
+
+
+def read_all(
+    rows: tuple[AgentRow, ...], limit: int, fault: Fault | None, pages: int = 1000
+) -> list[AgentRow]:
+    """Reads pages as a client does: until one is short."""
+    read: list[AgentRow] = []
+    for page in range(pages):
+        got = page_of(rows, page * limit, limit, fault)
+        assert len(got) <= limit
+        read += got
+        if len(got) < limit:
+            break
+    return read
+
+
+@given(st.integers(0, 300), st.integers(1, 100))
+@settings(deadline=None)
+def test_pages_add_up_to_the_floor(count: int, limit: int) -> None:
+    """Sound pages hold every row once, in order; overlapping ones hold every row at least once."""
+    rows = rows_of(count)
+    assert read_all(rows, limit, None) == list(rows)
+    overlapping = read_all(rows, limit, Fault.OVERLAP)
+    assert list(dict.fromkeys(overlapping)) == list(rows)
+    assert (len(overlapping) > count) == (count >= limit > 1)
+
+
+def test_a_page_that_ignores_its_offset_is_the_first_one() -> None:
+    """Every page is the same."""
+    rows = rows_of(7)
+    assert read_all(rows, 3, Fault.IGNORE_OFFSET, pages=4) == [*rows[:3]] * 4
+
+
+@given(st.integers(0, 50), st.integers(1, 100))
+@settings(deadline=None)
+def test_endless_pages_are_full_of_new_agents(count: int, limit: int) -> None:
+    """Behind the real rows there are always more, and no number comes twice."""
+    rows = rows_of(count)
+    read = read_all(rows, limit, Fault.ENDLESS, pages=5)
+    assert len(read) == 5 * limit
+    assert len({row.work_no for row in read}) == 5 * limit
+    assert tuple(read[:count]) == rows[: 5 * limit]
+
+
+FLOOR = Floor(1, 2, 3, (AgentRow("张伟", 55_001, 1, 2345, 22_333), AgentRow("z", 2, None, 1, 0)))
+
+
+def test_a_reply_holds_the_numbers_twice() -> None:
+    """The vendor's shape, with the object under both names."""
+    detail = {
+        "allowRestNum": 1,
+        "onRestNum": 2,
+        "waitRestNum": 3,
+        "agentsRestDetails": [
+            {
+                "agentName": "张伟",
+                "workNo": 55_001,
+                "cantRestReason": 1,
+                "beginTime": 2345,
+                "restDuration": 22_333,
+            },
+            {"agentName": "z", "workNo": 2, "beginTime": 1, "restDuration": 0},
+        ],
+    }
+    assert json.loads(replies.success(FLOOR, FLOOR.rows)) == {
+        "result": "0",
+        "resultCode": "0100000",
+        "resultDatas": detail,
+        "resultDesc": detail,
+    }
+
+
+def test_a_legacy_reply_is_in_lowercase() -> None:
+    """8.13 has no resultCode and no resultDesc."""
+    assert json.loads(replies.success(FLOOR, FLOOR.rows[:1], legacy=True)) == {
+        "result": "0",
+        "resultDatas": {
+            "allowrestnum": 1,
+            "onrestnum": 2,
+            "waitrestnum": 3,
+            "agentsrestdetails": [
+                {
+                    "agentname": "张伟",
+                    "workno": 55_001,
+                    "cantrestreason": 1,
+                    "begintime": 2345,
+                    "restduration": 22_333,
+                }
+            ],
+        },
+    }
+
+
+def test_a_failure_is_a_sentence() -> None:
+    """The description stands where the numbers would."""
+    assert json.loads(replies.failure("no")) == {
+        "result": "1",
+        "resultCode": "0100001",
+        "resultDesc": "no",
+    }
+    assert json.loads(replies.failure("no", legacy=True)) == {"result": "1", "resultDatas": "no"}
+
+
+def test_wrong_shapes_take_turns() -> None:
+    """Missing, negative, a text, null, and again."""
+    details = [json.loads(replies.wrong_shape(FLOOR, (), turn))["resultDesc"] for turn in range(5)]
+    assert [detail.get("waitRestNum", "missing") for detail in details] == [
+        "missing",
+        -1,
+        "many",
+        None,
+        "missing",
+    ]
+    legacy = json.loads(replies.wrong_shape(FLOOR, (), 1, legacy=True))
+    assert legacy["resultDatas"]["waitrestnum"] == -1
+
+
+def test_an_endless_reply_starts_like_a_sound_one() -> None:
+    """Cut at any piece and closed, it is JSON: nothing but its size is wrong with it."""
+    start = b"".join(islice(replies.endless_rows(), 3))
+    rows = json.loads(start + b"]}}")["resultDesc"]["agentsRestDetails"]
+    assert len(rows) == 10_001
+
+
+@pytest.mark.parametrize("mebibytes", [1, 3])
+def test_a_bomb_is_gzip_that_hides_a_reply(mebibytes: int) -> None:
+    """White space that costs next to nothing on the wire, and the reply behind it."""
+    bomb = b"".join(gzip_bomb(b'{"a":1}', mebibytes << 20))
+    assert len(bomb) < mebibytes * 1100 + 100
+    assert gzip.decompress(bomb) == b" " * (mebibytes << 20) + b'{"a":1}'

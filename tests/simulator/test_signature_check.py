@@ -1,0 +1,170 @@
+"""The server's side of the C2 signature, against vectors computed by somebody else."""
+
+import json
+import math
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from exporter.simulator import Refusal, Verdict
+from exporter.simulator.signature_check import RawRequest, verify
+from tests.support.paths import FIXTURES
+
+VECTORS: list[dict[str, Any]] = json.loads((FIXTURES / "signature-vectors.json").read_text("utf-8"))
+VECTOR = VECTORS[1]
+KEYS = {VECTOR["access_key"]: VECTOR["secret_key"]}
+
+
+def request_of(vector: dict[str, Any], authorization: str | None = None) -> RawRequest:
+    """The request that a vector describes, as it would arrive."""
+    headers = vector["signed_headers"] | {"X-Other": "1"}
+    headers["Authorization"] = authorization or vector["authorization"]
+    return RawRequest(
+        method=vector["method"],
+        path=vector["uri"],
+        query=urlencode(vector["query"]),
+        headers=[(name.title().encode(), value.encode()) for name, value in headers.items()],
+        body=vector["body"].encode(),
+    )
+
+
+def time_of(vector: dict[str, Any]) -> float:
+    """The vector's timestamp in seconds since the epoch."""
+    return datetime.fromisoformat(vector["timestamp"]).timestamp()
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_every_vector_is_accepted(vector: dict[str, Any]) -> None:
+    """What an independent implementation has signed is good."""
+    keys = {"other": "key", vector["access_key"]: vector["secret_key"]}
+    assert verify(request_of(vector), keys, time_of(vector)) == Verdict()
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+@pytest.mark.parametrize("part", ["method", "path", "query", "body"])
+def test_a_changed_part_breaks_the_signature(vector: dict[str, Any], part: str) -> None:
+    """Every part of the request is covered."""
+    request = request_of(vector)
+    changed: dict[str, Any] = {part: b"x" + request.body if part == "body" else "/x=1"}
+    keys = {vector["access_key"]: vector["secret_key"]}
+    assert verify(replace(request, **changed), keys, time_of(vector)) == Verdict(
+        Refusal.BAD_SIGNATURE, "the signature does not fit the request and the key"
+    )
+
+
+def test_a_changed_header_or_key_breaks_the_signature() -> None:
+    """A signed header's value counts exactly as it is sent, and so does the secret key."""
+    request = request_of(VECTOR)
+    headers = [(n, v.replace(b";charset", b"; charset")) for n, v in request.headers]
+    changed = verify(replace(request, headers=headers), KEYS, time_of(VECTOR))
+    assert changed.refusal is Refusal.BAD_SIGNATURE
+    wrong_key = verify(request, {VECTOR["access_key"]: "wrong"}, time_of(VECTOR))
+    assert wrong_key.refusal is Refusal.BAD_SIGNATURE
+
+
+def test_an_unknown_access_key_is_told_from_a_wrong_secret() -> None:
+    """The verdict names the access key as the cause."""
+    assert verify(request_of(VECTOR), {"other": "key"}, time_of(VECTOR)) == Verdict(
+        Refusal.UNKNOWN_KEY, "the access key is unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("drift", "detail"),
+    [
+        (900.0, None),
+        (-900.0, None),
+        (901.0, "the timestamp is 901 s behind the server's clock; 900 s are allowed"),
+        (-901.0, "the timestamp is 901 s ahead of the server's clock; 900 s are allowed"),
+    ],
+)
+def test_a_clock_may_be_off_by_the_allowed_drift(drift: float, detail: str | None) -> None:
+    """A quarter of an hour either way is accepted, a second more is refused."""
+    expected = Verdict(Refusal.CLOCK_TOO_FAR, detail) if detail else Verdict()
+    assert verify(request_of(VECTOR), KEYS, time_of(VECTOR) + drift) == expected
+
+
+def test_an_infinite_drift_accepts_any_clock() -> None:
+    """An accelerated server can be told to forgive every timestamp."""
+    assert verify(request_of(VECTOR), KEYS, 0.0, allowed_drift=math.inf) == Verdict()
+
+
+NOT_A_TIMESTAMP = "the timestamp is not UTC ISO 8601 such as 2024-10-31T14:06:52.123Z"
+NOT_THE_FORM = "Authorization is not one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE"
+NOT_SORTED = "the signed headers are not lowercase names, sorted, joined by ';'"
+MALFORMED = Refusal.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refusal", "detail"),
+    [
+        ("auth-v2/", "auth-v1/", MALFORMED, NOT_THE_FORM),
+        ("/c5eb53", "/C5EB53", MALFORMED, NOT_THE_FORM),
+        ("/content-length;", "/x/content-length;", MALFORMED, NOT_THE_FORM),
+        ("14:06:52.123Z", "14:06:52+00:00", MALFORMED, NOT_A_TIMESTAMP),
+        ("2024-10-31", "2024-13-31", MALFORMED, NOT_A_TIMESTAMP),
+        ("content-length;content-type", "content-type;content-length", MALFORMED, NOT_SORTED),
+        ("content-length;content-type", "host;host", MALFORMED, NOT_SORTED),
+        ("content-length", "Content-Length", MALFORMED, NOT_SORTED),
+        ("content-length;", ";", MALFORMED, NOT_SORTED),
+        (
+            "content-length;content-type",
+            "authorization",
+            MALFORMED,
+            "Authorization cannot be among the signed headers",
+        ),
+        (
+            "content-length",
+            "accept",
+            MALFORMED,
+            "the signed header accept is not there exactly once",
+        ),
+        (
+            "content-type;host",
+            "content-type",
+            Refusal.HOST_NOT_SIGNED,
+            "host is not among the signed headers",
+        ),
+    ],
+)
+def test_a_header_against_the_form_is_refused(
+    old: str, new: str, refusal: Refusal, detail: str
+) -> None:
+    """Each mistake in the header has a sentence of its own."""
+    authorization = VECTOR["authorization"].replace(old, new, 1)
+    assert authorization != VECTOR["authorization"]
+    request = request_of(VECTOR, authorization)
+    assert verify(request, KEYS, time_of(VECTOR)) == Verdict(refusal, detail)
+
+
+def test_headers_that_are_missing_or_doubled_are_refused() -> None:
+    """Neither no Authorization nor two of them, nor a signed header twice."""
+    request = request_of(VECTOR)
+    bare = [(name, value) for name, value in request.headers if name != b"Authorization"]
+    twice = [*request.headers, (b"authorization", VECTOR["authorization"].encode())]
+    two_hosts = [*request.headers, (b"host", b"elsewhere")]
+    verdicts = [
+        verify(replace(request, headers=headers), KEYS, time_of(VECTOR))
+        for headers in (bare, twice, two_hosts)
+    ]
+    assert verdicts == [
+        Verdict(Refusal.MISSING, "there is no Authorization header"),
+        Verdict(MALFORMED, NOT_THE_FORM),
+        Verdict(MALFORMED, "the signed header host is not there exactly once"),
+    ]
+
+
+def test_bytes_that_are_no_utf_8_are_judged_like_others() -> None:
+    """A path and a query of any bytes get a verdict, not an error."""
+    request = replace(request_of(VECTOR), path="/\udcff", query="a=\udcfe")
+    assert verify(request, KEYS, time_of(VECTOR)).refusal is Refusal.BAD_SIGNATURE
+
+
+def test_a_request_does_not_print_its_headers() -> None:
+    """The Authorization header and the body stay out of a repr."""
+    assert repr(request_of(VECTOR)) == (
+        f"RawRequest(method='POST', path='{VECTOR['uri']}', query='')"
+    )

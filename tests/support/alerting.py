@@ -1,0 +1,193 @@
+"""Alertmanager and what it tells, for tests of an alert's whole way.
+
+The shipped files are used as they are, but for two things: times are shortened, so that a test
+takes seconds, and addresses are those of the test. Conditions and limits stay.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import yaml
+from aiohttp import web
+
+from tests.support.alert_rules import RULES
+from tests.support.paths import ROOT
+from tests.support.processes import free_port, scraping_prometheus, started, until
+from tests.support.real_parts import real_part
+
+HOLD: Final = "1s"
+"""In place of every rule's `for`."""
+WAITS: Final = {"10s": "1s", "2m": "6s", "5m": "1s", "15m": "1s"}
+"""In place of group_wait and group_interval. 2m outlast an interval, a scrape and an evaluation of
+30 s each, and 6 s do the same for those of 1 s each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notification: which receiver got it, and what it says."""
+
+    receiver: str
+    status: str
+    group: dict[str, str]
+    alerts: list[dict[str, Any]]
+
+    def labels(self) -> list[dict[str, str]]:
+        """Each alert's labels, by VDN."""
+        return sorted((alert["labels"] for alert in self.alerts), key=lambda of: of.get("vdn", ""))
+
+
+@dataclass(slots=True)
+class Webhook:
+    """What people are told: every notification, in the order of arrival."""
+
+    told: list[Told] = field(default_factory=list)
+    url: str = ""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Take a notification."""
+        said = await request.json()
+        self.told.append(
+            Told(
+                request.match_info["receiver"], said["status"], said["groupLabels"], said["alerts"]
+            )
+        )
+        return web.Response()
+
+    async def hears(self, name: str, cms: str) -> Told:
+        """The first notification of an alert that fires, past or to come."""
+
+        async def heard() -> bool:
+            return bool(self.of(name, cms))
+
+        await until(heard)
+        return self.of(name, cms)[0]
+
+    async def hears_the_end(self, name: str, cms: str, vdns: set[str]) -> Told:
+        """The notification with which an alert has ended for all of these VDNs.
+
+        Alerts of one group may end one after the other, and each end is told once.
+        """
+
+        async def heard() -> bool:
+            ended = [alert for told in self.of(name, cms) for alert in told.alerts]
+            return vdns == {
+                alert["labels"]["vdn"] for alert in ended if alert["status"] == "resolved"
+            }
+
+        await until(heard)
+        return self.of(name, cms)[-1]
+
+    def of(self, name: str, cms: str) -> list[Told]:
+        """The notifications of an alert so far."""
+        return [told for told in self.told if told.group == {"alertname": name, "cms": cms}]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Prometheus and Alertmanager at work."""
+
+    prometheus: httpx.AsyncClient
+    alertmanager: httpx.AsyncClient
+    webhook: Webhook
+
+    async def states(self, name: str, cms: str) -> dict[str, str]:
+        """The state in Alertmanager, by VDN, of the alerts of a name: active or suppressed."""
+        filters = [f'alertname="{name}"', f'cms="{cms}"']
+        reply = await self.alertmanager.get("/api/v2/alerts", params={"filter": filters})
+        reply.raise_for_status()
+        return {alert["labels"].get("vdn", ""): alert["status"]["state"] for alert in reply.json()}
+
+
+@contextlib.asynccontextmanager
+async def watching(folder: Path, exporter: str) -> AsyncIterator[Watch]:
+    """Scrape an exporter, given as host:port, by the shipped rules, and hear what is told."""
+    async with (
+        _listening() as webhook,
+        _alertmanager(folder / "alertmanager", webhook.url) as (address, alertmanager),
+        scraping_prometheus(
+            folder / "prometheus", _prometheus(folder / "rules", exporter, address)
+        ) as prometheus,
+    ):
+        yield Watch(prometheus, alertmanager, webhook)
+
+
+@contextlib.asynccontextmanager
+async def _listening() -> AsyncIterator[Webhook]:
+    webhook = Webhook()
+    app = web.Application()
+    app.router.add_post("/{receiver}", webhook.receive)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        webhook.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield webhook
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _alertmanager(folder: Path, webhook: str) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
+    """A real Alertmanager with the shipped routes; gives its address and a client of its API."""
+    binary = real_part("prometheus-alertmanager", "prometheus-alertmanager")
+    folder.mkdir()
+    file = folder / "alertmanager.yml"
+    file.write_text(_routes(webhook), encoding="utf-8")
+    address = f"127.0.0.1:{free_port()}"
+    async with (
+        started(
+            binary,
+            f"--config.file={file}",
+            f"--storage.path={folder / 'data'}",
+            f"--web.listen-address={address}",
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ) as process,
+        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+    ):
+
+        async def answers() -> bool:
+            assert process.handle.returncode is None, process.lines
+            with contextlib.suppress(httpx.TransportError):
+                return (await client.get("/-/ready")).is_success
+            return False
+
+        await until(answers)
+        yield address, client
+
+
+def _routes(webhook: str) -> str:
+    """The shipped configuration, with a webhook for each receiver and short times."""
+    config = _read("deploy/alertmanager/alertmanager.yml")
+    for receiver in config["receivers"]:
+        receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}"}]
+    for route in (config["route"], *config["route"]["routes"]):
+        for key in {"group_wait", "group_interval"} & route.keys():
+            route[key] = WAITS[route[key]]
+    return yaml.safe_dump(config)
+
+
+def _prometheus(rules: Path, exporter: str, alertmanager: str) -> str:
+    """The shipped configuration and rules, with the test's addresses and short times."""
+    rules.mkdir()
+    for file in RULES.iterdir():
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            for rule in group["rules"]:
+                if "for" in rule:
+                    rule["for"] = HOLD
+        (rules / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
+    config = _read("deploy/prometheus/prometheus.yml")
+    config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(rules / "*.yaml")]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [exporter]
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
+    return yaml.safe_dump(config)
+
+
+def _read(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))

@@ -1,0 +1,192 @@
+"""Real processes for tests: the exporter's own command, and Prometheus beside it.
+
+Every process listens on 127.0.0.1 alone, and is gone when its block is left.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.support.real_parts import real_part
+
+COMMAND = str(Path(sys.executable).with_name("agent-rest-exporter"))
+PATIENCE = 60.0
+"""Seconds to wait for what must happen: far more than it takes, for slow machines."""
+
+UNMEASURED: Mapping[str, str | None] = {"COVERAGE_PROCESS_CONFIG": None}
+"""For an exporter under load: with its coverage measured, it takes three times as long."""
+
+
+def run(
+    *arguments: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments],
+        capture_output=True,
+        check=False,
+        cwd=cwd,
+        env=clean_environment(environ),
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def clean_environment(more: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """This process's environment, without what would change the exporter's behaviour.
+
+    Args:
+        more: variables to set, or, with None, to leave out.
+    """
+    kept: dict[str, str | None] = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AGENT_REST_EXPORTER_") and not name.lower().endswith("_proxy")
+    }
+    return {name: value for name, value in (kept | dict(more or {})).items() if value is not None}
+
+
+@dataclass
+class Process:
+    """A process at work, and what it has written so far."""
+
+    handle: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+    address: str = ""
+    """What it listens on, as host:port."""
+
+    async def wait_for(self, pattern: str) -> re.Match[str]:
+        """The first line, past or to come, that matches."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                for line in self.lines:
+                    if match := re.search(pattern, line):
+                        return match
+                if self.handle.returncode is not None:
+                    raise AssertionError("the process has ended: " + "\n".join(self.lines))
+                await asyncio.sleep(0.02)
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> int:
+        """Send a signal, and give the exit status."""
+        self.handle.send_signal(number)
+        async with asyncio.timeout(within):
+            return await self.handle.wait()
+
+
+@contextlib.asynccontextmanager
+async def started(
+    *command: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
+) -> AsyncIterator[Process]:
+    """Start a process, and kill it when the block is left if it has not ended."""
+    handle = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env=clean_environment(environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    process = Process(handle)
+    reader = asyncio.create_task(_read(handle, process.lines))
+    try:
+        yield process
+    finally:
+        if handle.returncode is None:
+            handle.terminate()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await handle.wait()
+        if handle.returncode is None:
+            handle.kill()
+        await reader
+        await handle.wait()
+
+
+async def _read(handle: asyncio.subprocess.Process, lines: list[str]) -> None:
+    assert handle.stdout is not None
+    async for line in handle.stdout:
+        lines.append(line.decode(errors="replace").rstrip("\n"))  # noqa: PERF401  # seen as they come
+
+
+@contextlib.asynccontextmanager
+async def serving_exporter(
+    config: Path, *arguments: str, environ: Mapping[str, str | None] | None = None
+) -> AsyncIterator[Process]:
+    """`serve` on a free port."""
+    command = [
+        COMMAND,
+        "serve",
+        f"--config.file={config}",
+        "--web.listen-address=127.0.0.1:0",
+        *arguments,
+    ]
+    async with started(*command, environ=environ) as process:
+        match = await process.wait_for(r"has started.* listen\"?[=:]\s*\"?([^ \",]+)")
+        process.address = match[1]
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def scraping_prometheus(folder: Path, config: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A real Prometheus on a free port; gives a client of its API."""
+    binary = real_part("prometheus", "prometheus")
+    folder.mkdir(exist_ok=True)
+    file = folder / "prometheus.yml"
+    file.write_text(config, encoding="utf-8")
+    port = free_port()
+    async with (
+        started(
+            binary,
+            f"--config.file={file}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+            cwd=folder,
+        ),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        await until(lambda: _answers(client))
+        yield client
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/-/ready")).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+async def query(client: httpx.AsyncClient, promql: str) -> dict[frozenset[tuple[str, str]], float]:
+    """An instant query: value by labels, without the metric's name."""
+    reply = await client.get("/api/v1/query", params={"query": promql})
+    reply.raise_for_status()
+    return {
+        frozenset((k, v) for k, v in item["metric"].items() if k != "__name__"): float(
+            item["value"][1]
+        )
+        for item in reply.json()["data"]["result"]
+    }
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until an asynchronous condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():
+            await asyncio.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,88 @@
+"""A fleet whose servers are scripted: on virtual time, without sockets."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from exporter.cms.server import Server
+from exporter.config import Config, ServerConfig, Sources, TargetConfig
+from exporter.polling import build
+from exporter.polling.fleet import Changes, Fleet
+from exporter.store import Store
+from tests.support.scripted_server import Floor
+from tests.support.virtual_time import virtual_clock
+
+
+class Network:
+    """Every server's floor by its URL, and every connection that was made to one."""
+
+    def __init__(self) -> None:
+        self.floors: dict[str, Floor] = {}
+        self.lines: list[Line] = []
+
+    def floor(self, url: str) -> Floor:
+        """The floor behind a URL."""
+        return self.floors.setdefault(url, Floor())
+
+    def connect(self, server: Server, _: object) -> "Line":
+        """In place of the real transport."""
+        self.lines.append(Line(server, self.floor(server.url)))
+        return self.lines[-1]
+
+    def open(self) -> list[str]:
+        """The servers with open connections."""
+        return sorted(line.server.name for line in self.lines if not line.closed)
+
+
+class Line(httpx.MockTransport):
+    """Connections to one floor."""
+
+    def __init__(self, server: Server, floor: Floor) -> None:
+        super().__init__(floor)
+        self.server = server
+        self.closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class World:
+    """A fleet and its store."""
+
+    def __init__(self) -> None:
+        self.store = Store([])
+        self.fleet = Fleet(self.store, {}, virtual_clock)
+
+    def follow(self, *servers: ServerConfig) -> Changes:
+        """Follow a configuration of these servers."""
+        return self.fleet.follow(self.fleet.prepare(config(*servers)))
+
+    def polls(self) -> dict[str, int]:
+        """How many polls of each server's targets have ended."""
+        found = {name: 0 for name, _ in self.store.servers()}
+        for state in self.store.states():
+            found[state.target.key.cms] += state.polls
+        return found
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """What the fleet's clients connect to."""
+    network = Network()
+    monkeypatch.setattr(build, "Transport", network.connect)
+    return network
+
+
+def server(name: str, vdns: Iterable[int] = (1, 2), **settings: Any) -> ServerConfig:
+    """A server's configuration."""
+    targets = tuple(TargetConfig(1, vdn) for vdn in vdns)
+    config = ServerConfig(name=name, url=f"http://{name}", targets=targets)
+    return replace(config, **settings)
+
+
+def config(*servers: ServerConfig) -> Config:
+    """A configuration of these servers."""
+    return Config(servers, Sources(), "digest")

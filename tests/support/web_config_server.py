@@ -1,0 +1,136 @@
+"""A small application behind a web configuration, and clients that ask it by hand."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Self
+
+from aiohttp import web
+
+from exporter.web.listening.listener import Address, listen
+from exporter.webconfig import LiveWebConfig, protect
+from exporter.webconfig.passwords import Passwords
+
+PATIENCE = 30.0
+
+
+async def _metrics(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="canary_metric 1\n", headers={"X-Frame-Options": "sameorigin"})
+
+
+async def _fine(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="fine\n")
+
+
+@contextlib.asynccontextmanager
+async def served(
+    live: LiveWebConfig,
+    *,
+    passwords: Passwords | None = None,
+    idle_timeout: float = 60.0,
+    interval: float = 3600.0,
+) -> AsyncIterator[int]:
+    """Serve metrics and health pages on 127.0.0.1; gives the port."""
+    app = web.Application()
+    app.router.add_get("/metrics", _metrics)
+    app.router.add_get("/-/healthy", _fine)
+    app.router.add_get("/-/ready", _fine)
+    protect(app, live, passwords=passwords, interval=interval)
+    listener = await listen(app, [Address("127.0.0.1", 0)], tls=live.tls, idle_timeout=idle_timeout)
+    try:
+        yield int(listener.addresses[0].rpartition(":")[2])
+    finally:
+        await listener.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class Connection:
+    """A kept-alive connection, used by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def open(cls, port: int, tls: ssl.SSLContext | None = None) -> Self:
+        """Connect, with a TLS handshake or without one."""
+        host = None if tls is None else "localhost"
+        return cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls, server_hostname=host))
+
+    @property
+    def certificate(self) -> bytes:
+        """What the server showed."""
+        shown: bytes = self.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return shown
+
+    @property
+    def version(self) -> str:
+        """Which TLS is spoken."""
+        version: str = self.writer.get_extra_info("ssl_object").version()
+        return version
+
+    async def get(self, path: str = "/metrics", authorization: str = "") -> Reply:
+        """Ask for a page.
+
+        Raises:
+            OSError: the server has closed the connection.
+        """
+        extra = f"Authorization: {authorization}\r\n" if authorization else ""
+        self.writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{extra}\r\n".encode())
+        try:
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        except asyncio.IncompleteReadError:
+            raise ConnectionResetError from None
+        lines = [line.partition(": ") for line in head[1:] if line]
+        headers = {name: value for name, _, value in lines}
+        body = await self.reader.readexactly(int(headers["Content-Length"]))
+        return Reply(int(head[0].split()[1]), headers, body.decode())
+
+    async def closed(self) -> bool:
+        """Wait until the server has closed the connection."""
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(OSError):
+                while await self.reader.read(65536):
+                    pass
+        return True
+
+    async def close(self) -> None:
+        """Leave."""
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Connection]:
+    """A connection for one block."""
+    connection = await Connection.open(port, tls)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def ask(
+    port: int, tls: ssl.SSLContext | None = None, path: str = "/metrics", authorization: str = ""
+) -> Reply:
+    """One request on a connection of its own.
+
+    Raises:
+        OSError: the server let no handshake or no request pass.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE), connected(port, tls) as connection:
+            return await connection.get(path, authorization)
+    except TimeoutError:  # an OSError, which must not pass for a refusal
+        raise AssertionError("no answer") from None

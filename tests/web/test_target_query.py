@@ -1,0 +1,88 @@
+"""What a reader can ask: from a URL's parameters and back, and each refusal to the letter."""
+
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.web.target_query import Query, Sort, Standing
+
+SORTS = "trouble, target, resting, waiting, approved, longest_rest, last_success, next_poll"
+texts = st.text(max_size=20).map(str.strip)
+queries = st.builds(
+    Query,
+    search=texts,
+    cms=texts,
+    states=st.frozensets(st.sampled_from(Standing)),
+    sort=st.sampled_from(Sort),
+    descending=st.booleans(),
+    page=st.integers(1, 10**9 - 1),
+    limit=st.none() | st.integers(1, 1000),
+)
+
+
+def test_nothing_asked_is_everything() -> None:
+    """Trouble first; and the link to it has no parameters."""
+    assert Query.parse([]) == Query()
+    assert Query().url() == "?"
+
+
+def test_everything_asked() -> None:
+    """Each parameter by its name."""
+    query = Query.parse(
+        parse_qsl("q=a+b&cms=lima&state=down&state=stale&sort=-longest_rest&page=2&limit=1000")
+    )
+    assert query == Query(
+        "a b",
+        "lima",
+        frozenset({Standing.DOWN, Standing.STALE}),
+        Sort.LONGEST_REST,
+        descending=True,
+        page=2,
+        limit=1000,
+    )
+
+
+def test_a_form_left_empty_asks_nothing() -> None:
+    """Browsers send empty fields; unknown ones mean nothing; of a repeated one the last counts."""
+    given = "q=&cms=+&state=&sort=&page=&limit=&utm_source=mail&cms=lima&cms=quito"
+    assert Query.parse(parse_qsl(given, keep_blank_values=True)) == Query(cms="quito")
+
+
+@given(queries)
+def test_a_link_asks_what_it_was_made_from(query: Query) -> None:
+    """Whatever stands in a search or in a server's name."""
+    assert Query.parse(parse_qsl(query.url().removeprefix("?"))) == query
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ("state=bad", "state is none of down, stale, waiting, up"),
+        (
+            "sort=name",
+            f"sort is none of {SORTS}",
+        ),
+        ("sort=--resting", f"sort is none of {SORTS}"),
+        ("page=0", "page is no whole number from 1 upwards"),
+        ("page=-1", "page is no whole number from 1 upwards"),
+        ("page=1.0", "page is no whole number from 1 upwards"),
+        ("page=%C2%B2", "page is no whole number from 1 upwards"),
+        ("page=1000000000", "page is no whole number from 1 upwards"),
+        ("limit=0", "limit is no whole number from 1 to 1000"),
+        ("limit=1001", "limit is no whole number from 1 to 1000"),
+        ("limit=all", "limit is no whole number from 1 to 1000"),
+        ("q=" + "x" * 201, "q is longer than 200 characters"),
+    ],
+)
+def test_what_cannot_be_had(parameters: str, sentence: str) -> None:
+    """A typing error in a script is told, instead of answered by all targets; none is repeated."""
+    with pytest.raises(ValueError, match="is") as refusal:
+        Query.parse(parse_qsl(parameters))
+    assert str(refusal.value) == sentence
+
+
+def test_the_longest_search() -> None:
+    """Two hundred characters are one that can be asked."""
+    assert Query.parse([("q", "x" * 200)]).search == "x" * 200
