@@ -1,0 +1,110 @@
+"""One CC-CMS server: where it is and how it wants to be asked. Frozen facts.
+
+The configuration makes it, the client works by it. Two servers that are equal can share their
+connections; one that differs in anything is another server.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from exporter.rest import BeginTimeUnit
+from exporter.secret import Secret
+
+SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
+"""The headers that CC-CMS's page signs."""
+
+
+class SecretSource(Protocol):
+    """Where a secret comes from. It can be read again, because files are rotated."""
+
+    def read(self) -> Secret:
+        """The secret as it is now. Raises an error whose message does not contain it."""
+        ...
+
+
+class Api(StrEnum):
+    """The two spellings of the interface: the last part of its path."""
+
+    AGENT_REST_INFOS = "agentrestinfos"
+    AGENT_REST_INFO = "agentrestinfo"
+    """8.13 and earlier: no paging, no resultCode, lowercase keys."""
+
+    @property
+    def path(self) -> str:
+        """The path below the server's URL."""
+        return f"/rest/cmsapp/v1/openapi/agentgroup/{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Sign every request with a pair of keys (C2, `auth-v2`).
+
+    `signed_headers` are lowercase, sorted, and include `host`.
+    """
+
+    access_key: SecretSource
+    secret_key: SecretSource
+    signed_headers: tuple[str, ...] = SIGNED_HEADERS
+
+
+@dataclass(frozen=True, slots=True)
+class StaticAuthorization:
+    """Send one `Authorization` header as it is: a token, or what a signing proxy issued."""
+
+    value: SecretSource
+
+
+Auth = Signature | StaticAuthorization | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to verify the server, and how this client identifies itself. Files are PEM."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+    """The name in the server's certificate, for a URL with a bare IP address."""
+    insecure_skip_verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One CC-CMS server. Every default value of the configuration is here, and only here."""
+
+    url: str
+    """`http(s)://host[:port][/prefix]`, without a slash at its end."""
+    name: str = ""
+    """The label `cms`, unique among the servers."""
+    auth: Auth = None
+    """None sends no Authorization header."""
+    api: Api = Api.AGENT_REST_INFOS
+    page_size: int | None = None
+    """Rows in a page for CTI 3.6; None where the server sends all rows at once."""
+    interval: float = 30.0
+    """Seconds between two polls of a target."""
+    timeout: float = 10.0
+    """Seconds for one poll, all its pages."""
+    max_concurrency: int = 8
+    """Polls in flight."""
+    max_requests_per_second: float | None = None
+    """None for no limit."""
+    begin_time_unit: BeginTimeUnit = BeginTimeUnit.AUTO
+    tls: Tls = field(default_factory=Tls)
+    proxy_url: SecretSource | None = None
+    """None leaves it to the environment."""
+    headers: tuple[tuple[str, SecretSource], ...] = ()
+    """Further headers, names in lowercase."""
+    fingerprint: str = ""
+    """A digest of the files that it names: a server whose key was rotated is another server."""
+
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        parts = urlsplit(self.url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
