@@ -16,10 +16,10 @@ from benchmarks.processes import own_cpu_seconds
 from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server, Signature
 from exporter.cms.transport import Transport
-from exporter.cms.wire import Api, request_body
+from exporter.cms.wire import request_body
 from exporter.secret import Secret
+from exporter.server import Api, Server, Signature
 
 IN_FLIGHT = 50
 _WARM_UP = 4 * IN_FLIGHT
@@ -55,7 +55,7 @@ async def client_loop(facts: dict[str, Any]) -> float:
     """The exporter's client by itself, without its schedule: sign, send, decode, reduce."""
     server = Server(
         facts["url"],
-        Signature(Secret("AKEXAMPLE0001"), Secret("example")),
+        auth=Signature(Secret("AKEXAMPLE0001"), Secret("example")),
         page_size=facts.get("page_size"),
         max_concurrency=IN_FLIGHT,
     )

@@ -1,12 +1,16 @@
-"""Why a poll fails: the closed set of reasons, and the one error that carries them.
+"""Why a poll fails: the closed set of reasons; and what a poll comes to, success or failure.
 
-Knows nothing of HTTP, of metrics or of the configuration. Everything that speaks of a failed
-poll (the client, the store, the metrics, the pages, the log) shares these names.
+The client, the store, the metrics, the pages and the log share these names.
 """
 
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+import msgspec
+
+from exporter.clock import Moment
+from exporter.rest import Snapshot
 
 _PACKAGE: Final = Path(__file__).parent
 
@@ -30,36 +34,48 @@ class Reason(StrEnum):
 
 
 class PollError(Exception):
-    """A poll that failed: a reason of the closed set, and a sentence for the operator.
+    """Why a poll failed.
 
     Args:
-        reason: which of the closed set.
+        reason: one of the closed set.
         message: one sentence that says what happened and what to do. It is shown on pages and in
-            logs, so it never holds a secret or an agent's name.
-        retry_after: seconds for which the server asked to be left alone, if it did.
-        requests: requests that this poll had sent when it failed.
-        clock_skew: the server's `Date` less this host's clock in seconds, if a reply had one.
+            logs, so it never contains a secret or an agent's name.
+        retry_after: seconds for which the server asked not to be polled, if it did.
     """
 
-    def __init__(
-        self,
-        reason: Reason,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        requests: int = 0,
-        clock_skew: float | None = None,
-    ) -> None:
+    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
-        self.requests = requests
-        self.clock_skew = clock_skew
 
 
-def place(error: BaseException) -> str:
-    """The type of an error and where in this package it came up, without its message."""
+class PollResult(msgspec.Struct, frozen=True):
+    """One poll that has ended: the snapshot that it brought, or the error."""
+
+    started: Moment
+    """When its first request could be sent: a slot was free and the rate limit allowed it."""
+    ended: Moment
+    snapshot: Snapshot | None
+    error: PollError | None
+    """None if there is a snapshot."""
+    requests: int = 0
+    """Sent for it, those sent again included."""
+    clock_skew: float | None = None
+    """The server's `Date` less this host's clock in seconds, if a reply had one."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds that it took, all its pages."""
+        return self.ended.monotonic - self.started.monotonic
+
+
+class ProbeRefusedError(Exception):
+    """A probe that was not made: one sentence that says why."""
+
+
+def error_location(error: BaseException) -> str:
+    """The type of an error and where in this package it was raised, without its message."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     traceback, found = error.__traceback__, ""
@@ -69,3 +85,8 @@ def place(error: BaseException) -> str:
             found = f" at {path.name}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return type(error).__name__ + found
+
+
+def internal_error(error: BaseException) -> str:
+    """A sentence for an error that nothing expected. Its own message may quote a reply."""
+    return f"internal error in the exporter ({error_location(error)}): please report it"

@@ -4,7 +4,7 @@ The configuration makes it, the client works by it. Two servers that are equal c
 connections; one that differs in anything is another server.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
@@ -78,6 +78,7 @@ class Server:
 
     url: str
     """`http(s)://host[:port][/prefix]`, without a slash at its end."""
+    _: KW_ONLY
     name: str = ""
     """The label `cms`, unique among the servers."""
     auth: Auth = None

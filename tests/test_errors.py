@@ -1,11 +1,12 @@
-"""exporter.errors: the closed set of reasons, and where an error came up."""
+"""The closed set of reasons, results of polls, and where an error was raised."""
 
 import re
 
 import pytest
 
-from exporter.cms.server import Server
-from exporter.errors import PollError, Reason, place
+from exporter.clock import Moment
+from exporter.errors import PollError, PollResult, Reason, error_location
+from exporter.server import Server
 
 
 def test_the_reasons_are_a_closed_set() -> None:
@@ -17,11 +18,20 @@ def test_the_reasons_are_a_closed_set() -> None:
 
 
 def test_an_error_prints_its_sentence() -> None:
-    """And carries what the poller counts."""
-    error = PollError(Reason.API, "a sentence", retry_after=3.0, requests=2, clock_skew=-1.5)
+    """And carries the pause that the server asked for."""
+    error = PollError(Reason.API, "a sentence", retry_after=3.0)
 
     assert (str(error), error.message, error.reason) == ("a sentence", "a sentence", "api")
-    assert (error.retry_after, error.requests, error.clock_skew) == (3.0, 2, -1.5)
+    assert error.retry_after == 3.0
+
+
+def test_a_result_is_frozen_and_knows_its_duration() -> None:
+    """By the monotonic clock: the other one may jump."""
+    result = PollResult(Moment(100.0, 5.0), Moment(50.0, 7.5), None, None)
+
+    assert result.duration == 2.5
+    with pytest.raises(AttributeError):
+        result.requests = 3  # type: ignore[misc]
 
 
 def test_the_place_of_an_error_is_the_deepest_in_this_package() -> None:
@@ -29,7 +39,7 @@ def test_the_place_of_an_error_is_the_deepest_in_this_package() -> None:
     with pytest.raises(ValueError, match="IPv6") as caught:
         _ = Server("https://[malformed").address
 
-    assert re.sub(r"\d+", "N", place(caught.value)) == "ValueError at server.py:N"
+    assert re.sub(r"\d+", "N", error_location(caught.value)) == "ValueError at server.py:N"
 
 
 def test_the_place_of_an_error_from_elsewhere_is_its_first() -> None:
@@ -37,16 +47,16 @@ def test_the_place_of_an_error_from_elsewhere_is_its_first() -> None:
     with pytest.raises(ValueError, match="base 10") as caught:
         int("canary")
 
-    assert re.sub(r"\d+", "N", place(caught.value)) == "ValueError at test_faults.py:N"
+    assert re.sub(r"\d+", "N", error_location(caught.value)) == "ValueError at test_errors.py:N"
 
 
-def test_an_error_that_was_never_raised_has_no_place() -> None:
+def test_an_error_that_was_never_raised_has_no_error_location() -> None:
     """Its type is all there is; its message may hold anything."""
-    assert place(KeyError("canary")) == "KeyError"
+    assert error_location(KeyError("canary")) == "KeyError"
 
 
 def test_the_place_of_a_group_is_that_of_its_first() -> None:
     """A task group wraps what its tasks raise, however deep."""
     inner = ExceptionGroup("canary", [ValueError("canary"), KeyError("canary")])
 
-    assert place(ExceptionGroup("canary", [inner])) == "ValueError"
+    assert error_location(ExceptionGroup("canary", [inner])) == "ValueError"

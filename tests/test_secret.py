@@ -7,8 +7,8 @@ import traceback
 
 import pytest
 
-from exporter.cms.server import Server, Signature, StaticAuthorization
 from exporter.secret import Secret
+from exporter.server import Server, Signature, StaticAuthorization
 
 CANARY = "canary-8d1f"
 
@@ -39,7 +39,7 @@ def test_facts_that_hold_secrets_do_not_print_them() -> None:
     ):
         server = Server(
             "https://cms.example.com",
-            auth,
+            auth=auth,
             proxy_url=Secret(CANARY),
             headers=(("x-tenant", Secret(CANARY)),),
         )

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.store import Store, Target, TargetKey, TargetState
+from exporter.store import Target, TargetKey, TargetState
+from tests.support.stores import failure, store_of
 
 NOW = Moment(1_750_000_000.0, 100.0)
 LIMA, QUITO = TargetKey("lima", 1, 1), TargetKey("quito", 1, 1)
@@ -13,12 +14,12 @@ LIMA, QUITO = TargetKey("lima", 1, 1), TargetKey("quito", 1, 1)
 
 def failed(state: TargetState) -> TargetState:
     """The state after one more poll, which failed."""
-    return state.failed(NOW, NOW, PollError(Reason.HTTP, "HTTP 500"))
+    return state.after(failure(NOW, NOW, PollError(Reason.HTTP, "HTTP 500")))
 
 
 def test_what_did_not_change_is_the_same_object() -> None:
     """A scrape that holds a state and the store agree on it."""
-    store = Store([Target(LIMA)], ["lima"])
+    store = store_of([Target(LIMA)], ["lima"])
     store.record(failed(store.state(LIMA)))
     state, stats = store.state(LIMA), store.server("lima")
     store.replace([Target(QUITO), Target(LIMA)], ["quito", "lima"])
@@ -28,10 +29,10 @@ def test_what_did_not_change_is_the_same_object() -> None:
 
 def test_other_labels_keep_the_numbers() -> None:
     """Series change their labels; counters go on where they were."""
-    store = Store([Target(LIMA)])
+    store = store_of([Target(LIMA)])
     store.record(failed(store.state(LIMA)))
     relabelled = Target(LIMA, name="sales", labels=(("site", "lima"),), max_resting=3)
-    store.replace([relabelled])
+    store.replace([relabelled], ["lima"])
     state = store.state(LIMA)
     assert state.target == relabelled
     assert (state.polls, state.failures) == (1, 1)
@@ -39,7 +40,7 @@ def test_other_labels_keep_the_numbers() -> None:
 
 def test_what_was_removed_is_gone() -> None:
     """Also if a poll of it ends only then; and when it comes back it starts anew."""
-    store = Store([Target(LIMA), Target(QUITO)], ["lima", "quito"])
+    store = store_of([Target(LIMA), Target(QUITO)], ["lima", "quito"])
     late = failed(store.state(LIMA))
     store.server("lima").requests = 7
     store.replace([Target(QUITO)], ["quito"])
@@ -54,10 +55,10 @@ def test_what_was_removed_is_gone() -> None:
 
 def test_a_scrape_under_way_is_not_disturbed() -> None:
     """It reads what stood there when it began."""
-    store = Store([Target(LIMA), Target(QUITO)])
+    store = store_of([Target(LIMA), Target(QUITO)])
     reading = iter(store.states())
     assert next(reading).target.key == LIMA
-    store.replace([Target(QUITO)])
+    store.replace([Target(QUITO)], ["quito"])
     assert [state.target.key for state in reading] == [QUITO]
 
 
@@ -67,12 +68,12 @@ KEYS = st.builds(TargetKey, st.sampled_from(["lima", "quito"]), st.just(1), st.i
 @given(st.lists(st.lists(KEYS, unique=True), min_size=1, max_size=6))
 def test_any_row_of_configurations(configurations: list[list[TargetKey]]) -> None:
     """Order and extent are the last one's; polls count since a target was last added."""
-    store, polls = Store([]), dict[TargetKey, int]()
+    store, polls = store_of([]), dict[TargetKey, int]()
     for keys in configurations:
-        store.replace(map(Target, keys), ["lima"])
+        store.replace(map(Target, keys), ["lima", "quito"])
         polls = {key: polls.get(key, 0) + 1 for key in keys}
         for key in keys:
             store.record(failed(store.state(key)))
         assert {state.target.key: state.polls for state in store.states()} == polls
         assert [state.target.key for state in store.states()] == keys
-        assert {name for name, _ in store.servers()} == {"lima", *(key.cms for key in keys)}
+        assert [name for name, _ in store.servers()] == ["lima", "quito"]

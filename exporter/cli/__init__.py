@@ -13,8 +13,8 @@ from exporter.cli import check, completion, demo, healthcheck, query, serve, sim
 from exporter.cli.flags import UsageError
 from exporter.cli.parser import build
 from exporter.config import ConfigError
-from exporter.errors import place
-from exporter.polling.build import AssemblyError
+from exporter.errors import internal_error
+from exporter.polling.build import BuildError
 from exporter.web.app import TelemetryPathError
 from exporter.web.listening.listener import ListenError
 
@@ -42,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     namespace = parser.parse_args(arguments)
     try:
         return int(namespace.run(namespace))
-    except (ConfigError, AssemblyError, TelemetryPathError, UsageError) as error:
+    except (ConfigError, BuildError, TelemetryPathError, UsageError) as error:
         return _fail(str(error), 2)
     except ListenError as error:
         return _fail(str(error), 1 if error.in_use else 2)
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  # whatever it is: a line, and no message that quotes a reply
-        return _fail(f"{place(error)}: a fault in the exporter itself; please report it", 1)
+        return _fail(internal_error(error), 1)
 
 
 def _fail(message: str, status: int) -> int:

@@ -22,9 +22,8 @@ from exporter.cli.progress import Progress
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.config import ConfigError, Problem, ServerConfig, format_duration, load
-from exporter.errors import PollError
 from exporter.polling import build
-from exporter.polling.build import AssemblyError
+from exporter.polling.build import BuildError
 from exporter.polling.schedule import peak_per_second
 from exporter.store import TargetKey
 
@@ -76,10 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.config_file
     try:
         config = load(path, os.environ)
-        clients = build.clients(build.identities(config).values(), os.environ, system_clock)
+        clients = build.clients(build.servers(config), os.environ, system_clock)
     except ConfigError as error:
         return _refuse(error.problems, as_json=arguments.json)
-    except AssemblyError as error:
+    except BuildError as error:
         problems = [Problem(str(path), 1, 1, "", sentence) for sentence in error.sentences]
         return _refuse(problems, as_json=arguments.json)
     forecasts = [forecast(server) for server in config.servers]
@@ -114,7 +113,7 @@ def _refuse(problems: Sequence[Problem], *, as_json: bool) -> int:
 
 def _ask(clients: Mapping[str, CmsClient], targets: Sequence[TargetKey]) -> list[Answer]:
     """The answers; without those that Ctrl-C has cut off."""
-    asking = Round(clients, targets, system_clock, Progress(len(targets), sys.stderr))
+    asking = Round(clients, targets, Progress(len(targets), sys.stderr))
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(asking.ask())
     return asking.answers
@@ -130,7 +129,7 @@ def _status(answers: Sequence[Answer], targets: int) -> int:
     if len(answers) < targets:
         print(f"interrupted: {targets - len(answers)} of {targets} not asked", file=sys.stderr)
         return 130
-    return int(any(isinstance(answer.outcome, PollError) for answer in answers))
+    return int(any(answer.result.error is not None for answer in answers))
 
 
 def _sentence(server: Forecast) -> str:

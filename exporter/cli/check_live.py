@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.cli.progress import Progress
-from exporter.clock import Clock
-from exporter.cms.client import CmsClient, Reading
+from exporter.cms.client import CmsClient
 from exporter.config import format_duration
-from exporter.errors import PollError
+from exporter.errors import PollResult
 from exporter.store import TargetKey
 
 
@@ -21,9 +20,7 @@ class Answer:
     """What became of asking one target."""
 
     target: TargetKey
-    outcome: Reading | PollError
-    seconds: float
-    """From the first request to the end, all pages."""
+    result: PollResult
 
 
 class Round:
@@ -32,7 +29,6 @@ class Round:
     Args:
         clients: of all servers, by name.
         targets: in the order of the configuration, one or more.
-        clock: for how long each takes.
         progress: of as many steps as there are targets.
     """
 
@@ -40,12 +36,10 @@ class Round:
         self,
         clients: Mapping[str, CmsClient],
         targets: Sequence[TargetKey],
-        clock: Clock,
         progress: Progress,
     ) -> None:
         self._clients = clients
         self._targets = targets
-        self._clock = clock
         self._progress = progress
         self._answers: dict[TargetKey, Answer] = {}
         self._failures = 0
@@ -77,21 +71,13 @@ class Round:
 
     async def _work(self, client: CmsClient, waiting: Iterator[TargetKey]) -> None:
         for target in waiting:
-            async with client.slots:
-                await client.turn()
-                began = self._clock().monotonic
-                outcome: Reading | PollError
-                try:
-                    outcome = await client.poll(target.cc_id, target.vdn)
-                except PollError as error:
-                    outcome = error
-            self._hear(Answer(target, outcome, self._clock().monotonic - began))
+            self._hear(Answer(target, await client.poll(target.cc_id, target.vdn)))
 
     def _hear(self, answer: Answer) -> None:
         self._answers[answer.target] = answer
-        if isinstance(answer.outcome, PollError):
+        if answer.result.error is not None:
             self._failures += 1
-            self._tell_pause(answer.target.cms, answer.outcome.retry_after)
+            self._tell_pause(answer.target.cms, answer.result.error.retry_after)
         self._draw()
 
     def _tell_pause(self, cms: str, pause: float | None) -> None:

@@ -19,7 +19,6 @@ from exporter.cli.query_page import Finding, Question
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.config import Config, ServerConfig, load
-from exporter.errors import PollError
 from exporter.polling import build
 from exporter.rest import BeginTimeUnit
 from exporter.store import TargetKey
@@ -33,13 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config_file, os.environ)
     server = _server(config, arguments.cms)
     question = _question(server, arguments.cc_id, arguments.vdn)
-    identity = build.identities(config)[server.name]
-    client = build.clients([identity], os.environ, system_clock)[server.name]
-    try:
-        finding = asyncio.run(_ask(client, question))
-    except PollError as error:
+    client = build.clients([build.server(server)], os.environ, system_clock)[server.name]
+    finding = asyncio.run(_ask(client, question))
+    error = finding.inspection.result.error
+    if error is not None:
         if arguments.json:
-            _print(json.dumps(query_page.failure_as_json(question, error), indent=2))
+            _print(
+                json.dumps(
+                    query_page.failure_as_json(question, finding.inspection.result), indent=2
+                )
+            )
         else:
             print(f"{question}: {error.reason.value}: {error.message}", file=sys.stderr)
         return 1
@@ -52,10 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _ask(client: CmsClient, question: Question) -> Finding:
     try:
-        await client.turn()
-        began = system_clock().monotonic
         inspection = await client.inspect(question.target.cc_id, question.target.vdn)
-        return Finding(question, inspection, system_clock().monotonic - began)
+        return Finding(question, inspection, inspection.result.duration)
     finally:
         await client.aclose()
 

@@ -11,7 +11,7 @@ from typing import Final
 from exporter.cli.agents import Agent, agents
 from exporter.cms.client import Inspection
 from exporter.config import format_duration
-from exporter.errors import PollError
+from exporter.errors import PollResult
 from exporter.rest import BeginTimeUnit, Snapshot, WaitReason
 from exporter.store import TargetKey
 
@@ -51,17 +51,18 @@ def text(finding: Finding, *, show_names: bool, zone: tzinfo | None = None) -> s
         show_names: whole, not masked.
         zone: of the times; this host's by default.
     """
-    question, reading = finding.question, finding.inspection.reading
+    question, reading = finding.question, finding.inspection.result
+    seen = _snapshot(reading)
     requests = "1 request" if reading.requests == 1 else f"{reading.requests} requests"
     stray = "" if question.configured else "; not a target of the configuration"
     shown = _agents(finding, show_names=show_names)
     page = [
         f"{question}: answered in {finding.seconds:.2f} s, {requests}{stray}",
         "",
-        *_aligned(_facts(reading.snapshot, reading.clock_skew, zone)),
+        *_aligned(_facts(seen, reading.clock_skew, zone)),
     ]
     if shown:
-        now = reading.snapshot.server_time
+        now = seen.server_time
         cells = [_cells(agent, now, zone) for agent in shown]
         page += ["", *_aligned([_HEADS, *cells]), ""]
         page.append("A reason holds for agents who wait; the server does not say which ones do.")
@@ -72,8 +73,9 @@ def text(finding: Finding, *, show_names: bool, zone: tzinfo | None = None) -> s
 
 def as_json(finding: Finding, *, show_names: bool) -> dict[str, object]:
     """The same for scripts. Times are epoch seconds by the server's clock."""
-    reading = finding.inspection.reading
-    seen, now = reading.snapshot, reading.snapshot.server_time
+    reading = finding.inspection.result
+    seen = _snapshot(reading)
+    now = seen.server_time
     overdue = seen.overdue(now)
     reasons = zip(WaitReason, seen.waiting_by_reason, strict=True)
     return {
@@ -108,13 +110,15 @@ def as_json(finding: Finding, *, show_names: bool) -> dict[str, object]:
     }
 
 
-def failure_as_json(question: Question, error: PollError) -> dict[str, object]:
+def failure_as_json(question: Question, result: PollResult) -> dict[str, object]:
     """For scripts, when there was no answer."""
+    error = result.error
+    assert error is not None  # noqa: S101
     return {
         **_identity(question),
         "up": False,
-        "requests": error.requests,
-        "clock_skew_seconds": error.clock_skew,
+        "requests": result.requests,
+        "clock_skew_seconds": result.clock_skew,
         "reason": error.reason.value,
         "message": error.message,
     }
@@ -192,8 +196,13 @@ def _cells(agent: Agent, now: float, zone: tzinfo | None) -> tuple[str, ...]:
 
 def _agents(finding: Finding, *, show_names: bool) -> list[Agent]:
     rows, unit = finding.inspection.rows, finding.question.begin_time_unit
-    now = finding.inspection.reading.snapshot.server_time
+    now = _snapshot(finding.inspection.result).server_time
     return agents(rows, now, unit, show_names=show_names)
+
+
+def _snapshot(result: PollResult) -> Snapshot:
+    assert result.snapshot is not None  # noqa: S101
+    return result.snapshot
 
 
 def _words(reason: WaitReason) -> str:

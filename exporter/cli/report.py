@@ -5,8 +5,6 @@ from itertools import groupby
 from typing import Final
 
 from exporter.cli.check_live import Answer
-from exporter.cms.client import Reading
-from exporter.errors import PollError
 from exporter.store import TargetKey
 
 _CLOCKS_AGREE: Final = 2.0
@@ -17,8 +15,8 @@ def failures(answers: Iterable[Answer]) -> list[str]:
     """A line for each failure that targets of a server have in common."""
     alike: dict[tuple[str, str, str], list[TargetKey]] = {}
     for answer in answers:
-        if isinstance(answer.outcome, PollError):
-            error = answer.outcome
+        error = answer.result.error
+        if error is not None:
             key = answer.target.cms, error.reason.value, error.message
             alike.setdefault(key, []).append(answer.target)
     return [
@@ -52,9 +50,9 @@ def summary(answers: Sequence[Answer]) -> list[str]:
 
 
 def _tally(answers: Sequence[Answer]) -> str:
-    failed = sum(isinstance(answer.outcome, PollError) for answer in answers)
-    requests = sum(answer.outcome.requests for answer in answers)
-    slowest = max(answer.seconds for answer in answers)
+    failed = sum(answer.result.error is not None for answer in answers)
+    requests = sum(answer.result.requests for answer in answers)
+    slowest = max(answer.result.duration for answer in answers)
     targets = "1 target" if len(answers) == 1 else f"{len(answers)} targets"
     return (
         f"{len(answers) - failed} of {targets} answered, "
@@ -64,7 +62,7 @@ def _tally(answers: Sequence[Answer]) -> str:
 
 
 def _clock(answers: Iterable[Answer]) -> str:
-    skews = [answer.outcome.clock_skew for answer in answers]
+    skews = [answer.result.clock_skew for answer in answers]
     skew = max((skew for skew in skews if skew is not None), key=abs, default=0.0)
     return f"; {clock_sentence(skew)}" if abs(skew) >= _CLOCKS_AGREE else ""
 
@@ -76,17 +74,18 @@ def clock_sentence(skew: float) -> str:
 
 def as_json(answer: Answer) -> dict[str, object]:
     """One answer for scripts."""
-    outcome = answer.outcome
+    result = answer.result
     found: dict[str, object] = {
         **answer.target._asdict(),
-        "up": isinstance(outcome, Reading),
-        "duration_seconds": round(answer.seconds, 3),
-        "requests": outcome.requests,
-        "clock_skew_seconds": outcome.clock_skew,
+        "up": result.error is None,
+        "duration_seconds": round(result.duration, 3),
+        "requests": result.requests,
+        "clock_skew_seconds": result.clock_skew,
     }
-    if isinstance(outcome, PollError):
-        return found | {"reason": outcome.reason.value, "message": outcome.message}
-    seen = outcome.snapshot
+    if result.error is not None:
+        return found | {"reason": result.error.reason.value, "message": result.error.message}
+    seen = result.snapshot
+    assert seen is not None  # noqa: S101
     return found | {
         "approved_agents": seen.approved,
         "resting_agents": seen.resting,

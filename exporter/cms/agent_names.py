@@ -1,7 +1,6 @@
-"""Agents' names: the one place that reads them, for a person who asks for one listing.
+"""Agents' names: read here and nowhere else, for the command `query`.
 
-No poll comes here: `wire` skips names unread. Knows where a name stands in a reply, and lets it
-out only as a `Secret`.
+Polls do not come here: `wire` skips names. A name leaves this module only as a `Secret`.
 """
 
 from collections.abc import Callable
@@ -9,20 +8,21 @@ from collections.abc import Callable
 import msgspec
 
 from exporter.cms import wire
-from exporter.cms.wire import Api, Reply
+from exporter.cms.wire import Reply
 from exporter.rest import Row
 from exporter.secret import Secret
+from exporter.server import Api
 
 
 class NamedRow(Row, gc=False):
-    """A row, and whose it is."""
+    """A row with the agent's name."""
 
     name: Secret | None = None
-    """agentName; None if the reply holds no text there."""
+    """agentName; None if it is absent or not text."""
 
 
 class _Row(msgspec.Struct):
-    # raw, so that a name that cannot be read spoils no other
+    # raw, so that a name that cannot be decoded does not affect the others
     name: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="agentName")
 
 

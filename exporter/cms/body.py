@@ -1,7 +1,4 @@
-"""The body of a reply, decompressed, and never more of it in memory than a cap.
-
-Knows streams of bytes and content codings; neither HTTP nor what the bytes mean.
-"""
+"""The body of a reply, decompressed, with a limit on how much of it is ever in memory."""
 
 import zlib
 from collections.abc import AsyncIterable
@@ -11,24 +8,24 @@ _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class TooLargeError(ValueError):
-    """There is more than the cap, before or after decompression."""
+    """The body exceeds the limit, before or after decompression."""
 
 
 class CodingError(ValueError):
-    """The body cannot be decompressed: an unknown coding, or damage."""
+    """The body cannot be decompressed: unknown coding, or damaged data."""
 
 
 async def read(stream: AsyncIterable[bytes], coding: str, limit: int) -> bytes:
-    """Read a body whole, or not at all.
+    """Read a whole body.
 
     Args:
-        stream: of the bytes as they came.
+        stream: the bytes as received.
         coding: value of the `Content-Encoding` header, or empty.
-        limit: bytes that the body may have, as it came and decompressed.
+        limit: bytes that the body may have, as received and decompressed.
 
     Raises:
         TooLargeError: as soon as there is one byte more than `limit`.
-        CodingError: the bytes are not in that coding.
+        CodingError: the bytes are not valid in that coding.
     """
     coding = coding.strip().lower()
     if coding in {"", "identity"}:
@@ -41,7 +38,7 @@ async def read(stream: AsyncIterable[bytes], coding: str, limit: int) -> bytes:
     async for chunk in stream:
         received += len(chunk)
         try:
-            # one byte more than is allowed, so that the excess shows and no more is ever held
+            # one byte more than allowed: the excess shows, and no more is ever in memory
             body += decompressor.decompress(chunk, limit - len(body) + 1)
         except zlib.error:
             raise CodingError(coding) from None

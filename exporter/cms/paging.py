@@ -1,8 +1,7 @@
 """When a listing in pages (CTI 3.6) has ended. Pure.
 
 The vendor's reply has no total: the last page is the one with fewer rows than asked for. A server
-that ignores `offset` sends the first page for ever, and one at odds with itself never ends; both
-must end here.
+that ignores `offset` sends the first page again and again; such a listing must end, too.
 """
 
 from typing import Final
@@ -15,7 +14,7 @@ MAX_PAGES: Final = 500
 
 
 class Listing:
-    """The pages of one listing, in the order read. It counts as a whole or not at all.
+    """The pages of one listing, in the order read.
 
     Args:
         limit: rows asked for with each page, 1 to 100.
@@ -29,11 +28,11 @@ class Listing:
 
     @property
     def offset(self) -> int:
-        """Where the next page starts: `offset` counts rows, not pages."""
+        """The `offset` of the next page, in rows."""
         return self._limit * self.pages
 
     def add(self, reply: Reply) -> bool:
-        """Take the next page. Tells whether it was the last one.
+        """Add the next page. Returns whether it was the last one.
 
         The last page is a short one, or one without an agent who was not seen before.
         """

@@ -1,7 +1,4 @@
-"""Which proxy leads to a server, and what it must be shown.
-
-Knows addresses and the environment's variables for them; no sockets and no TLS.
-"""
+"""Which proxy to use for a server, from the configuration or the environment. Pure."""
 
 import base64
 import ipaddress
@@ -17,7 +14,7 @@ _LAST_PORT: Final = 65535
 
 
 class ProxyAddressError(httpx.ProxyError):
-    """The proxy's address cannot be used. The message does not quote it: it may hold a password."""
+    """The proxy address is not valid. The message does not quote it: it may contain a password."""
 
 
 def usable_proxy(address: Secret) -> httpx.Proxy | None:

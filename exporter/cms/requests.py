@@ -1,7 +1,6 @@
-"""The requests to one server, signed, with as little as possible computed anew for each.
+"""The requests to one server, signed. What is the same for all of them is computed once.
 
-Ten thousand targets ask with the same headers, of which only the length, the time and the
-signature differ. Knows the headers that go out; neither sends nor waits.
+Ten thousand targets are polled with the same headers; only length, time and signature differ.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.cms import signing
-from exporter.cms.server import Auth, Server, Signature, StaticAuthorization
+from exporter.server import Auth, Server, Signature, StaticAuthorization
 
 _METHOD: Final = "POST"
 
@@ -43,11 +42,11 @@ class Requests:
         self._headers = {
             "host": self._url.netloc.decode(),
             "accept": "application/json",
-            # replies are small and the wire is short: spare a fragile server the compressing
+            # replies are small: spare a fragile server the work of compressing them
             "accept-encoding": "identity",
             "user-agent": f"agent-rest-exporter/{__version__}",
             "content-type": "application/json; charset=UTF-8",
-            **{name: value.reveal() for name, value in server.headers},
+            **{name: value.read().reveal() for name, value in server.headers},
         }
         self._extensions = (
             {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
@@ -58,8 +57,8 @@ class Requests:
         """One request, with the time and the signature of this moment.
 
         Args:
-            question: the body, exactly as it is sent: it is what gets signed.
-            auth: what authorizes it.
+            question: the body, exactly as it is sent: that is what is signed.
+            auth: with secrets that are read, not sources.
         """
         signed_headers = auth.signed_headers if isinstance(auth, Signature) else ()
         head = self._head(signed_headers, len(question))
@@ -74,16 +73,16 @@ class Requests:
         match auth:
             case Signature(access_key, secret_key):
                 at = signing.timestamp(self._clock().wall)
-                prefix = signing.prefix(access_key.reveal(), at, head.names)
+                prefix = signing.prefix(access_key.read().reveal(), at, head.names)
                 canonical = signing.with_body(head.canonical, question)
-                value = signing.authorization(secret_key.reveal(), prefix, canonical)
+                value = signing.authorization(secret_key.read().reveal(), prefix, canonical)
                 request.headers["authorization"] = value
             case StaticAuthorization(secret):
-                request.headers["authorization"] = secret.reveal()
+                request.headers["authorization"] = secret.read().reveal()
         return request
 
     def _head(self, signed_headers: tuple[str, ...], length: int) -> _Head:
-        """Depends on nothing but the length, and bodies have a handful of lengths."""
+        """Depends only on the length, and bodies have a handful of lengths."""
         key = signed_headers, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}

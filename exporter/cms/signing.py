@@ -1,7 +1,7 @@
 """The C2 request signature (`auth-v2`) of CC-CMS: pure functions over the bytes that are sent.
 
-The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Knows
-neither HTTP nor a clock: who sends a request says when, and which headers go out.
+The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Our
+requests have no query, for which the canonical request has no line then.
 
     prefix     = auth-v2/ACCESS_KEY/TIMESTAMP/SIGNED_HEADERS
     signingKey = hex(HMAC-SHA256(key=SECRET_KEY, message=prefix))
@@ -30,31 +30,21 @@ def canonical_request(
     path: str,
     signed_headers: Mapping[str, str],
     body: bytes,
-    query: Mapping[str, str] | None = None,
 ) -> str:
-    """The text that is signed: the request, with everything in its one canonical spelling.
+    """The text that is signed: the request in its canonical form.
 
     Args:
         method: in capitals.
         path: of the URL, without query, as it is sent.
         signed_headers: the headers to sign, names in lower case, values exactly as they are sent.
         body: exactly the bytes that are sent.
-        query: the URL's parameters; without any, the text has no line for them.
     """
-    return with_body(canonical_head(method, path, signed_headers, query), body)
+    return with_body(canonical_head(method, path, signed_headers), body)
 
 
-def canonical_head(
-    method: str,
-    path: str,
-    signed_headers: Mapping[str, str],
-    query: Mapping[str, str] | None = None,
-) -> str:
+def canonical_head(method: str, path: str, signed_headers: Mapping[str, str]) -> str:
     """The canonical request up to its body: the part that many requests share."""
-    lines = [method, path]
-    if query:
-        lines.append("&".join(f"{_encode(k)}={_encode(v)}" for k, v in sorted(query.items())))
-    lines.append(signed_names(signed_headers))
+    lines = [method, path, signed_names(signed_headers)]
     headers = sorted(signed_headers.items())
     lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]
     return "\n".join(lines)

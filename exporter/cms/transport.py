@@ -1,15 +1,12 @@
 """The connections to one server: httpx's transport on aiohttp, with TLS, proxy and keep-alive.
 
-Knows sockets and certificates; not what is asked over them. `httpx.MockTransport` takes its place
-in tests. It hands requests to aiohttp itself: httpx-aiohttp serves every shape that a request may
-have, which for ours would double the cost of a poll.
+`httpx.MockTransport` takes its place in tests. It hands requests to aiohttp itself: httpx-aiohttp
+supports every kind of request, which would double the cost of a poll.
 """
 
 import socket
-import ssl
 from collections.abc import Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Final
 
 import aiohttp
@@ -18,7 +15,8 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
-from exporter.cms.server import Server, Tls
+from exporter.cms.tls import ssl_context
+from exporter.server import Server
 
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
@@ -31,22 +29,8 @@ class StaleConnectionError(httpx.ReadError):
     """A kept-alive connection turned out to be closed: no reply had begun."""
 
 
-class TlsFileError(ValueError):
-    """A file named under `tls` cannot be used.
-
-    Args:
-        option: which one, as in the configuration.
-        message: what is wrong with it.
-    """
-
-    def __init__(self, option: str, message: str) -> None:
-        super().__init__(message)
-        self.option = option
-        self.message = message
-
-
 class Transport(AiohttpTransport):
-    """httpx's seam, with aiohttp's C parser behind it.
+    """httpx's transport interface, with aiohttp's C parser behind it.
 
     Args:
         server: whose connections these are.
@@ -57,10 +41,11 @@ class Transport(AiohttpTransport):
     """
 
     def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
-        address = server.proxy_url or environment_proxy(server.url, environ)
+        configured = server.proxy_url
+        address = configured.read() if configured else environment_proxy(server.url, environ)
         proxy = usable_proxy(address) if address else None
         self._proxy_is_usable = bool(proxy) or not address
-        # aiohttp shows these to the proxy when it opens a tunnel, and there is none to http://
+        # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         tunnel = server.url.startswith("https:")
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
         self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
@@ -80,7 +65,7 @@ class Transport(AiohttpTransport):
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # whoever asks has a deadline for all of it
+            # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
             proxy=str(self.proxy.url) if self.proxy else None,
         )
@@ -88,7 +73,7 @@ class Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
         if not self._proxy_is_usable:
-            raise ProxyAddressError("the proxy's address cannot be used")
+            raise ProxyAddressError("the proxy address is not valid")
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
@@ -143,7 +128,7 @@ def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:
-    """What aiohttp raises, in httpx's words."""
+    """What aiohttp raises, as httpx names it."""
     connecting = isinstance(error, aiohttp.ClientConnectorError)
     if reused and isinstance(error, aiohttp.ClientConnectionError) and not connecting:
         return StaleConnectionError(str(error))
@@ -154,46 +139,4 @@ def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:
         return translated
     except aiohttp.ClientResponseError:
         # httpx-aiohttp lets it through as it is
-        return httpx.RemoteProtocolError("no well-formed HTTP")
-
-
-def ssl_context(tls: Tls) -> ssl.SSLContext:
-    """The TLS settings of one server, from its files.
-
-    Raises:
-        TlsFileError: a file holds no certificate, or no key that fits it.
-    """
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-    except (ssl.SSLError, OSError) as error:
-        raise TlsFileError("ca_file", f"no CA certificate in PEM: {_why(error)}") from None
-    # Python 3.13 began to refuse private CAs that lack an extension; older ones take them
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if tls.insecure_skip_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.cert_file:
-        _load_client_certificate(context, tls.cert_file, tls.key_file)
-    return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
-    files = {"cert_file": cert} | ({"key_file": key} if key else {})
-    for option, path in files.items():
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise TlsFileError(option, f"cannot be read: {_why(error)}") from None
-    try:
-        # an empty password, so that an encrypted key is an error and no question on the terminal
-        context.load_cert_chain(cert, key, password="")
-    except (ssl.SSLError, OSError) as error:
-        option = "key_file" if key else "cert_file"
-        message = f"no client certificate and key in PEM that fit together: {_why(error)}"
-        raise TlsFileError(option, message) from None
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "a part is missing").lower().replace("_", " ")
-    return error.strerror or type(error).__name__
+        return httpx.RemoteProtocolError("not valid HTTP")

@@ -1,36 +1,22 @@
-"""The bytes of the vendor's interface: request bodies out, typed replies in.
+"""The bytes of the vendor's interface: request bodies out, typed replies in. Pure.
 
 The source is the vendor's page *Querying Agent Rest Information*, and *Querying the Agent
-Information in Rest State* for 8.13 and earlier, where every key is lower-case. Knows no HTTP and
-gives the numbers no meaning. `agentName` is never decoded: a name that is not read cannot leak.
-(Only `names` reads it, for the one command that shows people.)
+Information in Rest State* for 8.13 and earlier, where every key is lowercase. `agentName` is never
+decoded: a name that is not read cannot leak. (Only `agent_names` reads it, for `query`.)
 """
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from exporter.rest import Counters, Row
-
-
-class Api(StrEnum):
-    """The two spellings of the interface: the last part of its path."""
-
-    AGENT_REST_INFOS = "agentrestinfos"
-    AGENT_REST_INFO = "agentrestinfo"
-    """8.13 and earlier: no paging, no resultCode, lower-case keys."""
-
-    @property
-    def path(self) -> str:
-        """The path below the server's URL."""
-        return f"/rest/cmsapp/v1/openapi/agentgroup/{self.value}"
+from exporter.server import Api
 
 
 class DecodeError(ValueError):
-    """The reply is no JSON."""
+    """The reply is not valid JSON."""
 
 
 class SchemaError(ValueError):
@@ -115,7 +101,7 @@ class _Envelope(msgspec.Struct, rename=_KEYS):
 
 
 class _Success(msgspec.Struct, rename=_KEYS):
-    """What nearly every reply is. The duplicate of the detail is skipped in passing."""
+    """Nearly every reply. The duplicate of the detail is skipped."""
 
     result_code: Literal["0100000"]
     desc: _Detail
@@ -151,13 +137,13 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
     """Decode the body of a reply with status 200.
 
     Raises:
-        DecodeError: it is no JSON.
+        DecodeError: it is not valid JSON.
         ResultError: the server says that the query failed.
         SchemaError: something that the numbers need is missing or malformed. No message quotes a
             value of the reply: it could be a person's name.
     """
     if api is Api.AGENT_REST_INFOS:
-        # once through the body is enough for a success; all else is worth a closer look
+        # one pass is enough for a success; anything else is decoded again, step by step
         with contextlib.suppress(ValueError, RecursionError):
             return _reply(_SUCCESSFUL.decode(body).desc, _KEYS)
     try:
@@ -174,7 +160,7 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
 
 
 def detail(body: bytes | bytearray) -> msgspec.Raw:
-    """The object that holds counters and rows, unread, of a body that `decode` has taken."""
+    """The object with counters and rows, undecoded, of a body that `decode` has accepted."""
     return _detail_of(_ENVELOPE.decode(body))
 
 
@@ -215,7 +201,7 @@ def _description(raw: msgspec.Raw) -> str:
 
 
 def _readable(text: str) -> str:
-    """A server's text, fit for one line of a log: shortened, without control characters."""
+    """A server's text for one line of a log: shortened, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:1000]).split())
     if len(line) <= _LONGEST_DESCRIPTION:
         return line
@@ -231,6 +217,6 @@ def _counter(key: str, value: int | None) -> int:
 
 
 def _describe(error: msgspec.ValidationError) -> str:
-    """What msgspec says of it: types and places, never a value."""
+    """Msgspec's own words: types and places, never a value."""
     text = str(error).replace("`", "")
     return text[:1].lower() + text[1:]

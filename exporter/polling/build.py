@@ -1,29 +1,54 @@
-"""From the configuration's words to those of the rooms that use them: servers, targets, clients.
+"""From the configuration to clients, one for each server.
 
-The only place that knows both sides, so that neither the client nor the store depends on how a
-file is written.
+Until the configuration makes servers itself, it also translates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Auth, Server, Signature, StaticAuthorization, Tls
-from exporter.cms.transport import TlsFileError, Transport
-from exporter.cms.wire import Api
+from exporter.cms.tls import TlsFileError
+from exporter.cms.transport import Transport
 from exporter.config import Config, SecretError, ServerConfig, SignedAuth, Sources, StaticAuth
 from exporter.rest import BeginTimeUnit
+from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
 
 
-class AssemblyError(Exception):
+class BuildError(Exception):
     """A checked configuration names files whose content cannot be used: a sentence for each."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
         super().__init__("\n".join(sentences))
         self.sentences = tuple(sentences)
+
+
+def clients(
+    servers: Iterable[Server], environ: Mapping[str, str], clock: Clock
+) -> dict[str, CmsClient]:
+    """A client for each server, by its name. None has connected yet.
+
+    Args:
+        servers: what they poll.
+        environ: where a proxy is looked up for servers without `proxy_url`.
+        clock: for signatures and rate limits.
+
+    Raises:
+        BuildError: certificates, keys or secrets cannot be read.
+    """
+    made: dict[str, CmsClient] = {}
+    wrong: list[str] = []
+    for server in servers:
+        try:
+            made[server.name] = CmsClient(server, Transport(server, environ), clock)
+        except TlsFileError as error:
+            wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
+        except SecretError as error:
+            wrong.append(f"cms {server.name}: {error}")
+    if wrong:
+        raise BuildError(wrong)
+    return made
 
 
 def targets(config: Config) -> list[Target]:
@@ -41,76 +66,29 @@ def targets(config: Config) -> list[Target]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Everything of a server that its connections depend on. Equal ones can be shared."""
-
-    server: Server
-    certificates: str
-    """A digest of the TLS files' contents."""
-    auth: SignedAuth | StaticAuth | None
-    """Where secrets are read again: the same secret in another file is rotated there."""
-
-
-def identities(config: Config) -> dict[str, Identity]:
-    """The identity of every server by its name, in the order of the configuration.
-
-    Raises:
-        AssemblyError: secrets can no longer be read.
-    """
-    found: dict[str, Identity] = {}
-    wrong: list[str] = []
-    for each in config.servers:
-        files = (each.tls.ca_file, each.tls.cert_file, each.tls.key_file)
-        certificates = Sources(tuple(file for file in files if file)).fingerprint()
-        try:
-            found[each.name] = Identity(server(each), certificates, each.auth)
-        except SecretError as error:
-            wrong.append(f"cms {each.name}: {error}")
-    if wrong:
-        raise AssemblyError(wrong)
-    return found
-
-
-def clients(
-    identities: Iterable[Identity], environ: Mapping[str, str], clock: Clock
-) -> dict[str, CmsClient]:
-    """A client for each server, by its name. None has connected yet.
-
-    Args:
-        identities: of the servers.
-        environ: where a proxy is looked up for servers that name none.
-        clock: for signatures, the server's clock and the pace.
-
-    Raises:
-        AssemblyError: certificates or keys cannot be used.
-    """
-    made: dict[str, CmsClient] = {}
-    wrong: list[str] = []
-    for identity in identities:
-        facts = identity.server
-        try:
-            transport = Transport(facts, environ)
-        except TlsFileError as error:
-            wrong.append(f"cms {facts.name}: tls.{error.option}: {error.message}")
-        else:
-            renew = partial(_auth, identity.auth)
-            made[facts.name] = CmsClient(facts, transport, clock, renew_auth=renew)
-    if wrong:
-        raise AssemblyError(wrong)
-    return made
+def servers(config: Config) -> list[Server]:
+    """Every server, in the order of the configuration."""
+    return [server(each) for each in config.servers]
 
 
 def server(config: ServerConfig) -> Server:
-    """What the client must know of one server, its secrets read."""
+    """One server."""
     api = Api(config.api)
     paged = config.cti_version == "3.6" and api is Api.AGENT_REST_INFOS
+    sources = [config.proxy_url, *(source for _, source in config.headers)]
+    if isinstance(config.auth, SignedAuth):
+        sources += [config.auth.access_key, config.auth.secret_key]
+    if isinstance(config.auth, StaticAuth):
+        sources.append(config.auth.authorization)
+    files = [config.tls.ca_file, config.tls.cert_file, config.tls.key_file]
+    files += [each.origin for each in sources if each and isinstance(each.origin, Path)]
     return Server(
         name=config.name,
         url=config.url,
         auth=_auth(config.auth),
         api=api,
         page_size=config.page_size if paged else None,
+        interval=config.interval,
         timeout=config.timeout,
         max_concurrency=config.max_concurrency,
         max_requests_per_second=config.max_requests_per_second,
@@ -122,15 +100,16 @@ def server(config: ServerConfig) -> Server:
             server_name=config.tls.server_name,
             insecure_skip_verify=config.tls.insecure_skip_verify,
         ),
-        proxy_url=config.proxy_url.read() if config.proxy_url else None,
-        headers=tuple((name.lower(), source.read()) for name, source in config.headers),
+        proxy_url=config.proxy_url,
+        headers=tuple((name.lower(), source) for name, source in config.headers),
+        fingerprint=Sources(tuple(file for file in files if file)).fingerprint(),
     )
 
 
 def _auth(sources: SignedAuth | StaticAuth | None) -> Auth:
     match sources:
         case SignedAuth(access_key, secret_key, signed_headers):
-            return Signature(access_key.read(), secret_key.read(), signed_headers)
+            return Signature(access_key, secret_key, signed_headers)
         case StaticAuth(authorization):
-            return StaticAuthorization(authorization.read())
+            return StaticAuthorization(authorization)
     return None

@@ -1,8 +1,8 @@
-"""What the log says of failing targets: when they begin, change and end, and no more than helps.
+"""The log of failing targets: when a failure begins, changes and ends.
 
 A server that dies takes thousands of targets with it. The first few are logged one by one, then
-one line says that there are more, and the rest goes to the debug level. Nothing is said of a poll
-that fails like the one before it: a day of a failing server is a handful of lines.
+one line says that there are more, and the rest is logged at the debug level. A poll that fails like
+the one before it is not logged: a day of a failing server is a handful of lines.
 """
 
 import logging
@@ -20,20 +20,20 @@ SHOWN: Final = 5
 _log: Final = logging.getLogger(__name__)
 
 
-class Journal:
-    """The log of one server's targets."""
+class FailureLog:
+    """Logs the failures of one server's targets."""
 
     def __init__(self) -> None:
         self._failing = Counter[Reason]()
 
     def recount(self, states: Iterable[TargetState]) -> None:
-        """Start from these states: targets that are gone no longer count."""
+        """Count the failures of these states: removed targets no longer count."""
         self._failing = Counter(
             state.failure.reason for state in states if state.failure is not None
         )
 
     def note(self, before: TargetState, after: TargetState, now: Moment) -> None:
-        """Log what a poll has changed, if it has."""
+        """Log what a poll has changed, if anything."""
         old, new = before.failure, after.failure
         if old is not None and new is not None and old.reason is new.reason:
             return

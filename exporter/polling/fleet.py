@@ -1,7 +1,8 @@
-"""The pollers of all servers: started, kept, changed and stopped as the configuration says.
+"""The pollers of all servers: started, kept and stopped as the configuration says.
 
-Follows a configuration by difference. What did not change is left alone: its connections, its
-place in time, its numbers. Knows how rooms are put together, and nothing of files, signals or HTTP.
+A new configuration is applied by difference. A server that did not change keeps its connections,
+and its targets their place in time and their numbers. One that changed in anything is a new server:
+its polls end, and are made anew within one interval.
 """
 
 import asyncio
@@ -13,16 +14,16 @@ from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.config import Config
 from exporter.polling import build
-from exporter.polling.build import Identity
 from exporter.polling.poller import Poller
 from exporter.polling.prober import Prober
 from exporter.polling.schedule import first_delay
+from exporter.server import Server
 from exporter.store import Store, Target, TargetKey, TargetState
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a configuration changes against the one before, in targets, and in whole servers."""
+    """What differs between two configurations, in targets and in whole servers."""
 
     added: int = 0
     removed: int = 0
@@ -30,7 +31,7 @@ class Changes:
     """Targets with other labels, another limit, or on a server whose settings changed."""
     unchanged: int = 0
     servers: tuple[str, ...] = ()
-    """Servers that are new, gone, or have other settings."""
+    """Servers that are new, removed, or have other settings."""
 
     def __str__(self) -> str:
         servers = ", ".join(self.servers) or "none"
@@ -42,31 +43,30 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What following a configuration takes: everything that can fail or block is done."""
+    """A configuration that can be applied: everything that can fail or block is done."""
 
-    config: Config
+    digest: str
+    """Of the configuration."""
+    servers: Sequence[Server]
     targets: Sequence[Target]
-    identities: Mapping[str, Identity]
     clients: Mapping[str, CmsClient]
     """For servers that are new or have other settings."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Member:
-    """One server at work."""
+    """One server that is polled."""
 
-    identity: Identity
+    server: Server
     poller: Poller
     prober: Prober
-    interval: float
-    task: asyncio.Task[None] | None = None
 
 
 class Fleet:
     """Every server's poller.
 
     Args:
-        store: where states and stats are kept. It follows the configuration with the fleet.
+        store: where states and stats are kept. It is changed together with the fleet.
         environ: where a proxy is looked up if the configuration names none.
         clock: its monotonic part must be the event loop's.
     """
@@ -76,42 +76,37 @@ class Fleet:
         self._environ = environ
         self._clock = clock
         self._members: dict[str, _Member] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
     def prepare(self, config: Config) -> Plan:
-        """Read what the configuration names, and change nothing. It blocks: it may have a thread.
+        """Read what the configuration names, and change nothing. It blocks: call it in a thread.
 
         Raises:
-            AssemblyError: certificates or keys cannot be used, or secrets no longer be read.
+            BuildError: certificates, keys or secrets cannot be read.
         """
-        identities = build.identities(config)
-        renewed = [
-            identity
-            for name, identity in identities.items()
-            if name not in self._members or self._members[name].identity != identity
-        ]
-        clients = build.clients(renewed, self._environ, self._clock)
-        return Plan(config, build.targets(config), identities, clients)
+        servers = build.servers(config)
+        changed = [server for server in servers if not self._polls(server)]
+        clients = build.clients(changed, self._environ, self._clock)
+        return Plan(config.digest, servers, build.targets(config), clients)
 
-    def follow(self, plan: Plan) -> Changes:
-        """Work by a new configuration from now on, all of it."""
-        gone = self._members.keys() - plan.identities.keys()
-        servers = plan.config.servers
-        slower_or_faster = {
-            each.name
-            for each in servers
-            if each.name in self._members and self._members[each.name].interval != each.interval
-        }
-        changes = self._changes(plan.targets, {*gone, *slower_or_faster, *plan.clients})
-        self._store.replace(plan.targets, plan.identities)
-        for name in gone:
-            _dismiss(self._members.pop(name))
-        keys: dict[str, list[TargetKey]] = {name: [] for name in plan.identities}
+    def apply(self, plan: Plan) -> Changes:
+        """Poll by a new configuration from now on."""
+        names = [server.name for server in plan.servers]
+        gone = self._members.keys() - set(names)
+        changes = self._changes(plan.targets, {*gone, *plan.clients})
+        self._store.replace(plan.targets, names)
+        for name in [*gone, *plan.clients]:
+            self._stop(name)
+        keys: dict[str, list[TargetKey]] = {name: [] for name in names}
         for target in plan.targets:
             keys[target.key.cms].append(target.key)
-        for each in servers:
-            identity, client = plan.identities[each.name], plan.clients.get(each.name)
-            self._employ(identity, client, keys[each.name], each.interval)
+        for name, client in plan.clients.items():
+            poller = Poller(client, keys[name], self._store, self._clock)
+            self._members[name] = _Member(client.server, poller, Prober(client))
+            self._start(name)
+        for name in set(names) - plan.clients.keys():
+            self._members[name].poller.update(keys[name])
         return changes
 
     def stalled(self) -> list[str]:
@@ -120,14 +115,9 @@ class Fleet:
         return [name for name, member in self._members.items() if member.poller.stalled(now)]
 
     def first_round(self) -> float:
-        """Seconds within which every target is polled once, also on a server that hangs."""
-        return max(
-            (
-                member.interval + member.poller.client.server.timeout
-                for member in self._members.values()
-            ),
-            default=0.0,
-        )
+        """Seconds within which every target is polled once, even if the server hangs."""
+        servers = [member.server for member in self._members.values()]
+        return max((server.interval + server.timeout for server in servers), default=0.0)
 
     def next_poll(self, key: TargetKey) -> float | None:
         """When a target is due next, on the monotonic clock; None if it has no server."""
@@ -135,26 +125,33 @@ class Fleet:
         if member is None:
             return None
         now = self._clock()
-        return now.monotonic + first_delay(key, member.interval, now.wall)
+        return now.monotonic + first_delay(key, member.server.interval, now.wall)
 
-    async def probe(self, target: Target, within: float | None) -> TargetState | str:
+    async def probe(self, target: Target, within: float | None) -> TargetState:
         """Poll one of the configured targets now: see `Prober.probe`."""
         return await self._members[target.key.cms].prober.probe(target, within)
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Poll while the block runs. Polls in flight are cancelled when it is left."""
+        """Poll while the block runs. Polls under way are cancelled when it ends."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            for member in self._members.values():
-                self._start(member)
+            for name in self._members:
+                self._start(name)
             try:
                 yield
             finally:
-                # whatever is followed from here on starts nobody
+                # a reload during shutdown must not start pollers
                 self._group = None
                 for member in self._members.values():
-                    _dismiss(member)
+                    member.prober.close()
+                for task in self._tasks.values():
+                    task.cancel()
+
+    def _polls(self, server: Server) -> bool:
+        """Whether this very server is polled already."""
+        member = self._members.get(server.name)
+        return member is not None and member.server == server
 
     def _changes(self, targets: Iterable[Target], servers: set[str]) -> Changes:
         before = {state.target.key: state.target for state in self._store.states()}
@@ -169,33 +166,13 @@ class Fleet:
             servers=tuple(sorted(servers)),
         )
 
-    def _employ(
-        self,
-        identity: Identity,
-        client: CmsClient | None,
-        keys: list[TargetKey],
-        interval: float,
-    ) -> None:
-        name = identity.server.name
-        member = self._members.get(name)
-        if member is None:
-            assert client is not None  # noqa: S101  # nobody without a client is new
-            poller = Poller(client, keys, interval, self._store, self._clock)
-            prober = Prober(poller.gate, self._store.server(name), self._clock)
-            self._members[name] = member = _Member(identity, poller, prober, interval)
-            self._start(member)
-            return
-        member.poller.update(client or member.poller.client, keys, interval)
-        if client is not None:
-            member.prober.follow()
-        member.identity, member.interval = identity, interval
-
-    def _start(self, member: _Member) -> None:
+    def _start(self, name: str) -> None:
         if self._group is not None:
-            member.task = self._group.create_task(member.poller.run())
+            self._tasks[name] = self._group.create_task(self._members[name].poller.run())
 
-
-def _dismiss(member: _Member) -> None:
-    member.prober.close()
-    if member.task is not None:
-        member.task.cancel()
+    def _stop(self, name: str) -> None:
+        member, task = self._members.pop(name, None), self._tasks.pop(name, None)
+        if member is not None:
+            member.prober.close()
+        if task is not None:
+            task.cancel()

@@ -56,7 +56,7 @@ class Daemon:
 
     Raises:
         ConfigError: the configuration, or that of the pages, cannot be used.
-        AssemblyError: a certificate or key cannot be used.
+        BuildError: a certificate or key cannot be used.
         TelemetryPathError: the telemetry path cannot be had.
     """
 
@@ -65,7 +65,7 @@ class Daemon:
     ) -> None:
         self._options = options
         self._clock = clock
-        self.store = Store([])
+        self.store = Store()
         self._fleet = Fleet(self.store, environ, clock)
         self._notifier = Notifier.of_environment(environ, os.getpid())
         self._reloading = Reloading(load, self._fleet, clock, self._notifier)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TextIO
 
-from exporter.errors import place
+from exporter.errors import error_location
 
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 
@@ -33,7 +33,7 @@ class _Formatter(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info and record.exc_info[1] is not None:
-            fields["exception"] = place(record.exc_info[1])
+            fields["exception"] = error_location(record.exc_info[1])
         return fields
 
 

@@ -12,9 +12,9 @@ from typing import Final
 
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError, Sources
-from exporter.errors import place
+from exporter.errors import internal_error
 from exporter.metrics import ReloadStatus
-from exporter.polling.build import AssemblyError
+from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.systemd import Notifier
 from exporter.web.reload import Outcome
@@ -36,7 +36,7 @@ class Reloading:
 
     Raises:
         ConfigError: the configuration cannot be used.
-        AssemblyError: a certificate or key cannot be used.
+        BuildError: a certificate or key cannot be used.
     """
 
     def __init__(self, load: Load, fleet: Fleet, clock: Clock, notifier: Notifier) -> None:
@@ -49,8 +49,8 @@ class Reloading:
         self._one_at_a_time = asyncio.Lock()
         self._asked = asyncio.Event()
         plan = self._read()
-        fleet.follow(plan)
-        self.digest = plan.config.digest
+        fleet.apply(plan)
+        self.digest = plan.digest
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
     async def reload(self) -> Outcome:
@@ -93,13 +93,13 @@ class Reloading:
     async def _follow(self) -> Outcome:
         try:
             plan = await asyncio.to_thread(self._read)
-            changes = self._fleet.follow(plan)
-        except (ConfigError, AssemblyError) as error:
+            changes = self._fleet.apply(plan)
+        except (ConfigError, BuildError) as error:
             report = str(error)
         except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
-            report = f"{place(error)}: a fault in the exporter itself; please report it"
+            report = internal_error(error)
         else:
-            self.digest = plan.config.digest
+            self.digest = plan.digest
             fields = {"config": self.digest[:12], "changes": str(changes)}
             _log.info("the configuration was reloaded", extra={"fields": fields})
             return Outcome(successful=True, report=str(changes))

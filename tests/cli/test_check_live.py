@@ -18,8 +18,8 @@ from exporter.cli import report
 from exporter.cli.check_live import Answer, Round
 from exporter.cli.progress import Progress
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
 from exporter.errors import PollError, Reason
+from exporter.server import Server
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
 from tests.support.cms_peer import answer
@@ -231,11 +231,10 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
         done = await asyncio.to_thread(run, "check", "--live", f"--config.file={path}")
     assert done.returncode == 1
     assert done.stderr == (
-        "lima: ccId 1, vdn 2-3: api: the server answers with result code 0100001 (the CTI does not "
+        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001 (the CTI does not "
         "answer): check ccId and vdn, the rights of the access key, and the vendor's Error Code "
-        "Reference\n"
-        "lima: ccId 1, vdn 5: decode: the reply is no JSON: check that url leads to CC-CMS and not "
-        "to a login page or a gateway's\n"
+        "Reference\nlima: ccId 1, vdn 5: decode: the reply is not valid JSON: check that url "
+        "leads to CC-CMS and not to a login page or a gateway\n"
     )
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr
@@ -263,7 +262,7 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "resting_agents": 1,
         "waiting_agents": 0,
     }
-    assert bad.pop("message").startswith("the server answers with result code 0100001 (")
+    assert bad.pop("message").startswith("the server returned result code 0100001 (")
     assert bad == {
         "cms": "lima",
         "cc_id": 1,

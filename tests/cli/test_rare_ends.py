@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import loop, main
-from exporter.polling.build import AssemblyError
+from exporter.polling.build import BuildError
 from tests.support.processes import COMMAND, started
 
 CONFIG = "cms: [{url: 'http://cms.example', targets: [{ccId: 1, vdn: 1}]}]\n"
@@ -29,7 +29,7 @@ def test_a_certificate_that_breaks_after_it_was_checked(
     sentences = ["cms lima: tls.ca_file: no CA certificate", "cms quito: tls.cert_file: no key"]
 
     def broken(*_: object) -> None:
-        raise AssemblyError(sentences)
+        raise BuildError(sentences)
 
     monkeypatch.setattr("exporter.polling.build.clients", broken)
     assert main(["check", f"--config.file={config}"]) == 2

@@ -9,11 +9,10 @@ from exporter.cms import agent_names as names
 from exporter.cms import wire
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
-from exporter.cms.wire import Api
-from exporter.errors import PollError, Reason
+from exporter.errors import Reason
 from exporter.secret import Secret
-from tests.support.cms_peer import NAME, answer
+from exporter.server import Api, Server
+from tests.support.cms_peer import NAME, answer, failed
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
 NEW, OLD = Api.AGENT_REST_INFOS, Api.AGENT_REST_INFO
@@ -97,16 +96,13 @@ async def test_inspecting_brings_the_rows_of_every_page() -> None:
     inspection = await client(*pages, page_size=2).inspect(1, 1)
     assert [row.work_no for row in inspection.rows] == [1, 2, 3]
     assert {row.name for row in inspection.rows} == {Secret(NAME)}
-    assert inspection.reading == await client(*pages, page_size=2).poll(1, 1)
+    assert inspection.result == await client(*pages, page_size=2).poll(1, 1)
     assert NAME not in repr(inspection)
 
 
 @pytest.mark.anyio
 async def test_inspecting_fails_like_a_poll() -> None:
     """With the same reason and sentence."""
-    with pytest.raises(PollError) as caught:
-        await client(answer(code="1")).inspect(1, 1)
-    assert caught.value.reason is Reason.API
-    with pytest.raises(PollError) as polled:
-        await client(answer(code="1")).poll(1, 1)
-    assert caught.value.message == polled.value.message
+    inspected = failed((await client(answer(code="1")).inspect(1, 1)).result)
+    assert inspected.reason is Reason.API
+    assert inspected == failed(await client(answer(code="1")).poll(1, 1))

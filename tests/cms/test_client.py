@@ -16,19 +16,17 @@ from aiohttp.client_reqrep import ConnectionKey
 from exporter import __version__
 from exporter.cms import signing
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Auth, Server, Signature, StaticAuthorization, Tls
 from exporter.cms.transport import StaleConnectionError
-from exporter.cms.wire import Api
 from exporter.errors import PollError, Reason
 from exporter.secret import Secret
-from tests.support.cms_peer import NAME, answer
+from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
+from tests.support.cms_peer import NAME, Failed, Reading, answer, failed, read
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
 
 URL = "https://cms.example.com:28443"
 OLD = Signature(Secret("AK1"), Secret("canary-old"))
-NEW = Signature(Secret("AK1"), Secret("canary-new"))
 
 Handler = (
     Callable[[httpx.Request], httpx.Response]
@@ -68,21 +66,39 @@ def refused(**headers: str) -> httpx.Response:
     return httpx.Response(401, headers=headers)
 
 
-def client(
-    handler: Handler,
-    renew_auth: Callable[[], Auth] | None = None,
-    **facts: Any,
-) -> CmsClient:
+def client(handler: Handler, **facts: Any) -> CmsClient:
     """A client of that server."""
     server = Server(**{"url": URL, **facts})
-    return CmsClient(server, httpx.MockTransport(handler), virtual_clock, renew_auth=renew_auth)
+    return CmsClient(server, httpx.MockTransport(handler), virtual_clock)
 
 
-async def failed(asked: CmsClient) -> PollError:
-    """The error of a poll that fails."""
-    with pytest.raises(PollError) as caught:
-        await asked.poll(1, 1)
-    return caught.value
+async def poll(asked: CmsClient) -> Reading:
+    """A poll that succeeds."""
+    return read(await asked.poll(1, 1))
+
+
+async def failing(asked: CmsClient) -> Failed:
+    """A poll that fails."""
+    return failed(await asked.poll(1, 1))
+
+
+class Rotated:
+    """The source of a secret that is another one each time it is read; the last one stays."""
+
+    def __init__(self, *secrets: str | Exception) -> None:
+        self.secrets = list(secrets)
+
+    def read(self) -> Secret:
+        """The next one."""
+        secret = self.secrets.pop(0) if len(self.secrets) > 1 else self.secrets[0]
+        if isinstance(secret, Exception):
+            raise secret
+        return Secret(secret)
+
+
+def rotated(*secrets: str | Exception) -> Signature:
+    """A key whose secret is rotated."""
+    return Signature(Secret("AK1"), Rotated(*secrets))
 
 
 # What is sent
@@ -100,7 +116,7 @@ async def test_a_poll_is_one_post(api: Api, last: str) -> None:
         content = re.sub(rb'"(\w+(?:Num|Details))"', lambda key: key[0].lower(), content)
     script = Script(httpx.Response(200, content=content))
 
-    reading = await client(script, api=api).poll(65535, 5000)
+    reading = read(await client(script, api=api).poll(65535, 5000))
 
     assert (reading.snapshot.approved, reading.requests) == (4, 1)
     (request,) = script.requests
@@ -196,7 +212,7 @@ async def test_a_date_gives_the_servers_time() -> None:
         )
     )
 
-    reading = await client(script).poll(1, 1)
+    reading = await poll(client(script))
 
     assert reading.clock_skew == 90.0
     assert reading.snapshot.server_time == EPOCH + 90
@@ -207,7 +223,7 @@ async def test_without_a_date_the_local_clock_stands_in(date: str) -> None:
     """And nothing is said about the skew."""
     script = Script(httpx.Response(200, content=answer(1), headers={"Date": date}))
 
-    reading = await client(script).poll(1, 1)
+    reading = await poll(client(script))
 
     assert reading.clock_skew is None
     assert reading.snapshot.server_time == EPOCH
@@ -220,7 +236,7 @@ async def test_a_changed_secret_is_tried_at_once() -> None:
     """A rotated key costs no poll."""
     script = Script(refused(), good(resting=1))
 
-    reading = await client(script, lambda: NEW, auth=OLD).poll(1, 1)
+    reading = await poll(client(script, auth=rotated("old", "new")))
 
     assert (reading.snapshot.resting, reading.requests) == (1, 2)
     first, second = (request.headers["authorization"] for request in script.requests)
@@ -230,7 +246,7 @@ async def test_a_changed_secret_is_tried_at_once() -> None:
 async def test_a_renewed_secret_stays() -> None:
     """The next poll starts with it."""
     script = Script(refused(), good(), good())
-    asked = client(script, lambda: NEW, auth=OLD)
+    asked = client(script, auth=rotated("old", "new"))
     await asked.poll(1, 1)
 
     assert (await asked.poll(1, 1)).requests == 1
@@ -240,15 +256,15 @@ async def test_a_renewed_secret_stays() -> None:
 
 async def test_an_unchanged_secret_is_not_tried_again() -> None:
     """It would only be refused twice."""
-    error = await failed(client(Script(refused()), lambda: OLD, auth=OLD))
+    error = await failing(client(Script(refused()), auth=OLD))
 
     assert (error.reason, error.requests) == (Reason.AUTH, 1)
 
 
 async def test_a_changed_secret_is_tried_only_once() -> None:
     """The new one is refused as well."""
-    keys = iter([NEW, OLD])
-    error = await failed(client(Script(refused(), refused()), lambda: next(keys), auth=OLD))
+    keys = rotated("old", "new", "newer")
+    error = await failing(client(Script(refused(), refused()), auth=keys))
 
     assert (error.reason, error.requests) == (Reason.AUTH, 2)
 
@@ -265,7 +281,7 @@ async def test_polls_side_by_side_all_get_the_new_secret() -> None:
             return refused()
         return good()
 
-    asked = client(serve, lambda: NEW, auth=OLD)
+    asked = client(serve, auth=rotated("old", "new"))
     readings = await asyncio.gather(asked.poll(1, 1), asked.poll(1, 2))
 
     assert [reading.requests for reading in readings] == [2, 2]
@@ -274,11 +290,7 @@ async def test_polls_side_by_side_all_get_the_new_secret() -> None:
 @pytest.mark.parametrize("trouble", [FileNotFoundError("gone"), LookupError("unset")], ids=repr)
 async def test_a_secret_that_cannot_be_read_does_not_hide_the_refusal(trouble: Exception) -> None:
     """What the server said is what the operator must hear."""
-
-    def unreadable() -> Auth:
-        raise trouble
-
-    error = await failed(client(Script(refused()), unreadable, auth=OLD))
+    error = await failing(client(Script(refused()), auth=rotated("old", trouble)))
 
     assert (error.reason, error.requests) == (Reason.AUTH, 1)
 
@@ -286,16 +298,16 @@ async def test_a_secret_that_cannot_be_read_does_not_hide_the_refusal(trouble: E
 @pytest.mark.parametrize(
     ("auth", "sentence"),
     [
-        (None, "HTTP 401: the server wants a signature: configure auth"),
+        (None, "HTTP 401: the server requires a signature: configure auth"),
         (
             StaticAuthorization(Secret("canary")),
-            "HTTP 401: the Authorization header is refused: renew auth.authorization",
+            "HTTP 401: the server rejected the Authorization header: renew auth.authorization",
         ),
     ],
 )
 async def test_a_refusal_without_a_signature(auth: Auth, sentence: str) -> None:
     """The remedy depends on what was sent."""
-    error = await failed(client(Script(refused()), auth=auth))
+    error = await failing(client(Script(refused()), auth=auth))
 
     assert (error.reason, error.message) == (Reason.AUTH, sentence)
 
@@ -307,7 +319,7 @@ async def test_a_stale_connection_costs_one_more_request() -> None:
     """It is sent again at once, signed anew."""
     script = Script(StaleConnectionError("closed"), good(resting=1))
 
-    reading = await client(script, auth=OLD).poll(1, 1)
+    reading = await poll(client(script, auth=OLD))
 
     assert (reading.snapshot.resting, reading.requests) == (1, 2)
 
@@ -316,7 +328,7 @@ async def test_a_second_stale_connection_fails_the_poll() -> None:
     """Once, and only once."""
     script = Script(StaleConnectionError("closed"), StaleConnectionError("closed"))
 
-    error = await failed(client(script))
+    error = await failing(client(script))
 
     assert (error.reason, error.requests) == (Reason.DISCONNECTED, 2)
 
@@ -326,7 +338,7 @@ async def test_nothing_else_is_sent_again(status: int) -> None:
     """The next interval is the retry."""
     script = Script(httpx.Response(status))
 
-    error = await failed(client(script, lambda: OLD, auth=OLD))
+    error = await failing(client(script, auth=OLD))
 
     assert error.requests == len(script.requests) == 1
 
@@ -347,21 +359,21 @@ async def test_a_redirect_names_the_host_it_leads_to(location: str | None, where
     """And no more of the address."""
     headers = {} if location is None else {"Location": location}
 
-    error = await failed(client(Script(httpx.Response(307, headers=headers))))
+    error = await failing(client(Script(httpx.Response(307, headers=headers))))
 
     assert error.message == (
-        f"HTTP 307: the server redirects{where}, which is not followed: put the final address "
-        "into url"
+        f"HTTP 307: the server redirects{where}, and redirects are not followed: put the final "
+        "address into url"
     )
 
 
 async def test_a_fault_of_the_exporter_is_one_polls_and_quotes_nothing() -> None:
     """A KeyError holds the key, which could be a name."""
-    error = await failed(client(Script(KeyError(NAME))))
+    error = await failing(client(Script(KeyError(NAME))))
 
     assert error.reason is Reason.INTERNAL
     assert re.sub(r"\d+", "N", error.message) == (
-        "KeyError at client.py:N: a fault in the exporter itself; please report it"
+        "internal error in the exporter (KeyError at client.py:N): please report it"
     )
 
 
@@ -379,7 +391,7 @@ async def test_an_address_of_many_that_all_fail_in_their_own_way() -> None:
     )
     error.__cause__ = aiohttp.ClientConnectorError(key, OSError("Multiple exceptions: [...]"))
 
-    assert (await failed(client(Script(error)))).message == (
+    assert (await failing(client(Script(error)))).message == (
         "cms.example.com:28443 cannot be reached: no connection; check the address in url, routes "
         "and firewalls"
     )
@@ -402,8 +414,8 @@ async def test_a_stream_is_closed_whatever_happens() -> None:
     script = Script(httpx.Response(200, stream=streams[0]), httpx.Response(500, stream=streams[1]))
     asked = client(script)
 
-    assert (await failed(asked)).reason is Reason.INTERNAL
-    assert (await failed(asked)).reason is Reason.HTTP
+    assert (await failing(asked)).reason is Reason.INTERNAL
+    assert (await failing(asked)).reason is Reason.HTTP
     assert [stream.closed for stream in streams] == [True, True]
 
 
@@ -414,18 +426,19 @@ async def test_a_cancelled_poll_is_cancelled_and_no_failure() -> None:
         await asyncio.sleep(3600)
         raise AssertionError
 
-    poll = asyncio.create_task(client(hang, timeout=60.0).poll(1, 1))
+    hanging = asyncio.create_task(client(hang, timeout=60.0).poll(1, 1))
     await asyncio.sleep(1)
-    poll.cancel()
+    hanging.cancel()
 
     with pytest.raises(asyncio.CancelledError):
-        await poll
+        await hanging
 
 
 # Nothing leaks
 
 
-def _leaks(error: PollError) -> list[str]:
+def _leaks(error: PollError | None) -> list[str]:
+    assert error is not None
     texts: list[str] = []
     link: BaseException | None = error
     while link is not None:
@@ -460,9 +473,13 @@ async def test_no_reply_gets_a_name_or_a_secret_into_an_error(
         headers = {"content-encoding": coding}
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
 
-    asked = client(serve, lambda: NEW, auth=OLD, headers=(("x-tenant", Secret("canary-header")),))
+    asked = client(
+        serve,
+        auth=rotated("canary-old", "canary-new"),
+        headers=(("x-tenant", Secret("canary-header")),),
+    )
 
-    assert _leaks(await failed(asked)) == []
+    assert _leaks((await asked.poll(1, 1)).error) == []
 
 
 @pytest.mark.parametrize(
@@ -476,4 +493,4 @@ async def test_no_reply_gets_a_name_or_a_secret_into_an_error(
 )
 async def test_no_exception_gets_a_name_or_a_secret_into_an_error(trouble: Exception) -> None:
     """Whatever a library writes into its own."""
-    assert _leaks(await failed(client(Script(trouble, trouble), auth=OLD))) == []
+    assert _leaks((await client(Script(trouble, trouble), auth=OLD).poll(1, 1)).error) == []

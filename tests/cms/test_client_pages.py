@@ -1,4 +1,4 @@
-"""exporter.cms.client on virtual time: listings in pages (CTI 3.6), the pace, and the deadline."""
+"""The client on virtual time: listings in pages (CTI 3.6), the deadline, and the rate limit."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
-from exporter.errors import PollError, Reason
-from tests.support.cms_peer import answer
+from exporter.errors import Reason
+from exporter.server import Server
+from tests.support.cms_peer import answer, failed, read
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +65,7 @@ async def test_250_agents_are_three_pages() -> None:
     """`offset` counts rows; every row counts once; the last page's counters stand."""
     floor = Floor(250)
 
-    reading = await client(floor).poll(1, 1)
+    reading = read(await client(floor).poll(1, 1))
 
     assert floor.asked == [(0, 100), (100, 100), (200, 100)]
     assert reading.requests == 3
@@ -78,7 +78,7 @@ async def test_a_listing_ends_with_a_short_page(agents: int, pages: int) -> None
     """A whole last page cannot be told from one in the middle."""
     floor = Floor(agents)
 
-    reading = await client(floor).poll(1, 1)
+    reading = read(await client(floor).poll(1, 1))
 
     assert reading.requests == pages
     assert reading.snapshot.unusable_begin_times == agents
@@ -97,7 +97,7 @@ async def test_pages_that_overlap_count_each_agent_once() -> None:
     """Ten agents come to the listing's start while each page is read."""
     floor = Floor(250, moves=-10)
 
-    reading = await client(floor).poll(1, 1)
+    reading = read(await client(floor).poll(1, 1))
 
     assert floor.asked == [(0, 100), (100, 100), (200, 100)]
     assert reading.snapshot.unusable_begin_times == 250
@@ -112,7 +112,7 @@ async def test_a_server_that_ignores_offset_is_not_asked_for_ever() -> None:
         asked += 1
         return httpx.Response(200, content=answer(*range(250)))
 
-    reading = await client(ignorant).poll(1, 1)
+    reading = read(await client(ignorant).poll(1, 1))
 
     assert asked == reading.requests == 2
     assert reading.snapshot.unusable_begin_times == 250
@@ -122,17 +122,16 @@ async def test_a_listing_that_never_ends_is_given_up() -> None:
     """Every page is full of agents who were never seen before."""
     floor = Floor(10**9)
 
-    with pytest.raises(PollError) as caught:
-        await client(floor, page_size=7).poll(1, 1)
+    error = failed(await client(floor, page_size=7).poll(1, 1))
 
-    assert (caught.value.reason, caught.value.message) == (
+    assert (error.reason, error.message) == (
         Reason.TOO_LARGE,
         (
-            "the listing has not ended after 500 pages of 7 rows: the server's paging is at fault; "
-            'if it answers all rows at once, set cti_version: "3.8"'
+            "the listing did not end after 500 pages of 7 rows: the server does not page "
+            'correctly; if it sends all rows at once, set cti_version: "3.8"'
         ),
     )
-    assert caught.value.requests == 500
+    assert error.requests == 500
 
 
 async def test_one_page_that_fails_fails_the_listing() -> None:
@@ -143,10 +142,9 @@ async def test_one_page_that_fails_fails_the_listing() -> None:
         reply = await floor(request)
         return httpx.Response(500) if len(floor.asked) == 2 else reply
 
-    with pytest.raises(PollError) as caught:
-        await client(serve).poll(1, 1)
+    error = failed(await client(serve).poll(1, 1))
 
-    assert (caught.value.reason, caught.value.requests) == (Reason.HTTP, 2)
+    assert (error.reason, error.requests) == (Reason.HTTP, 2)
 
 
 # The deadline
@@ -156,13 +154,12 @@ async def test_one_deadline_holds_for_all_pages() -> None:
     """Three pages of 4 s each within 10 s: the third comes too late."""
     floor = Floor(250, takes=4.0)
 
-    with pytest.raises(PollError) as caught:
-        await client(floor, timeout=10.0).poll(1, 1)
+    error = failed(await client(floor, timeout=10.0).poll(1, 1))
 
     assert now() == 10.0
-    assert (caught.value.reason, caught.value.requests) == (Reason.TIMEOUT, 3)
-    assert caught.value.message == (
-        "no whole reply from cms.example.com:443 within 10 s, in page 3: the server is slow or a "
+    assert (error.reason, error.requests) == (Reason.TIMEOUT, 3)
+    assert error.message == (
+        "no complete reply from cms.example.com:443 within 10 s (page 3): the server is slow or a "
         "firewall drops packets; raise timeout if it is only slow"
     )
 
@@ -170,12 +167,11 @@ async def test_one_deadline_holds_for_all_pages() -> None:
 @pytest.mark.parametrize(("within", "ended"), [(2.5, 2.5), (60.0, 10.0)])
 async def test_a_sooner_deadline_holds_and_is_told(within: float, ended: float) -> None:
     """Of whoever asks, such as a scrape; a later one does not put off the server's own."""
-    with pytest.raises(PollError) as caught:
-        await client(Floor(1, takes=99.0), timeout=10.0).poll(1, 1, within)
+    error = failed(await client(Floor(1, takes=99.0), timeout=10.0).poll(1, 1, within=within))
 
     assert now() == ended
-    assert (caught.value.reason, caught.value.requests) == (Reason.TIMEOUT, 1)
-    assert f"within {ended:g} s" in caught.value.message
+    assert (error.reason, error.requests) == (Reason.TIMEOUT, 1)
+    assert f"within {ended:g} s" in error.message
 
 
 async def test_what_breaks_at_the_deadline_is_a_timeout() -> None:
@@ -188,62 +184,21 @@ async def test_what_breaks_at_the_deadline_is_a_timeout() -> None:
             raise RuntimeError("cannot stop") from None
         raise AssertionError
 
-    with pytest.raises(PollError) as caught:
-        await client(clumsy, timeout=1.5).poll(1, 1)
+    error = failed(await client(clumsy, timeout=1.5).poll(1, 1))
 
-    assert caught.value.reason is Reason.TIMEOUT
-
-
-# The pace
+    assert error.reason is Reason.TIMEOUT
 
 
-async def test_turns_are_spaced_evenly() -> None:
-    """Four polls that are due at once, at two a second."""
-    asked = client(Floor(1), max_requests_per_second=2.0)
-    times: list[float] = []
-
-    async def turn() -> None:
-        await asked.turn()
-        times.append(now())
-
-    await asyncio.gather(*(turn() for _ in range(4)))
-
-    assert times == [0.0, 0.5, 1.0, 1.5]
-
-
-async def test_whoever_gives_up_takes_no_turn() -> None:
-    """A probe whose scrape has ended leaves its place to those behind it, and no gap."""
-    asked = client(Floor(1), max_requests_per_second=1.0)
-    await asked.turn()
-    for seconds in (0.25, 0.25):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asked.turn()
-
-    await asked.turn()
-
-    assert now() == 1.0
+# The rate limit
 
 
 async def test_further_pages_wait_for_their_turn() -> None:
     """A page is a request like any other."""
     floor = Floor(250)
-    asked = client(floor, max_requests_per_second=2.0)
 
-    await asked.turn()
-    await asked.poll(1, 1)
+    await client(floor, max_requests_per_second=2.0).poll(1, 1)
 
     assert floor.times == [0.0, 0.5, 1.0]
-
-
-async def test_without_a_limit_nobody_waits() -> None:
-    """The default."""
-    asked = client(Floor(1))
-
-    for _ in range(10):
-        await asked.turn()
-
-    assert now() == 0.0
 
 
 @pytest.mark.parametrize(
@@ -257,47 +212,27 @@ async def test_without_a_limit_nobody_waits() -> None:
         (500, "30", 0.0),
     ],
 )
-async def test_retry_after_puts_off_the_next_turn(status: int, header: str, pause: float) -> None:
+async def test_retry_after_delays_the_next_poll(status: int, header: str, pause: float) -> None:
     """Of 429 and 503 alone, and up to a quarter of an hour."""
 
     async def busy(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(status, headers={"Retry-After": header})
 
     asked = client(busy)
-    with pytest.raises(PollError):
-        await asked.poll(1, 1)
-    await asked.turn()
+    await asked.poll(1, 1)
 
-    assert now() == pause
+    assert (await asked.poll(1, 1)).started.monotonic == pause
 
 
-async def test_a_pause_holds_for_those_who_already_wait() -> None:
-    """They had begun to wait before the server asked for rest; the even pace goes on after it."""
+async def test_a_pause_delays_polls_that_already_wait() -> None:
+    """They had begun to wait before the server asked for it; the even pace goes on after it."""
 
     async def busy(_request: httpx.Request) -> httpx.Response:
         return httpx.Response(429, headers={"Retry-After": "30"})
 
     asked = client(busy, max_requests_per_second=1.0)
-    times: list[float] = []
 
-    async def turn() -> None:
-        await asked.turn()
-        times.append(now())
+    first, *later = await asyncio.gather(*(asked.poll(1, 1) for _ in range(3)))
 
-    await asked.turn()
-    waiting = [asyncio.create_task(turn()) for _ in range(2)]
-    await asyncio.sleep(0)
-    with pytest.raises(PollError):
-        await asked.poll(1, 1)
-    await asyncio.gather(*waiting)
-
-    assert times == [30.0, 31.0]
-
-
-async def test_slots_bound_what_is_in_flight() -> None:
-    """Whoever polls holds one."""
-    asked = client(Floor(1), max_concurrency=2)
-
-    async with asked.slots, asked.slots:
-        assert asked.slots.locked()
-    assert not asked.slots.locked()
+    assert first.started.monotonic == 0.0
+    assert [result.started.monotonic for result in later] == [30.0, 60.0]

@@ -10,17 +10,19 @@ from email.utils import formatdate
 import pytest
 
 from exporter.clock import Moment
-from exporter.cms.server import Signature
-from exporter.errors import PollError, Reason
+from exporter.errors import Reason
 from exporter.secret import Secret
+from exporter.server import Signature
 from tests.support.cms_peer import (
     NAME,
     Step,
     answer,
     connected,
+    failed,
     failure,
     http,
     listening,
+    read,
     reading,
     said,
     serving,
@@ -40,22 +42,21 @@ KEYS = Signature(Secret("AKEXAMPLE0001"), Secret("canary-secret"))
 GOOD = Step(http(answer(1, resting=1)))
 
 CLOSED = (
-    "127.0.0.1:PORT closed the connection before its reply was whole: look for a crash, a restart "
-    "or a gateway's limit on its side"
+    "127.0.0.1:PORT closed the connection before its reply was complete: look for a crash, a "
+    "restart or a gateway's limit on its side"
 )
 NO_HTTP = (
-    "what 127.0.0.1:PORT sends is no well-formed HTTP: check the port in url, and whether it must "
-    "be https:// there"
+    "the reply of 127.0.0.1:PORT is not valid HTTP: check the port in url, and whether it must "
+    "start with https://"
 )
 NO_JSON = (
-    "the reply is no JSON: check that url leads to CC-CMS and not to a login page or a gateway's"
+    "the reply is not valid JSON: check that url leads to CC-CMS and not to a login page or a "
+    "gateway"
 )
-NO_CODING = (
-    "the reply is compressed in a way that cannot be undone: look for a gateway that alters or "
-    "cuts replies"
-)
+NO_CODING = "the reply cannot be decompressed: look for a gateway that alters or truncates replies"
 TOO_LARGE = (
-    "the reply is larger than 1 MiB, which no VDN's listing is: check that url leads to CC-CMS"
+    "the reply is larger than 1 MiB, far more than any VDN's listing: check that url leads to "
+    "CC-CMS"
 )
 
 
@@ -86,7 +87,7 @@ async def test_a_port_where_nobody_listens() -> None:
 
     assert said(error, port) == (
         Reason.CONNECT,
-        "127.0.0.1:PORT refused the connection: check the port in url, and that CC-CMS runs there",
+        "127.0.0.1:PORT refused the connection: check the port in url, and that CC-CMS is running",
     )
 
 
@@ -116,7 +117,7 @@ async def test_a_server_that_hangs(scheme: str) -> None:
     assert said(error, port) == (
         Reason.TIMEOUT,
         (
-            "no whole reply from 127.0.0.1:PORT within 0.2 s: the server is slow or a firewall "
+            "no complete reply from 127.0.0.1:PORT within 0.2 s: the server is slow or a firewall "
             "drops packets; raise timeout if it is only slow"
         ),
     )
@@ -131,7 +132,7 @@ async def test_a_body_that_does_not_end() -> None:
     assert said(error, peer.port) == (
         Reason.TIMEOUT,
         (
-            "no whole reply from 127.0.0.1:PORT within 0.2 s, in page 1: the server is slow or a "
+            "no complete reply from 127.0.0.1:PORT within 0.2 s (page 1): the server is slow or a "
             "firewall drops packets; raise timeout if it is only slow"
         ),
     )
@@ -199,29 +200,29 @@ async def test_a_reply_that_is_no_http(sent: bytes) -> None:
         (
             NOW + 1200,
             (
-                "HTTP 401: the signature is refused, and the server's clock is 1200 s ahead of "
-                "this host's: set both by NTP"
+                "HTTP 401: the server rejected the signature, and its clock is 1200 s ahead of "
+                "this host's: synchronize both with NTP"
             ),
         ),
         (
             NOW - 1200,
             (
-                "HTTP 401: the signature is refused, and the server's clock is 1200 s behind this "
-                "host's: set both by NTP"
+                "HTTP 401: the server rejected the signature, and its clock is 1200 s behind this "
+                "host's: synchronize both with NTP"
             ),
         ),
         (
             NOW + 2,
             (
-                "HTTP 401: the signature is refused, and the clocks differ by only 2 s: check "
-                "access_key and secret_key"
+                "HTTP 401: the server rejected the signature, and the clocks differ by only 2 s: "
+                "check access_key and secret_key"
             ),
         ),
         (
             None,
             (
-                "HTTP 401: the signature is refused, and the reply has no Date to compare the "
-                "clocks by: check access_key, secret_key and this host's clock"
+                "HTTP 401: the server rejected the signature, and its reply has no Date to "
+                "compare the clocks with: check access_key, secret_key and this host's clock"
             ),
         ),
     ],
@@ -229,11 +230,14 @@ async def test_a_reply_that_is_no_http(sent: bytes) -> None:
 async def test_a_refused_signature(date: float | None, sentence: str) -> None:
     """The server's Date tells a skewed clock from a wrong key."""
     headers = {} if date is None else {"Date": formatdate(date, usegmt=True)}
-    async with listening(Step(http(b"", "401 Unauthorized", **headers))) as peer:
-        error = await failure(f"http://127.0.0.1:{peer.port}", auth=KEYS, clock=clock)
+    async with (
+        listening(Step(http(b"", "401 Unauthorized", **headers))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", auth=KEYS, clock=clock) as client,
+    ):
+        result = await client.poll(1, 1)
 
-    assert said(error, peer.port) == (Reason.AUTH, sentence)
-    assert error.clock_skew == (None if date is None else date - NOW)
+    assert said(failed(result), peer.port) == (Reason.AUTH, sentence)
+    assert result.clock_skew == (None if date is None else date - NOW)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             {},
             Reason.AUTH,
             (
-                "HTTP 403: a gateway refuses this host: ask for its address to be put on the "
+                "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
                 "allow-list, and check the rights of the access key"
             ),
             None,
@@ -263,14 +267,14 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             "500 Internal Server Error",
             {"Retry_After": "30"},
             Reason.HTTP,
-            "HTTP 500: the server or a gateway in front of it has failed: look into its log",
+            "HTTP 500: the server or a gateway in front of it failed: check its log",
             None,
         ),
         (
             "503 Service Unavailable",
             {"Retry_After": formatdate(NOW + 45, usegmt=True)},
             Reason.HTTP,
-            "HTTP 503: the server or a gateway in front of it has failed: look into its log",
+            "HTTP 503: the server or a gateway in front of it failed: check its log",
             45.0,
         ),
         (
@@ -278,8 +282,8 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             {},
             Reason.HTTP,
             (
-                "HTTP 404: there is no /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos here: "
-                "check url and api"
+                "HTTP 404: /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos was not found: check "
+                "url and api"
             ),
             None,
         ),
@@ -287,10 +291,7 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             "204 No Content",
             {},
             Reason.HTTP,
-            (
-                "HTTP 204: an answer that the interface does not have: check url, api and gateways "
-                "on the way"
-            ),
+            ("HTTP 204: not a status that CC-CMS sends: check url, api and gateways on the way"),
             None,
         ),
     ],
@@ -299,11 +300,15 @@ async def test_a_status_other_than_200(
     status: str, headers: dict[str, str], reason: Reason, sentence: str, retry_after: float | None
 ) -> None:
     """Whatever the body says."""
-    async with listening(Step(http(b"", status, **headers))) as peer:
-        error = await failure(f"http://127.0.0.1:{peer.port}", clock=clock)
+    async with (
+        listening(Step(http(b"", status, **headers))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", clock=clock) as client,
+    ):
+        result = await client.poll(1, 1)
 
-    assert said(error, peer.port) == (reason, sentence)
-    assert error.retry_after == retry_after
+    assert said(failed(result), peer.port) == (reason, sentence)
+    assert result.error is not None
+    assert result.error.retry_after == retry_after
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -319,8 +324,8 @@ async def test_a_redirect_is_not_followed() -> None:
     assert said(error, peer.port) == (
         Reason.HTTP,
         (
-            "HTTP 302: the server redirects to http://127.0.0.1, which is not followed: put the "
-            "final address into url"
+            "HTTP 302: the server redirects to http://127.0.0.1, and redirects are not followed: "
+            "put the final address into url"
         ),
     )
     assert other.connections == 0
@@ -348,24 +353,24 @@ async def test_a_redirect_is_not_followed() -> None:
             http(b'{"status": "UP"}'),
             Reason.SCHEMA,
             (
-                "the reply is not what the interface promises: it has neither resultCode nor "
-                "result; check that api: agentrestinfos fits the server's release"
+                "the reply does not match the interface: it has neither resultCode nor result; "
+                "check that api: agentrestinfos fits the server's release"
             ),
         ),
         (
             http(answer(1).replace(b'"workNo": 1', b'"workNo": true')),
             Reason.SCHEMA,
             (
-                "the reply is not what the interface promises: expected int | str | null, got bool "
-                "- at $.agentsRestDetails[0].workNo; check that api: agentrestinfos fits the "
-                "server's release"
+                "the reply does not match the interface: expected int | str | null, got bool - at "
+                "$.agentsRestDetails[0].workNo; check that api: agentrestinfos fits the server's "
+                "release"
             ),
         ),
         (
             http(b'{"resultCode": "0100002", "resultDesc": "vdn does not exist"}'),
             Reason.API,
             (
-                "the server answers with result code 0100002 (vdn does not exist): check ccId and "
+                "the server returned result code 0100002 (vdn does not exist): check ccId and "
                 "vdn, the rights of the access key, and the vendor's Error Code Reference"
             ),
         ),
@@ -373,8 +378,8 @@ async def test_a_redirect_is_not_followed() -> None:
             http(answer(1, code="1")),
             Reason.API,
             (
-                "the server answers with result code 1: check ccId and vdn, the rights of the "
-                "access key, and the vendor's Error Code Reference"
+                "the server returned result code 1: check ccId and vdn, the rights of the access "
+                "key, and the vendor's Error Code Reference"
             ),
         ),
     ],
@@ -419,8 +424,7 @@ async def test_a_connection_is_not_used_again_after_an_oversized_reply() -> None
         listening(Step(http(b" " * 2**22)), GOOD) as peer,
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
-        with pytest.raises(PollError):
-            await client.poll(1, 1)
-        result = await client.poll(1, 1)
+        failed(await client.poll(1, 1))
+        result = read(await client.poll(1, 1))
 
     assert (result.snapshot.resting, result.requests, peer.connections) == (1, 1, 2)

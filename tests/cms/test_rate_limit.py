@@ -1,15 +1,14 @@
-"""exporter.cms.pacing: an even pace, pauses, and the headers that ask for them."""
+"""How fast a server may be polled: an even pace, and pauses."""
 
+import asyncio
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.pacing import LONGEST_PAUSE, Pace, http_date, retry_after
-
-NOW = 784_111_777.0
-"""Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""
+from exporter.cms.rate_limit import LONGEST_PAUSE, Pace, RateLimit
+from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
 
 def reserve(pace: Pace, now: float) -> float:
@@ -91,44 +90,35 @@ def test_no_two_starts_are_closer_than_the_gap(per_second: float, arrivals: list
     )
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("120", 120.0),
-        (" 7 ", 7.0),
-        ("0", 0.0),
-        ("9" * 400, 999_999_999.0),
-        ("Sun, 06 Nov 1994 08:51:37 GMT", 120.0),
-        ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
-        ("", None),
-        ("-5", None),
-        ("1.5", None),
-        ("\N{ARABIC-INDIC DIGIT FIVE}", None),
-        ("soon", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    """RFC 9110, 10.2.3. What cannot be read is no pause."""
-    assert retry_after(header, NOW) == seconds
+async def _starts(limit: RateLimit, count: int) -> list[float]:
+    """When requests that come at once may start."""
+    times: list[float] = []
+
+    async def start() -> None:
+        await limit.wait()
+        times.append(asyncio.get_running_loop().time())
+
+    await asyncio.gather(*(start() for _ in range(count)))
+    return times
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Sun, 06 Nov 1994 08:49:37 GMT",
-        "Sunday, 06-Nov-94 08:49:37 GMT",
-        "Sun Nov  6 08:49:37 1994",
-    ],
-)
-def test_an_http_date_has_three_forms(text: str) -> None:
-    """RFC 9110, 5.6.7: the two old ones are to be read as well."""
-    assert http_date(text) == NOW
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})])
+async def test_requests_that_come_at_once_are_spaced() -> None:
+    """Four, at two a second; without a limit nobody waits."""
+    assert await _starts(RateLimit(2.0, virtual_clock), 4) == [0.0, 0.5, 1.0, 1.5]
+    assert await _starts(RateLimit(None, virtual_clock), 4) == [1.5] * 4
 
 
-@given(st.text(max_size=60) | st.text("SunNov 0123456789:,-+GMT", max_size=40))
-def test_no_text_makes_a_date_raise(text: str) -> None:
-    """A gateway may send anything."""
-    moment = http_date(text)
-
-    assert moment is None or isinstance(moment, float)
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})])
+async def test_a_cancelled_waiter_takes_no_start() -> None:
+    """A probe whose scrape has ended leaves its place to those behind it, and no gap."""
+    limit = RateLimit(1.0, virtual_clock)
+    await limit.wait()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.25):
+                await limit.wait()
+    await limit.wait()
+    assert asyncio.get_running_loop().time() == 1.0

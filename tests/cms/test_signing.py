@@ -29,10 +29,10 @@ class Vector(TypedDict):
 
 
 def vectors() -> list[Vector]:
-    """Every request of the file."""
+    """Every request of the file without a query: the client sends no other."""
     text = FIXTURES.joinpath("signature-vectors.json").read_text("utf-8")
     found: list[Vector] = json.loads(text)
-    return found
+    return [vector for vector in found if not vector["query"]]
 
 
 @pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector["name"])
@@ -43,7 +43,6 @@ def test_a_vector_is_met_step_by_step(vector: Vector) -> None:
         vector["uri"],
         vector["signed_headers"],
         vector["body"].encode(),
-        vector["query"],
     )
     assert canonical == vector["canonical_request"]
 
@@ -70,14 +69,12 @@ def test_a_timestamp_is_utc_with_milliseconds(seconds: float, text: str) -> None
 
 
 @given(st.permutations(["host", "content-type", "content-length", "x-tenant"]))
-def test_the_order_of_headers_and_parameters_does_not_matter(names: list[str]) -> None:
-    """Both are sorted, so that client and server come to the same text."""
+def test_the_order_of_headers_does_not_matter(names: list[str]) -> None:
+    """They are sorted, so that client and server come to the same text."""
     values = {name: f"value of {name}" for name in names}
-    text = signing.canonical_request("POST", "/", values, b"{}", values)
+    text = signing.canonical_request("POST", "/", values, b"{}")
 
-    assert text == signing.canonical_request(
-        "POST", "/", dict(sorted(values.items())), b"{}", dict(sorted(values.items()))
-    )
+    assert text == signing.canonical_request("POST", "/", dict(sorted(values.items())), b"{}")
     assert signing.signed_names(values) == "content-length;content-type;host;x-tenant"
 
 

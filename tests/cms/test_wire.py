@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.cms.wire import (
-    Api,
     DecodeError,
     ResultError,
     SchemaError,
@@ -18,6 +17,7 @@ from exporter.cms.wire import (
     request_body,
 )
 from exporter.rest import Counters, Row
+from exporter.server import Api
 
 NAME = "Zhang San"
 OLD = Api.AGENT_REST_INFO

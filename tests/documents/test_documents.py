@@ -12,11 +12,12 @@ from exporter.config.model import keys
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES, ReloadStatus, own_registry
 from exporter.rest import WaitReason
-from exporter.store import Store, Target, TargetState
+from exporter.store import Target, TargetState
 from exporter.web.app import application
 from exporter.web.reload import Outcome
 from tests.support.alert_rules import alerts
 from tests.support.paths import ROOT
+from tests.support.stores import store_of
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -85,7 +86,7 @@ def test_the_readme_lists_every_target_family() -> None:
 def test_the_readme_lists_every_family_of_the_exporter_itself() -> None:
     """With its type."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    registry = own_registry(Store([]), lambda: status, version="1")
+    registry = own_registry(store_of([]), lambda: status, version="1")
     expected = {}
     for family in registry.collect():
         if family.name.startswith("agent_rest_"):
@@ -113,7 +114,7 @@ def test_the_readme_lists_every_alert() -> None:
 def test_the_readme_lists_every_path() -> None:
     """That answers over HTTP."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    store = Store([])
+    store = store_of([])
 
     async def reload() -> Outcome:
         raise NotImplementedError
@@ -153,7 +154,7 @@ def test_documents_name_only_metrics_that_exist(document: Path) -> None:
     """Also in runbooks and queries: a renamed family must not live on in a page."""
     status = ReloadStatus(successful=True, last_success=0.0)
     known = {family.name for family in metrics.FAMILIES}
-    for family in own_registry(Store([]), lambda: status, version="1").collect():
+    for family in own_registry(store_of([]), lambda: status, version="1").collect():
         known |= {family.name + end for end in ("", "_total", "_bucket", "_count", "_sum")}
     text = document.read_text(encoding="utf-8")
     # recording rules hold such names between colons

@@ -7,12 +7,12 @@ import pytest
 import trustme
 
 from exporter.clock import system_clock
-from exporter.cms.server import Signature, StaticAuthorization
 from exporter.config import Config, load
 from exporter.polling import build
-from exporter.polling.build import AssemblyError, Identity
+from exporter.polling.build import BuildError
 from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
+from exporter.server import Server, Signature, StaticAuthorization
 from exporter.store import Target, TargetKey
 
 
@@ -69,9 +69,9 @@ def configured(folder: Path, *blocks: str) -> Config:
     return load(path, {})
 
 
-def identity(folder: Path, block: str) -> Identity:
-    """Of the only server."""
-    (found,) = build.identities(configured(folder, block)).values()
+def only_server(folder: Path, block: str) -> Server:
+    """The only server of a configuration."""
+    (found,) = build.servers(configured(folder, block))
     return found
 
 
@@ -85,32 +85,40 @@ def test_targets_in_the_order_of_the_file(folder: Path) -> None:
 
 
 def test_a_server_with_everything(folder: Path) -> None:
-    """Secrets are read, header names are in lower case."""
-    server = identity(folder, LIMA).server
-    assert server.auth == Signature(Secret("AK"), Secret("CANARY-sk"), ("host",))
-    assert server.proxy_url == Secret("http://user:CANARY@proxy:3128")
-    assert server.headers == (("x-tenant", Secret("abc")),)
+    """Header names are in lowercase, and no secret shows."""
+    server = only_server(folder, LIMA)
+    assert isinstance(server.auth, Signature)
+    assert server.auth.access_key.read() == Secret("AK")
+    assert server.auth.secret_key.read() == Secret("CANARY-sk")
+    assert server.auth.signed_headers == ("host",)
+    assert server.proxy_url is not None
+    assert server.proxy_url.read() == Secret("http://user:CANARY@proxy:3128")
+    assert [(name, source.read()) for name, source in server.headers] == [
+        ("x-tenant", Secret("abc"))
+    ]
     assert (server.name, server.url, server.page_size) == ("lima", "https://lima:28443", 7)
-    assert (server.timeout, server.max_concurrency, server.max_requests_per_second) == (5, 3, 2)
+    assert (server.interval, server.timeout, server.max_concurrency) == (20, 5, 3)
+    assert server.max_requests_per_second == 2
     assert server.begin_time_unit is BeginTimeUnit.MILLISECONDS
     assert (server.tls.ca_file, server.tls.server_name) == (folder / "ca.pem", "cms")
-    assert "CANARY" not in repr(identity(folder, LIMA))
+    assert "CANARY" not in repr(server)
 
 
 def test_other_servers(folder: Path) -> None:
-    """A header as it is, or none; the older interface knows no pages, whatever the release."""
-    quito, cusco = build.identities(configured(folder, QUITO, CUSCO)).values()
-    assert quito.server.auth == StaticAuthorization(Secret("CANARY-token"))
-    assert (quito.server.page_size, quito.server.proxy_url) == (None, None)
-    assert (cusco.server.auth, cusco.server.page_size) == (None, None)
+    """A header as it is, or none; the older interface has no pages, whatever the release."""
+    quito, cusco = build.servers(configured(folder, QUITO, CUSCO))
+    assert isinstance(quito.auth, StaticAuthorization)
+    assert quito.auth.value.read() == Secret("CANARY-token")
+    assert (quito.page_size, quito.proxy_url) == (None, None)
+    assert (cusco.auth, cusco.page_size) == (None, None)
 
 
-def test_an_identity_lasts_while_nothing_changes(folder: Path) -> None:
-    """Targets, labels and the interval are none of a connection's business."""
-    before = identity(folder, LIMA)
-    assert identity(folder, LIMA) == before
-    other = LIMA.replace("vdn: 2", "vdn: 3-9").replace("20s", "25s").replace("100s", "50s")
-    assert identity(folder, other) == before
+def test_a_server_is_the_same_while_nothing_changes(folder: Path) -> None:
+    """Targets, labels and their limits are not part of it."""
+    before = only_server(folder, LIMA)
+    assert only_server(folder, LIMA) == before
+    other = LIMA.replace("vdn: 2", "vdn: 3-9").replace("100s", "50s")
+    assert only_server(folder, other) == before
 
 
 @pytest.mark.parametrize(
@@ -120,39 +128,32 @@ def test_an_identity_lasts_while_nothing_changes(folder: Path) -> None:
         ("access_key: AK", "access_key: KA"),
         ("X-Tenant: abc", "X-Tenant: abd"),
         ("timeout: 5s", "timeout: 6s"),
+        ("interval: 20s", "interval: 25s"),
         ("max_requests_per_second: 2", "max_requests_per_second: 3"),
         ("server_name: cms", "insecure_skip_verify: true"),
     ],
 )
-def test_another_setting_is_another_identity(folder: Path, old: str, new: str) -> None:
-    """Whatever the client works by."""
-    assert identity(folder, LIMA.replace(old, new)) != identity(folder, LIMA)
+def test_another_setting_is_another_server(folder: Path, old: str, new: str) -> None:
+    """Whatever the client or the schedule depends on."""
+    assert only_server(folder, LIMA.replace(old, new)) != only_server(folder, LIMA)
 
 
 @pytest.mark.parametrize("name", ["sk", "proxy", "ca.pem", "cert.pem", "key.pem"])
-def test_another_content_is_another_identity(folder: Path, name: str) -> None:
+def test_another_content_is_another_server(folder: Path, name: str) -> None:
     """Secrets and certificates are compared, not their names and times."""
-    before = identity(folder, LIMA)
+    before = only_server(folder, LIMA)
     with (folder / name).open("a", encoding="utf-8") as file:
         file.write("1")
-    assert identity(folder, LIMA) != before
-
-
-def test_a_secret_that_moves_is_another_identity(folder: Path) -> None:
-    """It is read again from where it is now, so that its next rotation is seen."""
-    (folder / "moved").write_bytes((folder / "sk").read_bytes())
-    moved = LIMA.replace("secret_key_file: sk", "secret_key_file: moved")
-    assert identity(folder, moved).server == identity(folder, LIMA).server
-    assert identity(folder, moved) != identity(folder, LIMA)
+    assert only_server(folder, LIMA) != before
 
 
 def test_secrets_that_are_gone_since_the_check(folder: Path) -> None:
-    """All of them at once, by file; never what they held."""
-    config = configured(folder, LIMA, QUITO)
+    """All of them at once, by file; never what they contained."""
+    servers = build.servers(configured(folder, LIMA, QUITO))
     for name in ("sk", "token"):
         (folder / name).unlink()
-    with pytest.raises(AssemblyError) as caught:
-        build.identities(config)
+    with pytest.raises(BuildError) as caught:
+        build.clients(servers, {}, system_clock)
     assert caught.value.sentences == (
         f"cms lima: {folder}/sk cannot be read: no such file",
         f"cms quito: {folder}/token cannot be read: no such file",
@@ -163,27 +164,25 @@ def test_secrets_that_are_gone_since_the_check(folder: Path) -> None:
 @pytest.mark.anyio
 async def test_clients(folder: Path) -> None:
     """One for each server, on connections that are made with the first request."""
-    identities = build.identities(configured(folder, LIMA, QUITO))
-    clients = build.clients(identities.values(), {}, system_clock)
-    assert list(clients) == ["lima", "quito"]
-    for name, client in clients.items():
-        assert client.server == identities[name].server
+    servers = build.servers(configured(folder, LIMA, QUITO))
+    clients = build.clients(servers, {}, system_clock)
+    assert [client.server for client in clients.values()] == servers
+    for client in clients.values():
         await client.aclose()
 
 
 def test_certificates_that_cannot_be_used(folder: Path) -> None:
     """All of them at once."""
-    found = identity(folder, LIMA)
+    found = only_server(folder, LIMA)
     (folder / "ca.pem").write_text("no PEM", encoding="utf-8")
     (folder / "key.pem").write_text("no PEM", encoding="utf-8")
-    tls = replace(found.server.tls, ca_file=None)
-    other = replace(found, server=replace(found.server, name="quito", tls=tls))
-    with pytest.raises(AssemblyError) as caught:
+    other = replace(found, name="quito", tls=replace(found.tls, ca_file=None))
+    with pytest.raises(BuildError) as caught:
         build.clients([found, other], {}, system_clock)
     assert caught.value.sentences == (
-        "cms lima: tls.ca_file: no CA certificate in PEM: no certificate or crl found",
+        "cms lima: tls.ca_file: not a CA certificate in PEM: no certificate or crl found",
         (
-            "cms quito: tls.key_file: no client certificate and key in PEM that fit together: "
+            "cms quito: tls.key_file: not a PEM client certificate with its matching key: "
             "a part is missing"
         ),
     )

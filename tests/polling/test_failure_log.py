@@ -6,9 +6,10 @@ import pytest
 
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.polling.failure_log import SHOWN, Journal
+from exporter.polling.failure_log import SHOWN, FailureLog
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
+from tests.support.stores import failure, success
 
 NOW = Moment(1_750_000_000.0, 0.0)
 SNAPSHOT = reduce(Counters(0, 0, 0), (), NOW.wall)
@@ -21,7 +22,7 @@ def fresh(vdn: int) -> TargetState:
 
 def failed(state: TargetState, reason: Reason = Reason.HTTP, at: Moment = NOW) -> TargetState:
     """The same target after a failed poll."""
-    return state.failed(at, at, PollError(reason, f"{reason} has a remedy"))
+    return state.after(failure(at, at, PollError(reason, f"{reason} has a remedy")))
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -31,7 +32,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 def test_one_target_is_told_from_beginning_to_end(caplog: pytest.LogCaptureFixture) -> None:
     """With its labels, the reason, the remedy, and how long it lasted."""
-    journal, state = Journal(), fresh(7)
+    journal, state = FailureLog(), fresh(7)
     with caplog.at_level(logging.DEBUG, "exporter.polling.failure_log"):
         first = failed(state)
         journal.note(state, first, NOW)
@@ -39,7 +40,7 @@ def test_one_target_is_told_from_beginning_to_end(caplog: pytest.LogCaptureFixtu
         journal.note(first, second, NOW)
         other = failed(second, Reason.AUTH)
         journal.note(second, other, NOW)
-        journal.note(other, other.succeeded(NOW, NOW, SNAPSHOT), Moment(NOW.wall + 90, 90.0))
+        journal.note(other, other.after(success(NOW, NOW, SNAPSHOT)), Moment(NOW.wall + 90, 90.0))
     assert said(caplog) == [
         ("WARNING", "poll failed"),
         ("WARNING", "poll failed"),
@@ -55,15 +56,15 @@ def test_one_target_is_told_from_beginning_to_end(caplog: pytest.LogCaptureFixtu
 
 def test_success_after_success_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
     """Nothing at all is logged."""
-    state = fresh(1).succeeded(NOW, NOW, SNAPSHOT)
+    state = fresh(1).after(success(NOW, NOW, SNAPSHOT))
     with caplog.at_level(logging.DEBUG, "exporter.polling.failure_log"):
-        Journal().note(state, state.succeeded(NOW, NOW, SNAPSHOT), NOW)
+        FailureLog().note(state, state.after(success(NOW, NOW, SNAPSHOT)), NOW)
     assert not caplog.records
 
 
 def test_a_dead_server_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -> None:
     """A thousand targets fail and recover, ten times over."""
-    journal = Journal()
+    journal = FailureLog()
     states = [fresh(vdn) for vdn in range(1000)]
     with caplog.at_level(logging.INFO, "exporter.polling.failure_log"):
         down = [failed(state) for state in states]
@@ -71,7 +72,7 @@ def test_a_dead_server_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -
             journal.note(before, after, NOW)
         outage = said(caplog)
         for before in down:
-            journal.note(before, before.succeeded(NOW, NOW, SNAPSHOT), NOW)
+            journal.note(before, before.after(success(NOW, NOW, SNAPSHOT)), NOW)
     more = "more targets fail like this; the others are logged at the debug level"
     assert outage == [*[("WARNING", "poll failed")] * SHOWN, ("WARNING", more)]
     assert said(caplog)[len(outage) :] == [("INFO", "polls succeed again")] * SHOWN
@@ -79,7 +80,7 @@ def test_a_dead_server_is_a_handful_of_lines(caplog: pytest.LogCaptureFixture) -
 
 def test_another_reason_among_many_failures_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Each reason has its own first few: a refused key does not drown in timeouts."""
-    journal = Journal()
+    journal = FailureLog()
     with caplog.at_level(logging.INFO, "exporter.polling.failure_log"):
         for vdn in range(100):
             journal.note(fresh(vdn), failed(fresh(vdn)), NOW)
@@ -90,7 +91,7 @@ def test_another_reason_among_many_failures_is_told(caplog: pytest.LogCaptureFix
 
 def test_targets_that_are_gone_no_longer_count(caplog: pytest.LogCaptureFixture) -> None:
     """After a reload the first few are the first few again."""
-    journal = Journal()
+    journal = FailureLog()
     for vdn in range(100):
         journal.note(fresh(vdn), failed(fresh(vdn)), NOW)
     caplog.clear()

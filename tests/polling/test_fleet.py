@@ -5,18 +5,19 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from exporter.config import ServerConfig, TargetConfig
 from exporter.polling import build
-from exporter.polling.build import AssemblyError
+from exporter.polling.build import BuildError
 from exporter.polling.fleet import Changes, Plan
 from exporter.polling.poller import STALLED_AFTER
-from exporter.polling.schedule import first_delay
+from exporter.polling.schedule import first_delay, phase
 from exporter.store import TargetKey
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Network, World, config, server
-from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
 network = scripted_fleet.network
@@ -80,10 +81,10 @@ async def test_a_plan_that_fails_changes_nothing(
     async with working(server("lima")) as world:
 
         def refuse(*_: object) -> list[object]:
-            raise AssemblyError(["cms quito: tls.ca_file: no CA certificate in PEM"])
+            raise BuildError(["cms quito: tls.ca_file: not a CA certificate in PEM"])
 
         monkeypatch.setattr(build, "clients", refuse)
-        with pytest.raises(AssemblyError):
+        with pytest.raises(BuildError):
             world.follow(server("quito"))
         assert list(world.polls()) == ["lima"]
         await asyncio.sleep(61)
@@ -92,11 +93,11 @@ async def test_a_plan_that_fails_changes_nothing(
 
 
 async def test_an_unchanged_server_keeps_its_connections(network: Network) -> None:
-    """Whatever happens to its targets, to its interval and to others."""
+    """Whatever happens to its targets and to other servers."""
     async with working(server("lima")) as world:
         await asyncio.sleep(31)
         (line,) = network.lines
-        world.follow(server("quito"), server("lima", (2, 3, 4), interval=20.0))
+        world.follow(server("quito"), server("lima", (2, 3, 4)))
         await asyncio.sleep(31)
         assert network.open() == ["lima", "quito"]
         assert not line.closed
@@ -143,6 +144,58 @@ async def test_a_server_with_other_settings_is_asked_by_a_new_client(network: Ne
         assert world.store.server("lima").requests == 4
         assert len(network.floor("http://elsewhere").asked) == 2
         assert [line.closed for line in network.lines] == [True, False]
+
+
+@pytest.mark.parametrize("settings", [{"interval": 20.0}, {"max_concurrency": 1}])
+async def test_a_changed_server_is_a_new_server(network: Network, settings: dict[str, Any]) -> None:
+    """Polls that hang end at once, and every target is polled anew within one interval."""
+    old = network.floor("http://lima")
+    old.takes = 1e9
+    async with working(server("lima", range(1, 31))) as world:
+        await asyncio.sleep(31)
+        assert old.in_flight == 8
+        old.takes, asked = 0.0, len(old.asked)
+        world.follow(server("lima", range(1, 31), **settings))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert old.in_flight == 0
+        assert world.store.server("lima").in_flight == 0
+        interval = settings.get("interval", 30.0)
+        await asyncio.sleep(interval)
+        assert sorted(vdn for _, vdn in old.asked[asked:]) == list(range(1, 31))
+        for at, vdn in old.asked[asked:]:
+            due = phase(TargetKey("lima", 1, vdn), interval)
+            assert (EPOCH + at - due) % interval == pytest.approx(0.0, abs=0.021)
+        assert world.fleet.stalled() == []
+        assert network.open() == ["lima"]
+
+
+async def test_a_pause_ends_with_the_server_that_asked_for_it(network: Network) -> None:
+    """The changed one may have another address: it is polled within one interval."""
+    network.floor("http://lima").answers = iter(
+        [httpx.Response(503, headers={"Retry-After": "600"})]
+    )
+    async with working(server("lima")) as world:
+        await asyncio.sleep(100)
+        assert len(network.floor("http://lima").asked) == 1
+        world.follow(server("lima", url="http://elsewhere"))
+        await asyncio.sleep(31)
+        assert {vdn for _, vdn in network.floor("http://elsewhere").asked} == {1, 2}
+
+
+async def test_a_server_that_is_changed_time_and_again_loses_nothing(network: Network) -> None:
+    """Twenty reloads, each in the middle of polls: one set of connections is open in the end."""
+    network.floor("http://lima").takes = 2.0
+    async with working(server("lima", range(1, 20))) as world:
+        for timeout in range(3, 23):
+            await asyncio.sleep(7)
+            world.follow(server("lima", range(1, 20), timeout=float(timeout)))
+        network.floor("http://lima").most_in_flight = 0
+        await asyncio.sleep(61)
+        assert network.open() == ["lima"]
+        assert world.store.server("lima").in_flight <= 8
+        assert network.floor("http://lima").most_in_flight <= 8
+        assert all(state.failure is None and state.polls for state in world.store.states())
 
 
 async def test_nobody_starts_while_the_fleet_stops(network: Network) -> None:
@@ -199,4 +252,4 @@ async def test_a_plan_is_made_by_what_is_at_work() -> None:
     world.follow(server("lima"), server("quito"))
     plan: Plan = world.fleet.prepare(config(server("lima"), server("quito", timeout=3.0)))
     assert list(plan.clients) == ["quito"]
-    assert list(plan.identities) == ["lima", "quito"]
+    assert [each.name for each in plan.servers] == ["lima", "quito"]

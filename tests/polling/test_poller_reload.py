@@ -1,4 +1,4 @@
-"""A poller that follows a changed configuration: on virtual time, exact to the millisecond."""
+"""A poller whose targets change: on virtual time, exact to the millisecond."""
 
 import asyncio
 import itertools
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import phase
-from exporter.store import Store, Target, TargetKey
-from tests.support.scripted_server import Floor, reply, running
+from exporter.server import Server
+from exporter.store import Target, TargetKey
+from tests.support.scripted_server import Floor, client_of, reply, running
+from tests.support.stores import store_of
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
@@ -37,20 +37,6 @@ def keys(*vdns: int) -> list[TargetKey]:
     return [TargetKey("lima", 1, vdn) for vdn in vdns]
 
 
-class Line(httpx.MockTransport):
-    """Connections to a floor that know when they were closed."""
-
-    def __init__(self, floor: Floor) -> None:
-        super().__init__(floor)
-        self.floor = floor
-        self.closed_at: float | None = None
-        self.in_flight_at_close = 0
-
-    async def aclose(self) -> None:
-        self.closed_at = now()
-        self.in_flight_at_close = self.floor.in_flight
-
-
 class Change:
     """One poller, its store and its server, changed as a reload would."""
 
@@ -59,25 +45,19 @@ class Change:
     ) -> None:
         self.floor = Floor(takes)
         self.interval = interval
-        self.slots = slots
-        self.line, client = self.connect()
-        self.store = Store(map(Target, keys(*vdns)), ["lima"])
-        self.poller = Poller(client, keys(*vdns), interval, self.store, virtual_clock)
+        server = Server("http://cms", name="lima", timeout=25.0, max_concurrency=slots)
+        client = client_of(self.answer, server, interval)
+        self.store = store_of(map(Target, keys(*vdns)), ["lima"])
+        self.poller = Poller(client, keys(*vdns), self.store, virtual_clock)
 
-    def connect(self, floor: Floor | None = None) -> tuple[Line, CmsClient]:
-        """Another client of the same server, or of another floor."""
-        line = Line(floor or self.floor)
-        # 25 s is what a poll may take: a poller that waits longer for its end has stalled
-        server = Server("http://cms", name="lima", timeout=25.0, max_concurrency=self.slots)
-        return line, CmsClient(server, line, virtual_clock)
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        """By the floor that there is now: a test may replace it."""
+        return await self.floor(request)
 
-    def to(
-        self, *vdns: int, interval: float | None = None, client: CmsClient | None = None
-    ) -> None:
-        """Follow a configuration with these targets."""
-        self.interval = interval or self.interval
+    def to(self, *vdns: int) -> None:
+        """Apply a configuration with these targets."""
         self.store.replace(map(Target, keys(*vdns)), ["lima"])
-        self.poller.update(client or self.poller.client, keys(*vdns), self.interval)
+        self.poller.update(keys(*vdns))
 
     def polled(self, vdn: int) -> list[float]:
         """When a VDN was asked for."""
@@ -143,7 +123,6 @@ async def test_removed_while_in_flight() -> None:
         await until(first(1) + 1)
         change.to()
         await until(120)
-        assert not change.poller.client.slots.locked()
     assert len(change.polled(1)) == 1
     assert not list(change.store.states())
     stats = change.store.server("lima")
@@ -181,106 +160,17 @@ async def test_removed_while_it_waits_for_a_slot() -> None:
 
 
 async def test_removed_and_added_again_while_it_waits_for_a_slot() -> None:
-    """It is polled once when the slot is free."""
+    """It starts anew: it is polled at its next place, or when the slot is free after that."""
     change, other, waiting = blocked()
     async with running(change.poller):
         await until(first(other) + 19)
         change.to(other)
         change.to(1, 2)
-        await until(first(other) + 39)
+        await until(first(waiting) + 29.9)
+        assert not change.polled(waiting)
+        await until(first(waiting) + 50)
         assert len(change.polled(waiting)) == 1
     assert change.floor.most_in_flight == 1
-
-
-@pytest.mark.parametrize("moment", ["idle", "in flight"])
-async def test_another_interval_moves_every_target_to_its_new_place(moment: str) -> None:
-    """At once, and after a poll under way by the old one; never off its phase."""
-    change = Change(1, takes=3.0)
-    async with running(change.poller):
-        changed = first(1) + (1 if moment == "in flight" else 4)
-        await until(changed)
-        change.to(1, interval=7.0)
-        await until(200)
-    later = [at for at in change.polled(1) if at > changed]
-    assert [(EPOCH + at) % 7.0 for at in later] == pytest.approx(
-        [phase(keys(1)[0], 7.0)] * len(later), abs=0.001
-    )
-    assert [b - a for a, b in itertools.pairwise(later)] == pytest.approx([7.0] * (len(later) - 1))
-    assert len(later) >= 24
-
-
-async def test_another_interval_while_a_target_waits_for_a_slot() -> None:
-    """It is polled by its old due time once more, and at its new place from then on."""
-    change, _, waiting = blocked()
-    async with running(change.poller):
-        await until(first(waiting) + 0.1)
-        change.floor.takes = 0.0
-        change.to(waiting, interval=7.0)
-        await until(200)
-    _, *later = change.polled(waiting)
-    assert len(later) > 20
-    assert [(EPOCH + at) % 7.0 for at in later] == pytest.approx(
-        [phase(keys(waiting)[0], 7.0)] * len(later), abs=0.001
-    )
-
-
-async def test_another_client_while_polls_hang() -> None:
-    """It is asked when the last one has run into its timeout; the old one is closed before."""
-    vdns = range(1, 31)
-    change = Change(*vdns, takes=1e9, slots=2)
-    async with running(change.poller):
-        await until(40)
-        assert change.floor.in_flight == 2
-        fresh = Floor()
-        _, client = change.connect(fresh)
-        change.to(*vdns, client=client)
-        while change.line.closed_at is None:
-            assert not fresh.asked
-            assert not change.poller.stalled(now())
-            await asyncio.sleep(0.5)
-        assert change.line.in_flight_at_close == 0
-        assert change.line.closed_at <= 40 + 25
-        await until(130)
-    assert fresh.asked[0][0] >= change.line.closed_at
-    assert {vdn for _, vdn in fresh.asked} == set(vdns)
-    assert not client.slots.locked()
-
-
-async def test_another_client_where_nothing_is_due() -> None:
-    """The old one's connections are closed all the same."""
-    change = Change()
-    _, client = change.connect()
-    async with running(change.poller):
-        await until(50)
-        change.to(client=client)
-        await until(51)
-        assert change.line.closed_at == 50.0
-
-
-async def test_another_client_during_a_pause() -> None:
-    """The old server wanted ten minutes of peace; the new one did not."""
-    change = Change(1, 2, 3)
-    change.floor.answers = iter([httpx.Response(503, headers={"Retry-After": "600"})])
-    fresh = Floor()
-    _, client = change.connect(fresh)
-    async with running(change.poller):
-        await until(100)
-        assert len(change.floor.asked) == 1
-        change.to(1, 2, 3, client=client)
-        await until(131)
-    assert {vdn for _, vdn in fresh.asked} == {1, 2, 3}
-
-
-async def test_stopping_while_a_client_is_exchanged() -> None:
-    """Both are closed, whatever hangs."""
-    change = Change(1, takes=1e9)
-    line, client = change.connect()
-    async with running(change.poller):
-        await until(first(1) + 1)
-        change.to(1, client=client)
-        await until(first(1) + 2)
-    assert change.line.closed_at == line.closed_at == pytest.approx(first(1) + 2)
-    assert change.floor.in_flight == 0
 
 
 class Watched(Floor):
@@ -307,40 +197,23 @@ class Watched(Floor):
 
 @given(
     durations=st.lists(st.sampled_from([0.0, 0.3, 2.0, 9.0, 40.0]), min_size=1, max_size=5),
-    changes=st.lists(
-        st.tuples(
-            st.floats(0.0, 20.0),
-            st.sets(st.integers(1, 8)),
-            st.sampled_from([30.0, 45.0]),
-            st.booleans(),
-        ),
-        max_size=15,
-    ),
+    changes=st.lists(st.tuples(st.floats(0.0, 20.0), st.sets(st.integers(1, 8))), max_size=15),
 )
 @settings(deadline=None, max_examples=60)
-def test_whatever_changes(
-    durations: list[float], changes: list[tuple[float, set[int], float, bool]]
-) -> None:
+def test_whatever_changes(durations: list[float], changes: list[tuple[float, set[int]]]) -> None:
     """No target twice at once, no more polls than slots, and in the end all is as if made anew."""
 
     async def play() -> None:
         change = Change(1, 2, 3, slots=2)
         change.floor = floor = Watched(durations)
-        lines = [change.line]
-        change.line.handler = floor
         async with running(change.poller):
-            for wait, vdns, interval, exchange in changes:
+            for wait, vdns in changes:
                 await asyncio.sleep(wait)
-                client = None
-                if exchange:
-                    line, client = change.connect()
-                    lines.append(line)
-                change.to(*vdns, interval=interval, client=client)
+                change.to(*vdns)
             await asyncio.sleep(100)
             floor.durations = itertools.repeat(0.0)
             settled = now()
             await asyncio.sleep(300)
-            assert not change.poller.client.slots.locked()
             kept = [state.target.key for state in change.store.states()]
             for key in kept:
                 expected = phase(key, change.interval)
@@ -354,7 +227,6 @@ def test_whatever_changes(
             }
         assert not floor.twice
         assert floor.most_in_flight <= 2
-        assert all(line.closed_at is not None for line in lines)
         assert change.store.server("lima").in_flight == 0
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

@@ -2,20 +2,20 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
-from exporter.errors import Reason
-from exporter.polling.gate import Gate
+from exporter.errors import ProbeRefusedError, Reason
 from exporter.polling.prober import Prober
-from exporter.store import ServerStats, Target, TargetKey, TargetState
+from exporter.server import Server
+from exporter.store import Target, TargetKey, TargetState
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Network, World
-from tests.support.scripted_server import Floor, Handler, make, reply, running
+from tests.support.scripted_server import Floor, Handler, client_of, make, reply, running
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
@@ -42,25 +42,20 @@ class Probed:
         settings = {"name": "lima", "timeout": 10.0} | facts
         server = Server("http://cms.example.com", **settings)  # type: ignore[arg-type]  # a test's facts
         self.client = CmsClient(server, httpx.MockTransport(handler), virtual_clock)
-        self.stats = ServerStats()
-        self.gate = Gate(self.client)
-        self.prober = Prober(self.gate, self.stats, virtual_clock, most_waiting)
+        self.stats = self.client.stats
+        self.prober = Prober(self.client, most_waiting)
 
     async def probe(self, within: float | None = None) -> TargetState:
         """A probe that is made."""
-        state = await self.prober.probe(TARGET, within)
-        assert isinstance(state, TargetState)
-        return state
+        return await self.prober.probe(TARGET, within)
 
-    async def free_slots(self) -> int:
-        """How many polls could begin now."""
-        entered = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.001):
-                while True:
-                    await self.gate.enter()
-                    entered += 1
-        return entered
+    @contextlib.asynccontextmanager
+    async def scheduled(self, polls: int) -> AsyncIterator[None]:
+        """With so many other polls under way."""
+        tasks = [asyncio.create_task(self.client.poll(1, vdn)) for vdn in range(1, polls + 1)]
+        await asyncio.sleep(0)
+        yield
+        await asyncio.gather(*tasks)
 
 
 def reason(state: TargetState) -> Reason | None:
@@ -106,7 +101,7 @@ async def test_a_probe_that_fails_is_an_answer() -> None:
     assert (state.polls, state.failures, reason(state)) == (1, 1, Reason.AUTH)
     assert probed.stats.requests == 1
     assert not any(probed.stats.failures.values())
-    assert await probed.free_slots() == 8
+    assert probed.stats.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -119,24 +114,23 @@ async def test_a_server_that_hangs_is_a_timeout_in_time(within: float | None, en
     assert now() == ended
     assert reason(state) is Reason.TIMEOUT
     assert probed.stats.requests == 1
-    assert await probed.free_slots() == 8
+    assert probed.stats.in_flight == 0
 
 
 async def test_waiting_is_part_of_the_time() -> None:
-    """All slots are taken by the schedule: the probe gives up, and has asked nothing."""
-    floor = Floor()
+    """All slots are taken by the schedule: the probe gives up without a request."""
+    floor = Floor(takes=9.0)
     probed = Probed(floor, max_concurrency=2)
-    for _ in range(2):
-        await probed.gate.enter()
-    state = await probed.probe(4.0)
-    assert now() == 4.0
-    assert (reason(state), state.duration, floor.asked) == (Reason.TIMEOUT, 4.0, [])
+    async with probed.scheduled(2):
+        state = await probed.probe(4.0)
+        assert now() == 4.0
+        assert (reason(state), state.duration) == (Reason.TIMEOUT, 4.0)
+        assert len(floor.asked) == 2
     assert state.failure is not None
     assert state.failure.message == (
-        "the server's slots and pace left no turn within 4 s: raise max_concurrency or "
-        "max_requests_per_second, or ask less often"
+        "no free slot for a poll within 4 s: raise max_concurrency or max_requests_per_second, or "
+        "poll less often"
     )
-    assert probed.stats.requests == 0
 
 
 async def test_waiting_for_other_probes_is_part_of_the_time_too() -> None:
@@ -149,15 +143,12 @@ async def test_waiting_for_other_probes_is_part_of_the_time_too() -> None:
 
 
 async def test_what_is_left_of_the_time_is_the_polls() -> None:
-    """A slot is free after 3 of 4 seconds; the server takes 2."""
-    probed = Probed(Floor(takes=2.0), max_concurrency=1)
-    taken = await probed.gate.enter()
-    probing = asyncio.create_task(probed.probe(4.0))
-    await asyncio.sleep(3)
-    probed.gate.leave(taken)
-    assert reason(await probing) is Reason.TIMEOUT
-    assert now() == 4.0
-    assert probed.stats.requests == 1
+    """A slot is free after 3 of 4 seconds; the server takes 3 more."""
+    probed = Probed(Floor(takes=3.0), max_concurrency=1)
+    async with probed.scheduled(1):
+        assert reason(await probed.probe(4.0)) is Reason.TIMEOUT
+        assert now() == 4.0
+        assert probed.stats.requests == 2
 
 
 @pytest.mark.parametrize(("slots", "share"), [(8, 4), (3, 1), (1, 1)])
@@ -197,8 +188,10 @@ async def test_no_more_than_some_wait() -> None:
     probed = Probed(Floor(takes=1.0), most_waiting=3, max_concurrency=1)
     probing = [asyncio.create_task(probed.probe(30.0)) for _ in range(4)]
     await asyncio.sleep(0.5)
-    assert await probed.prober.probe(TARGET, 30.0) == (
-        "3 probes wait for lima already: scrape less often, or raise its max_concurrency"
+    with pytest.raises(ProbeRefusedError) as caught:
+        await probed.probe(30.0)
+    assert str(caught.value) == (
+        "3 probes already wait for lima: scrape less often, or raise its max_concurrency"
     )
     assert now() == 0.5
     assert not any(reason(state) for state in await asyncio.gather(*probing))
@@ -214,17 +207,7 @@ async def test_whoever_goes_away_leaves_its_place() -> None:
         task.cancel()
     await asyncio.gather(*probing, return_exceptions=True)
     assert reason(await probed.probe()) is None
-    assert await probed.free_slots() == 1
-
-
-async def test_it_follows_other_settings() -> None:
-    """A reload gives the server two slots instead of eight: one of them is for probes."""
-    floor = Floor(takes=1.0)
-    probed = Probed(Floor(), max_concurrency=8)
-    probed.gate.exchange(Probed(floor, max_concurrency=2).client)
-    probed.prober.follow()
-    await asyncio.gather(*(probed.probe(30.0) for _ in range(3)))
-    assert floor.most_in_flight == 1
+    assert probed.stats.in_flight == 0
 
 
 async def test_a_reload_gives_probes_their_new_share(network: Network) -> None:
@@ -244,8 +227,10 @@ async def test_a_reload_gives_probes_their_new_share(network: Network) -> None:
 async def test_the_schedule_goes_on() -> None:
     """Ten minutes of probes without a pause: no poll is skipped, none but the server's counted."""
     floor = Floor(takes=0.5)
-    poller, store = make(floor, Server("http://cms", name="lima", max_concurrency=2), 20)
-    prober = Prober(poller.gate, store.server("lima"), virtual_clock)
+    server = Server("http://cms", name="lima", max_concurrency=2)
+    client = client_of(floor, server)
+    poller, store = make(client, server, 20)
+    prober = Prober(client)
     probes = 0
     async with running(poller):
         while now() < 600:
@@ -271,12 +256,15 @@ async def test_a_server_that_goes_cuts_its_probes_off(network: Network) -> None:
         probing = asyncio.create_task(world.fleet.probe(target, 9.5))
         await asyncio.sleep(1)
         world.follow(scripted_fleet.server("quito"))
-        gone = "lima is no longer polled: the exporter stops, or was reconfigured"
-        assert await probing == gone
+        gone = "{} is no longer polled: the exporter is stopping, or its configuration was changed"
+        with pytest.raises(ProbeRefusedError) as caught:
+            await probing
+        assert str(caught.value) == gone.format("lima")
         assert now() == 1.0
         other = Target(TargetKey("quito", 1, 1))
         state = await world.fleet.probe(other, 9.5)
-        assert isinstance(state, TargetState)
         assert reason(state) is None
-    assert await world.fleet.probe(other, 9.5) == gone.replace("lima", "quito")
+    with pytest.raises(ProbeRefusedError) as caught:
+        await world.fleet.probe(other, 9.5)
+    assert str(caught.value) == gone.format("quito")
     assert not network.open()

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from exporter.cms.server import Server
 from exporter.errors import Reason
 from exporter.metrics import ReloadStatus, own_registry
+from exporter.server import Server
 from exporter.store import Store
 from tests.support.scripted_server import Floor, make, running
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock

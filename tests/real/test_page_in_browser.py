@@ -25,6 +25,7 @@ from exporter.web.listening.listener import Address, listen
 from exporter.web.target_query import Query
 from tests.support.browser import chromium
 from tests.support.status_targets import BUSY, NOW, QUIET, fail, succeed, target
+from tests.support.stores import store_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real]
 
@@ -120,7 +121,7 @@ def _floor() -> Exporter:
     sales = target(1, "sales", (("site", "lima"),), max_resting=6)
     support = target(2, "support", (("site", "lima"), ("team", "a")), max_resting=2)
     back_office = target(9, "back office", cms="quito")
-    store = Store([sales, support, back_office])
+    store = store_of([sales, support, back_office])
     succeed(store, sales)
     succeed(store, support, replace(BUSY, deadlines=(NOW.wall - 300,)))
     succeed(store, back_office, QUIET)
@@ -136,7 +137,7 @@ def _many(count: int = 10_000) -> Exporter:
         Target(TargetKey(f"cms-{n % 8}", n // 5000 + 1, n % 5000 + 1), f"vdn {n}", (), 9)
         for n in range(count)
     ]
-    store = Store(targets)
+    store = store_of(targets)
     for number, each in enumerate(targets):
         if number % 1000 == 7:
             fail(store, each)
@@ -285,7 +286,7 @@ async def test_hostile_texts(browser: Browser, options: Mapping[str, Any]) -> No
         Target(TargetKey(text, 1, 1), text, (("note", text), (f"l{n}", text)))
         for n, text in enumerate(HOSTILE)
     ]
-    store = Store(targets)
+    store = store_of(targets)
     for each, text in zip(targets, HOSTILE, strict=True):
         fail(store, each, text, Reason.API)
     exporter = Exporter(store)

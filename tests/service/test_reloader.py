@@ -10,11 +10,11 @@ import pytest
 
 from exporter.clock import Clock, Moment, system_clock
 from exporter.config import Config, load
-from exporter.polling.build import AssemblyError
+from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.reloader import Reloading
 from exporter.service.systemd import Notifier
-from exporter.store import Store
+from tests.support.stores import store_of
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ class World:
         self.path.write_text(GOOD, encoding="utf-8")
         self.loads = 0
         self.meanwhile: Callable[[], object] = lambda: None
-        self.store = Store([])
+        self.store = store_of([])
         self.fleet = Fleet(self.store, {}, clock)
         self.journal = Journal()
         self.reloading = Reloading(self.load, self.fleet, clock, self.journal)
@@ -167,7 +167,7 @@ async def test_a_certificate_that_is_mended_is_seen(
 
     def refuse(config: Config) -> Plan:
         if "broken" in (tmp_path / "ca.pem").read_text(encoding="utf-8"):
-            raise AssemblyError(["cms lima: tls.ca_file: no CA certificate in PEM"])
+            raise BuildError(["cms lima: tls.ca_file: no CA certificate in PEM"])
         return prepare(config)
 
     monkeypatch.setattr(world.fleet, "prepare", refuse)

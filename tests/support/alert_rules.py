@@ -9,8 +9,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics import FAMILIES, ReloadStatus, own_registry
-from exporter.store import POLL_DELAY_BUCKETS, Store
+from exporter.store import POLL_DELAY_BUCKETS
 from tests.support.paths import ROOT
+from tests.support.stores import store_of
 
 RULES: Final = ROOT / "deploy" / "prometheus" / "rules"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
@@ -56,7 +57,7 @@ def alerts() -> dict[str, Alert]:
 
 def registry() -> CollectorRegistry:
     """The exporter's own families, of one server that was polled once, on time."""
-    store = Store((), ["lima"])
+    store = store_of((), ["lima"])
     store.server("lima").delay.observe(POLL_DELAY_BUCKETS[0])
     return own_registry(store, lambda: ReloadStatus(successful=True, last_success=0), version="0")
 

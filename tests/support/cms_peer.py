@@ -11,15 +11,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
-
-import pytest
+from typing import Any, Literal, NamedTuple
 
 from exporter.clock import Clock, system_clock
-from exporter.cms.client import CmsClient, Reading
-from exporter.cms.server import Server
+from exporter.cms.client import CmsClient
 from exporter.cms.transport import Transport
-from exporter.errors import PollError, Reason
+from exporter.errors import PollResult, Reason
+from exporter.rest import Snapshot
+from exporter.server import Server
 
 NAME = "Zhang San"
 """An agent's name: it stands in every row, and must come out nowhere."""
@@ -132,20 +131,48 @@ async def connected(
         await client.aclose()
 
 
+class Reading(NamedTuple):
+    """What a poll that succeeded has brought."""
+
+    snapshot: Snapshot
+    requests: int
+    clock_skew: float | None
+
+
+class Failed(NamedTuple):
+    """Why a poll failed, and after how many requests."""
+
+    reason: Reason
+    message: str
+    requests: int
+
+
+def read(result: PollResult) -> Reading:
+    """A poll that must have succeeded."""
+    assert result.error is None, result.error
+    assert result.snapshot is not None
+    return Reading(result.snapshot, result.requests, result.clock_skew)
+
+
+def failed(result: PollResult) -> Failed:
+    """A poll that must have failed."""
+    assert result.error is not None
+    assert result.snapshot is None
+    return Failed(result.error.reason, result.error.message, result.requests)
+
+
 async def reading(url: str, **how: Any) -> Reading:
     """One poll over a real socket that succeeds."""
     async with connected(url, **how) as client:
-        return await client.poll(1, 1)
+        return read(await client.poll(1, 1))
 
 
-async def failure(url: str, **how: Any) -> PollError:
+async def failure(url: str, **how: Any) -> Failed:
     """One poll over a real socket that fails."""
     async with connected(url, **how) as client:
-        with pytest.raises(PollError) as caught:
-            await client.poll(1, 1)
-    return caught.value
+        return failed(await client.poll(1, 1))
 
 
-def said(error: PollError, port: int) -> tuple[Reason, str]:
+def said(error: Failed, port: int) -> tuple[Reason, str]:
     """The reason and the sentence, whatever the port."""
     return error.reason, error.message.replace(str(port), "PORT")

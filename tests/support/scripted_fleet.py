@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter.cms.server import Server
 from exporter.config import Config, ServerConfig, Sources, TargetConfig
 from exporter.polling import build
 from exporter.polling.fleet import Changes, Fleet
+from exporter.server import Server
 from exporter.store import Store
 from tests.support.scripted_server import Floor
 from tests.support.virtual_time import virtual_clock
@@ -53,12 +53,12 @@ class World:
     """A fleet and its store."""
 
     def __init__(self) -> None:
-        self.store = Store([])
+        self.store = Store()
         self.fleet = Fleet(self.store, {}, virtual_clock)
 
     def follow(self, *servers: ServerConfig) -> Changes:
         """Follow a configuration of these servers."""
-        return self.fleet.follow(self.fleet.prepare(config(*servers)))
+        return self.fleet.apply(self.fleet.prepare(config(*servers)))
 
     def polls(self) -> dict[str, int]:
         """How many polls of each server's targets have ended."""

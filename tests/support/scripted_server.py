@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
 
 import httpx
 
 from exporter.cms.client import CmsClient
-from exporter.cms.server import Server
 from exporter.polling.poller import Poller
+from exporter.server import Server
 from exporter.store import Store, Target, TargetKey
+from tests.support.stores import store_of
 from tests.support.virtual_time import virtual_clock
 
 Handler = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
@@ -44,14 +46,24 @@ class Floor:
         return next(self.answers) if self.answers else reply()
 
 
+def client_of(
+    handler: Handler | httpx.AsyncBaseTransport, server: Server, interval: float = 30.0
+) -> CmsClient:
+    """A client of a scripted server."""
+    transport = (
+        handler if isinstance(handler, httpx.AsyncBaseTransport) else httpx.MockTransport(handler)
+    )
+    return CmsClient(replace(server, interval=interval), transport, virtual_clock)
+
+
 def make(
-    handler: Handler, server: Server, vdns: int, interval: float = 30.0
+    handler: Handler | CmsClient, server: Server, vdns: int, interval: float = 30.0
 ) -> tuple[Poller, Store]:
     """A poller of VDNs 1 up to `vdns`, and its store."""
     keys = [TargetKey(server.name, 1, vdn) for vdn in range(1, vdns + 1)]
-    store = Store([Target(key) for key in keys], [server.name])
-    client = CmsClient(server, httpx.MockTransport(handler), virtual_clock)
-    return Poller(client, keys, interval, store, virtual_clock), store
+    store = store_of([Target(key) for key in keys], [server.name])
+    client = handler if isinstance(handler, CmsClient) else client_of(handler, server, interval)
+    return Poller(client, keys, store, virtual_clock), store
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ from exporter.clock import Moment
 from exporter.errors import PollError, Reason
 from exporter.rest import Snapshot
 from exporter.store import Store, Target, TargetKey
+from tests.support.stores import failure, success
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 BUSY = Snapshot(
@@ -18,7 +19,7 @@ BUSY = Snapshot(
     server_time=1_700_000_060.0,
 )
 QUIET = Snapshot(5, 0, 0, (0,) * 6, None, (), 0, 0, 1_700_000_060.0)
-TIMEOUT = "no whole reply from 10.22.26.181:28443 within 10 s: raise timeout if it is only slow"
+TIMEOUT = "no complete reply from 10.22.26.181:28443 within 10 s: raise timeout if it is only slow"
 
 
 def ago(seconds: float, now: Moment = NOW) -> Moment:
@@ -45,7 +46,7 @@ def succeed(
     """A poll that succeeded, 20 s ago if nothing else is said."""
     when = when or ago(20)
     started = ago(0.25, when)
-    store.record(store.state(target.key).succeeded(started, when, snapshot))
+    store.record(store.state(target.key).after(success(started, when, snapshot)))
 
 
 def fail(
@@ -53,4 +54,4 @@ def fail(
 ) -> None:
     """A poll that failed, 12 min 30 s ago."""
     error = PollError(reason, message)
-    store.record(store.state(target.key).failed(ago(750), ago(740), error))
+    store.record(store.state(target.key).after(failure(ago(750), ago(740), error)))

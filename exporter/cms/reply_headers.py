@@ -1,0 +1,44 @@
+"""The headers of a reply that matter to a poll: date, coding, when to try again. Pure."""
+
+from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+
+def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """The values of `Date` and `Content-Encoding`, empty if absent, in one pass over the bytes."""
+    date = coding = b""
+    for name, value in headers:
+        if (key := name.lower()) == b"date":
+            date = value
+        elif key == b"content-encoding":
+            coding = value
+    return date.decode("latin-1"), coding.decode("latin-1")
+
+
+def http_date(text: str) -> float | None:
+    """Epoch seconds of an HTTP date (RFC 9110, 5.6.7), or None for anything else."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from a `Retry-After` header: seconds or an HTTP date (RFC 9110, 10.2.3).
+
+    Args:
+        value: of the header, if there is one.
+        now: epoch seconds by the clock of the server that sent it.
+
+    Returns:
+        Seconds of 0 or more, or None for a value that cannot be read.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    moment = http_date(text)
+    return None if moment is None else max(0.0, moment - now)
