@@ -12,7 +12,8 @@ from benchmarks.stores import filled
 from exporter import __version__
 from exporter.cli import loop
 from exporter.clock import system_clock
-from exporter.metrics import ReloadStatus, own_registry
+from exporter.metrics import own_registry
+from exporter.store import ReloadStatus
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 

@@ -5,7 +5,7 @@ or sent, nor of how polls are made.
 """
 
 from exporter.metrics.collector import TargetCollector, metric
-from exporter.metrics.exporter_families import ExporterCollector, ReloadStatus, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.families import (
     FAMILIES,
     Data,
@@ -27,7 +27,6 @@ __all__ = [
     "Family",
     "Reading",
     "ReasonFamily",
-    "ReloadStatus",
     "TargetCollector",
     "TargetFamily",
     "labels",

@@ -7,7 +7,6 @@ import math
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -18,19 +17,9 @@ from prometheus_client.core import (
     Metric,
 )
 
-from exporter.store import Histogram, ServerStats, Store
+from exporter.store import Histogram, ReloadStatus, ServerStats, Store
 
 _PREFIX: Final = "agent_rest_exporter_"
-
-
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
-    """How the configuration was last loaded."""
-
-    successful: bool
-    """Whether the last attempt succeeded."""
-    last_success: float
-    """Epoch seconds of the last attempt that did."""
 
 
 class ExporterCollector:

@@ -13,11 +13,10 @@ from typing import Final
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError, Sources
 from exporter.errors import internal_error
-from exporter.metrics import ReloadStatus
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.systemd import Notifier
-from exporter.web.reload import Outcome
+from exporter.store import ReloadOutcome, ReloadStatus
 
 _log: Final = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Reloading:
         self.digest = plan.digest
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
-    async def reload(self) -> Outcome:
+    async def reload(self) -> ReloadOutcome:
         """Read the configuration and follow it: all of it or, if it has problems, nothing."""
         async with self._one_at_a_time:
             self._notifier.reloading(self._clock().monotonic)
@@ -90,7 +89,7 @@ class Reloading:
         self._asked.clear()
         return True
 
-    async def _follow(self) -> Outcome:
+    async def _follow(self) -> ReloadOutcome:
         try:
             plan = await asyncio.to_thread(self._read)
             changes = self._fleet.apply(plan)
@@ -102,10 +101,10 @@ class Reloading:
             self.digest = plan.digest
             fields = {"config": self.digest[:12], "changes": str(changes)}
             _log.info("the configuration was reloaded", extra={"fields": fields})
-            return Outcome(successful=True, report=str(changes))
+            return ReloadOutcome(successful=True, report=str(changes))
         for line in report.splitlines():
             _log.error("the configuration was not reloaded", extra={"fields": {"error": line}})
-        return Outcome(successful=False, report=report)
+        return ReloadOutcome(successful=False, report=report)
 
     def _read(self) -> Plan:
         """The plan for what the configuration is now.

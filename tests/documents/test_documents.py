@@ -10,11 +10,10 @@ from exporter.cli import COMMANDS, PROGRAM
 from exporter.clock import Moment
 from exporter.config.model import keys
 from exporter.errors import Reason
-from exporter.metrics import FAMILIES, ReloadStatus, own_registry
+from exporter.metrics import FAMILIES, own_registry
 from exporter.rest import WaitReason
-from exporter.store import Target, TargetState
+from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
-from exporter.web.reload import Outcome
 from tests.support.alert_rules import alerts
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
@@ -116,7 +115,7 @@ def test_the_readme_lists_every_path() -> None:
     status = ReloadStatus(successful=True, last_success=0.0)
     store = store_of([])
 
-    async def reload() -> Outcome:
+    async def reload() -> ReloadOutcome:
         raise NotImplementedError
 
     async def poll(_target: Target, _within: float | None) -> TargetState:

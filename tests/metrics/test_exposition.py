@@ -23,14 +23,13 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    ReloadStatus,
     TargetCollector,
     own_registry,
 )
 from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.number_format import go_float
 from exporter.rest import Snapshot
-from exporter.store import Failure, Store, Target, TargetKey, TargetState
+from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support import real_parts
 from tests.support.paths import FIXTURES
 

@@ -12,13 +12,12 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    ReloadStatus,
     TargetCollector,
     labels,
     own_registry,
 )
 from exporter.rest import Snapshot, WaitReason
-from exporter.store import Store, Target, TargetKey
+from exporter.store import ReloadStatus, Store, Target, TargetKey
 
 KEY = TargetKey("lima", 1, 2)
 STARTED = Moment(1_700_000_000.0, 100.0)

@@ -11,9 +11,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
-from exporter.metrics import ReloadStatus, own_registry
+from exporter.metrics import own_registry
 from exporter.metrics.exposition import Exposition, Format
-from exporter.store import Store, Target, TargetKey
+from exporter.store import ReloadStatus, Store, Target, TargetKey
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 
