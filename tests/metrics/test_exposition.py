@@ -23,7 +23,6 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    TargetCollector,
     own_registry,
 )
 from exporter.metrics.exposition import Exposition, Format
@@ -32,6 +31,7 @@ from exporter.rest import Snapshot
 from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support import real_parts
 from tests.support.paths import FIXTURES
+from tests.support.target_collector import TargetCollector
 
 FOLDER = FIXTURES / "exposition"
 

@@ -12,12 +12,12 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    TargetCollector,
     labels,
     own_registry,
 )
 from exporter.rest import Snapshot, WaitReason
 from exporter.store import ReloadStatus, Store, Target, TargetKey
+from tests.support.target_collector import TargetCollector
 
 KEY = TargetKey("lima", 1, 2)
 STARTED = Moment(1_700_000_000.0, 100.0)
@@ -119,9 +119,10 @@ def test_help_says_that_values_were_polled() -> None:
         said = (
             "not polled"
             if "max_resting" in family.name
-            else "Polled on the exporter's own schedule"
+            else "; polled on the exporter's own schedule, or on request by /probe."
         )
         assert said in family.help
+        assert family.help.index(".") == len(family.help) - 1, "one sentence"
 
 
 def test_labels_of_a_target() -> None:
