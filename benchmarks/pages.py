@@ -25,8 +25,8 @@ async def _main(targets: int) -> None:
         store=store,
         moment=system_clock,
         registry=own_registry(store, lambda: status, version=__version__),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version=__version__,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])

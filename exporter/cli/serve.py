@@ -20,8 +20,8 @@ from exporter.config.shard import Shard, part
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options, stop_on_signals
 from exporter.service.reloader import Load
-from exporter.web.listening.activation import activated
 from exporter.web.listening.addresses import parse_endpoint
+from exporter.web.listening.sockets import activated
 
 _log: Final = logging.getLogger(__name__)
 

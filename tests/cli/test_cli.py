@@ -260,8 +260,8 @@ def test_a_telemetry_path_that_is_taken(config: Path) -> None:
     done = run("serve", f"--config.file={config}", "--web.telemetry-path=/-/ready")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "the telemetry path '/-/ready' is taken by a page of the exporter: choose another one with "
-        "--web.telemetry-path, such as /metrics\n"
+        "the telemetry path '/-/ready' is already used by another page of the exporter: choose "
+        "another one with --web.telemetry-path, such as /metrics\n"
     )
 
 

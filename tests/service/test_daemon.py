@@ -335,8 +335,8 @@ async def test_no_socket_was_handed_over(tmp_path: Path) -> None:
     ) as service:
         assert await service.handle.wait() == 2
     assert "".join(service.lines) == (
-        "--web.systemd-socket is given, and systemd has handed over no socket: start the service "
-        "by its .socket unit, or leave the flag out"
+        "--web.systemd-socket is set, but systemd passed no socket: start the service through its "
+        ".socket unit, or remove the flag"
     )
 
 

@@ -26,7 +26,7 @@ DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def _answer(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> Any:
-    return json.loads(b"".join(api.slices(store, NOW, query or Query(), next_poll=next_poll)))
+    return json.loads(b"".join(api.slices(store, NOW, query or Query(), next_poll)))
 
 
 def _full() -> tuple[Store, Target]:
@@ -177,8 +177,8 @@ async def test_over_http() -> None:
         store=store,
         moment=lambda: NOW,
         registry=CollectorRegistry(),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version="1.2.3",
         next_poll=lambda key: NOW.monotonic + 5.0 if key == each.key else None,
     )
@@ -192,7 +192,7 @@ async def test_over_http() -> None:
             refusal = await client.get("/api/v1/targets?state=bad")
             assert (refusal.status, await refusal.json()) == (
                 400,
-                {"error": "state is none of down, stale, waiting, up"},
+                {"error": "state must be one of down, stale, waiting, up"},
             )
             page = await client.get("/?sort=<script>")
             assert (page.status, page.headers["Content-Type"]) == (
@@ -200,7 +200,7 @@ async def test_over_http() -> None:
                 "text/plain; charset=utf-8",
             )
             assert await page.text() == (
-                "400: sort is none of trouble, target, resting, waiting, approved, "
+                "400: sort must be one of trouble, target, resting, waiting, approved, "
                 "longest_rest, last_success, next_poll.\n"
             )
             assert ">in 5 s</td>" in await (await client.get("/")).text()

@@ -37,16 +37,16 @@ def _app(
     store: Store | None = None,
     *,
     registry: CollectorRegistry | None = None,
-    healthy: Callable[[], str | None] = _fine,
-    ready: Callable[[], str | None] = _fine,
+    unhealthy: Callable[[], str | None] = _fine,
+    unready: Callable[[], str | None] = _fine,
     telemetry_path: str = "/metrics",
 ) -> web.Application:
     return application(
         store=store or _store(),
         moment=lambda: NOW,
         registry=registry or CollectorRegistry(),
-        healthy=healthy,
-        ready=ready,
+        unhealthy=unhealthy,
+        unready=unready,
         version="1.2.3",
         telemetry_path=telemetry_path,
     )
@@ -185,7 +185,7 @@ async def test_head_is_get_without_its_body(path: str, encoding: str) -> None:
 async def test_checks(name: str) -> None:
     """200 and a sentence while all is well, 503 and the sentence of what is not."""
     problems = [None, "the scheduler has made no progress for 63 s"]
-    app = _app(**{name: lambda: problems.pop(0)})  # type: ignore[arg-type]  # one of two names
+    app = _app(**{f"un{name}": lambda: problems.pop(0)})  # type: ignore[arg-type]  # one of two names
     async with _serving(app) as client:
         fine = await client.get(f"/-/{name}")
         assert (fine.status, await fine.text()) == (200, f"agent-rest-exporter is {name}.\n")
@@ -228,7 +228,7 @@ async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
         reply = await client.get(path)
         assert reply.status == 404
         assert await reply.text() == (
-            "404: nothing is here. There are /, /-/healthy, /-/ready, /api/v1/targets, /metrics.\n"
+            "404: not found. The paths are /, /-/healthy, /-/ready, /api/v1/targets, /metrics.\n"
         )
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
 
@@ -240,7 +240,7 @@ async def test_other_methods_are_refused(path: str) -> None:
     async with _serving(_app()) as client:
         reply = await client.post(path, data=b"x")
         assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
-        assert await reply.text() == f"405: {path} answers GET, HEAD.\n"
+        assert await reply.text() == "405: POST is not allowed here; use GET, HEAD.\n"
 
 
 REMEDY = "choose another one with --web.telemetry-path, such as /metrics"
@@ -249,20 +249,20 @@ REMEDY = "choose another one with --web.telemetry-path, such as /metrics"
 @pytest.mark.parametrize("path", ["/", "/-/healthy", "/-/ready", "/api/v1/targets"])
 def test_telemetry_path_that_is_taken(path: str) -> None:
     """Metrics cannot stand where another page does."""
-    with pytest.raises(ValueError, match="taken") as refusal:
+    with pytest.raises(ValueError, match="already used") as refusal:
         _app(telemetry_path=path)
     assert str(refusal.value) == (
-        f"the telemetry path '{path}' is taken by a page of the exporter: {REMEDY}"
+        f"the telemetry path '{path}' is already used by another page of the exporter: {REMEDY}"
     )
 
 
 @pytest.mark.parametrize("path", ["", "metrics", "/a b", "/{name}", "/metrics?x", "/métrics"])
 def test_telemetry_path_that_is_none(path: str) -> None:
     """Nor can they stand where no request can come, or every one does."""
-    with pytest.raises(ValueError, match="not a slash") as refusal:
+    with pytest.raises(ValueError, match="must be a slash") as refusal:
         _app(telemetry_path=path)
     assert str(refusal.value) == (
-        f"the telemetry path '{path}' is not a slash followed by letters, digits or any of "
+        f"the telemetry path '{path}' must be a slash followed only by letters, digits or any of "
         f". _ ~ / -: {REMEDY}"
     )
 

@@ -33,8 +33,8 @@ async def serving(store: Store) -> AsyncIterator[str]:
         store=store,
         moment=lambda: Moment(1.0, 1.0),
         registry=CollectorRegistry(),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version="1.2.3",
         poll=_never,
     )

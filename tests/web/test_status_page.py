@@ -12,14 +12,20 @@ from msgspec.structs import replace
 
 from exporter.rest import Snapshot
 from exporter.store import Store, Target, TargetKey
-from exporter.web import status
-from exporter.web.status import words
-from exporter.web.target_query import Query, Standing
+from exporter.web import status_page
+from exporter.web import status_words as words
+from exporter.web.status_page import StatusPage
+from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import NextPoll
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, ago, fail, succeed, target
 
 VOID = {"meta", "link", "input"}
 NONE = words.NONE
+PAGE = StatusPage(version="1.2.3", telemetry_path="/metrics")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 class _Page(HTMLParser):
@@ -36,6 +42,10 @@ class _Page(HTMLParser):
         self.feed(page)
         self.close()
         assert not self.open
+        # as a browser shows them: any white space is one space
+        self.rows = [[_one_line(cell) for cell in row] for row in self.rows]
+        self.by_id = {name: _one_line(text) for name, text in self.by_id.items()}
+        self.text = _one_line(self.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -67,18 +77,10 @@ def _html(
     store: Store,
     query: Query | None = None,
     *,
-    telemetry_path: str = "/metrics",
+    page: StatusPage = PAGE,
     next_poll: NextPoll = lambda _: None,
 ) -> str:
-    slices = status.slices(
-        store,
-        NOW,
-        query or Query(),
-        next_poll=next_poll,
-        version="1.2.3",
-        telemetry_path=telemetry_path,
-    )
-    return b"".join(slices).decode()
+    return b"".join(page.slices(store, NOW, query or Query(), next_poll)).decode()
 
 
 def _page(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> _Page:
@@ -119,7 +121,10 @@ def test_more_agents_rest_than_may() -> None:
     ("snapshot", "rest"),
     [
         (QUIET, NONE),
-        (replace(BUSY, longest_rest_start=None), "unknown | no row tells since when"),
+        (
+            replace(BUSY, longest_rest_start=None),
+            "unknown | the server did not report a start time",
+        ),
         (replace(BUSY, unclassified=2), "at most 1 h 12 min"),
         (replace(BUSY, deadlines=(1_699_999_780.0,)), "1 h 12 min | 1 overdue by 5 min"),
         (
@@ -180,7 +185,7 @@ def test_the_summary_and_the_title_say_how_much_trouble_there_is() -> None:
         succeed(store, each)
     html = _html(store)
     assert f"<title>2 in trouble {NONE} agent-rest-exporter</title>" in html
-    assert _Page(html).by_id["summary"].removeprefix(" | ") == (
+    assert _Page(html).by_id["summary"].removeprefix("| ") == (
         "1,004 targets on 1 server: 1 down, 1 stale, 1 waiting for first poll, 1,001 up."
     )
 
@@ -207,7 +212,7 @@ def test_nothing_is_configured() -> None:
 def test_what_is_found_is_counted(query: Query, found: str) -> None:
     """And a page beyond the last shows the last: the targets may have become fewer meanwhile."""
     page = _page(Store(map(target, range(1, 121))), query)
-    assert page.by_id["found"].removeprefix(" | ") == found
+    assert page.by_id["found"].removeprefix("| ") == found
     shown = re.match(r"(\d+)(?:\N{EN DASH}(\d+))? of", found)
     expected = 0 if shown is None else int(shown[2] or shown[1]) - int(shown[1]) + 1
     assert len(page.rows[1:]) == expected
@@ -277,13 +282,13 @@ def test_states_are_counted_beside_their_boxes() -> None:
     store = Store(targets)
     fail(store, targets[0])
     succeed(store, targets[3])
-    page = _page(store, Query(cms="lima", states=frozenset({Standing.UP})))
-    counts = {each.value: page.by_id[f"count-{each.value}"] for each in Standing}
+    page = _page(store, Query(cms="lima", states=frozenset({TargetStatus.UP})))
+    counts = {each.value: page.by_id[f"count-{each.value}"] for each in TargetStatus}
     assert counts == {"down": "1", "stale": "0", "waiting": "2", "up": "0"}
 
 
 def _servers(page: _Page) -> list[str]:
-    return [line.strip() for line in page.by_id["servers"].split(" | ")[1:]]
+    return [line.strip() for line in page.by_id["servers"].split("| ")[1:]]
 
 
 def test_servers_in_trouble_come_first_with_their_clocks() -> None:
@@ -298,12 +303,12 @@ def test_servers_in_trouble_come_first_with_their_clocks() -> None:
         store.server(name).clock_skew = skew
     page = _page(store, Query(cms="calm"))
     assert _servers(page) == [
-        "down 1 down clock 1 h 6 min ahead of this host\u2019s: set both by NTP",
-        "behind 1 up clock 95 s behind this host\u2019s: set both by NTP",
-        "empty no targets clock not seen yet",
-        "calm 1 up clock in step",
+        "down 1 down clock 1 h 6 min ahead of this host\u2019s: synchronize both with NTP",
+        "behind 1 up clock 95 s behind this host\u2019s: synchronize both with NTP",
+        "empty no targets clock not known yet",
+        "calm 1 up clock in sync",
         "ahead 1 up clock 30 s ahead of this host\u2019s",
-        "unseen 1 up clock not seen yet",
+        "unseen 1 up clock not known yet",
     ]
     assert ("a", {"href": "?cms=calm", "aria-current": "true"}) in page.tags
 
@@ -321,7 +326,8 @@ def test_many_servers() -> None:
 
 def test_links_lead_to_the_metrics_wherever_they_are() -> None:
     """Relative, so that they survive a proxy that puts the exporter under a prefix."""
-    html = _html(Store([target(1)]), telemetry_path="/my/metrics")
+    page = StatusPage(version="1.2.3", telemetry_path="/my/metrics")
+    html = _html(Store([target(1)]), page=page)
     assert _links(html, "<footer")["Metrics"] == "./my/metrics"
     assert all(link.startswith(("?", "./")) for link in _links(html, "<main").values())
 
@@ -330,7 +336,7 @@ def test_the_page_says_what_it_is_and_when() -> None:
     """A screenshot in a ticket dates itself."""
     page = _page(Store([]))
     assert "agent-rest-exporter 1.2.3" in page.text
-    assert page.by_id["as-of"] == " | As of 2023-11-14 22:15:00 UTC"
+    assert page.by_id["as-of"] == "| As of 2023-11-14 22:15:00 UTC"
 
 
 @given(
@@ -359,7 +365,7 @@ def test_the_policy_allows_this_style_and_script_and_nothing_else() -> None:
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
-    assert status.HEADERS["Content-Security-Policy"] == (
+    assert status_page.HEADERS["Content-Security-Policy"] == (
         f"default-src 'none'; style-src 'sha256-{digest('style')}'; "
         f"script-src 'sha256-{digest('script')}'; img-src data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exporter.store import Store
-from exporter.web.target_query import Query, Sort, Standing
+from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import Listing, NextPoll, entry, find
 from tests.support.status_targets import BUSY, NOW, QUIET, ago, fail, succeed, target
 
@@ -62,7 +62,7 @@ def test_a_target_that_fails_and_is_stale_is_down() -> None:
     store = Store([each])
     succeed(store, each)
     fail(store, each)
-    assert entry(store.state(each.key), NOW).standing is Standing.DOWN
+    assert entry(store.state(each.key), NOW).status is TargetStatus.DOWN
 
 
 def test_numbers_order_targets_and_those_without_come_last() -> None:
@@ -160,7 +160,7 @@ def _down_first(vdn: int) -> tuple[bool, int]:
 def test_filters() -> None:
     """By server and by states; counts beside the states ignore which ones are chosen."""
     store = _floor()
-    chosen = Query(states=frozenset({Standing.STALE, Standing.UP}))
+    chosen = Query(states=frozenset({TargetStatus.STALE, TargetStatus.UP}))
     assert _vdns(store, chosen) == [3, 5, 1]
     listing = _find(store, chosen)
     assert (
@@ -195,4 +195,4 @@ def test_a_reload_meanwhile_changes_nothing() -> None:
     finding = find(store.states(), ["lima"], NOW, Query(), lambda _: None)
     next(finding)
     fail(store, targets[-1])
-    assert _end(finding).facets == {Standing.WAITING: 1000}
+    assert _end(finding).facets == {TargetStatus.WAITING: 1000}

@@ -49,7 +49,7 @@
 
   function failed() {
     pace = Math.min(2 * pace, SLOWEST);
-    say("The exporter does not answer: this is what it said last. Trying again.");
+    say("The exporter is not responding: this page shows its last reply. Retrying.");
     wait();
   }
 
