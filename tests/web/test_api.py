@@ -21,6 +21,7 @@ from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll
 from tests.support.paths import ROOT
 from tests.support.status_targets import BUSY, NOW, TIMEOUT, fail, succeed, target
+from tests.support.stores import store_of
 
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -32,7 +33,7 @@ def _answer(store: Store, query: Query | None = None, next_poll: NextPoll = lamb
 def _full() -> tuple[Store, Target]:
     """A target that has everything to tell: it failed, and its numbers are still fresh."""
     each = target(2, "sales", (("site", "lima"),), max_resting=20)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each, replace(BUSY, deadlines=(1_699_999_780.0,), unusable_begin_times=1))
     fail(store, each)
     store.server("lima").clock_skew = -1.5
@@ -105,7 +106,7 @@ def test_everything_there_is_to_tell() -> None:
 def test_stale_numbers_are_absent() -> None:
     """Neither zero nor null: the promise that the metrics make."""
     each = target(1, stale_after=10)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     (answer,) = _answer(store)["targets"]
     assert answer.keys() == {
@@ -118,7 +119,7 @@ def test_stale_numbers_are_absent() -> None:
 
 def test_a_target_that_was_never_polled() -> None:
     """Hardly anything is known of it, and its server's clock was never seen."""
-    answer = _answer(Store([target(1)]))
+    answer = _answer(store_of([target(1)]))
     assert answer["targets"] == [
         {
             "cms": "lima",
@@ -135,7 +136,7 @@ def test_a_target_that_was_never_polled() -> None:
 
 def test_a_poll_that_is_due_waits_no_negative_time() -> None:
     """Its time is told as it was."""
-    (answer,) = _answer(Store([target(1)]), next_poll=lambda _: NOW.monotonic - 2.0)["targets"]
+    (answer,) = _answer(store_of([target(1)]), next_poll=lambda _: NOW.monotonic - 2.0)["targets"]
     assert answer["next_poll_in_seconds"] == 0.0
     assert answer["next_poll_timestamp_seconds"] == NOW.wall - 2.0
 
@@ -153,7 +154,7 @@ def test_a_poll_that_is_due_waits_no_negative_time() -> None:
 )
 def test_pages(query: Query, vdns: range | list[int]) -> None:
     """A page beyond the last one is empty, so that a script knows where to end."""
-    answer = _answer(Store(map(target, range(1, 251))), query)
+    answer = _answer(store_of(map(target, range(1, 251))), query)
     assert [each["vdn"] for each in answer["targets"]] == list(vdns)
     assert answer["pages"] == max(1, -(-answer["found"] // answer["limit"]))
 
@@ -162,7 +163,7 @@ def test_pages(query: Query, vdns: range | list[int]) -> None:
 def test_any_text_is_told_as_it_is(text: str) -> None:
     """Names, labels and messages survive the journey."""
     each = Target(TargetKey(text, 1, 1), text, ((text, text),))
-    store = Store([each])
+    store = store_of([each])
     fail(store, each, text, Reason.API)
     (answer,) = _answer(store)["targets"]
     assert answer["cms"] == answer["name"] == answer["labels"][text] == text

@@ -16,6 +16,7 @@ from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadStatus, Store, Target, TargetKey
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
+from tests.support.stores import store_of
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 PROMETHEUS = (
@@ -26,7 +27,7 @@ PATHS = ("/", "/api/v1/targets", "/metrics", "/-/healthy", "/-/ready")
 
 
 def _store(count: int = 3) -> Store:
-    return Store(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
+    return store_of(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
 
 
 def _fine() -> str | None:

@@ -15,10 +15,11 @@ from exporter.clock import Moment
 from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import BeginTimeUnit, Counters, reduce
-from exporter.store import Store, Target, TargetKey, TargetState
+from exporter.store import Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe import RequestError, asked_for, parameters, time_left
+from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 TARGETS = [
@@ -42,16 +43,16 @@ class Server:
             raise self.answer
         state = TargetState(target)
         if self.answer:
-            return state.failed(NOW, NOW, self.answer)
+            return state.after(failure(NOW, NOW, self.answer))
         numbers = reduce(Counters(target.key.vdn, 0, 0), [], NOW.wall, BeginTimeUnit.AUTO)
-        return state.succeeded(NOW, NOW, numbers)
+        return state.after(success(NOW, NOW, numbers))
 
 
 @asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that adds no header of its own, of an exporter with `TARGETS`."""
     app = application(
-        store=Store(TARGETS),
+        store=store_of(TARGETS),
         moment=lambda: NOW,
         registry=CollectorRegistry(),
         unhealthy=lambda: None,
@@ -269,7 +270,7 @@ def test_metrics_cannot_stand_there(path: str) -> None:
     """The telemetry path is another one."""
     with pytest.raises(ValueError, match=f"'{path}' is already used by another page"):
         application(
-            store=Store([]),
+            store=store_of([]),
             moment=lambda: NOW,
             registry=CollectorRegistry(),
             unhealthy=lambda: None,
