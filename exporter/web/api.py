@@ -33,11 +33,7 @@ _FAMILIES: Final[tuple[tuple[str, TargetFamily], ...]] = tuple(
 def slices(store: Store, now: Moment, query: Query, next_poll: NextPoll) -> Iterator[bytes]:
     """The answer at one moment, as slices to be joined; some are empty.
 
-    Args:
-        store: the targets and the servers, in the order of the configuration.
-        now: the moment of the request.
-        query: what is asked for. A page beyond the last one has no targets.
-        next_poll: when a target is due next.
+    A page beyond the last one has no targets.
     """
     servers = dict(store.servers())
     listing = yield from find(store.states(), servers, now, query, next_poll)

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Clock
+from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, Store
 from exporter.web import api, discovery, probe, status_page
@@ -20,7 +21,7 @@ from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.status_page import StatusPage
-from exporter.web.target_query import Query
+from exporter.web.target_query import Query, RequestError
 from exporter.web.target_search import NextPoll
 
 Problem = Callable[[], str | None]
@@ -78,29 +79,26 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         return await delivery.send(
             request,
             lambda: exposition.slices(store.states(), moment(), form, names or None),
-            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"},
+            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},
         )
 
     async def status(request: web.Request) -> web.StreamResponse:
-        try:
-            query = Query.parse(request.query.items())
-        except ValueError as error:
-            return web.Response(text=f"400: {error}.\n", status=400)
+        query = Query.parse(request.query.items())
         return await delivery.send(
             request,
             lambda: page.slices(store, moment(), query, next_poll),
-            {**status_page.HEADERS, hdrs.VARY: "Accept-Encoding"},
+            status_page.HEADERS,
         )
 
     async def targets(request: web.Request) -> web.StreamResponse:
         try:
             query = Query.parse(request.query.items())
-        except ValueError as error:
+        except RequestError as error:
             return web.Response(body=api.refusal(f"{error}"), status=400, headers=api.HEADERS)
         return await delivery.send(
             request,
             lambda: api.slices(store, moment(), query, next_poll),
-            {**api.HEADERS, hdrs.VARY: "Accept-Encoding"},
+            api.HEADERS,
         )
 
     pages: dict[str, Handler] = {
@@ -115,7 +113,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     _refuse_unfit(telemetry_path, {*pages, _RELOAD})
     pages[telemetry_path] = metrics
     app = web.Application(
-        middlewares=[_plain_refusals(sorted([*pages, *([_RELOAD] if reload else [])]))]
+        middlewares=[_errors_as_text(sorted([*pages, *([_RELOAD] if reload else [])]))]
     )
     for path, handler in pages.items():
         app.router.add_get(path, handler)  # and HEAD with it
@@ -156,24 +154,24 @@ def _reloading(reload: Reload) -> Handler:
     return answer
 
 
-def _plain_refusals(paths: Collection[str]) -> Middleware:
+def _errors_as_text(paths: Collection[str]) -> Middleware:
     @web.middleware
-    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = {}
         try:
             return await handler(request)
+        except RequestError as error:
+            status, sentence = 400, f"{error}"
         except web.HTTPNotFound:
-            return web.Response(
-                text=f"404: not found. The paths are {', '.join(paths)}.\n", status=404
-            )
-        except web.HTTPMethodNotAllowed as refusal:
-            allowed = ", ".join(sorted(refusal.allowed_methods))
-            return web.Response(
-                text=f"405: {refusal.method} is not allowed here; use {allowed}.\n",
-                status=405,
-                headers={hdrs.ALLOW: allowed},
-            )
+            status, sentence = 404, f"not found. The paths are {', '.join(paths)}"
+        except web.HTTPMethodNotAllowed as error:
+            allowed = headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+            status, sentence = 405, f"{error.method} is not allowed here; use {allowed}"
+        except ProbeRefusedError as error:
+            status, sentence = 503, f"{error}"
+        return web.Response(text=f"{status}: {sentence}.\n", status=status, headers=headers)
 
-    return refuse
+    return answer
 
 
 async def _common_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -20,10 +20,8 @@ _SEND_TIMEOUT: Final = 60.0
 class Delivery:
     """Makes one body at a time, and lets everything else run between its slices.
 
-    With forty bodies in progress, a poll would start forty slices late.
-
-    Args:
-        send_timeout: seconds after which a client that does not read its reply is disconnected.
+    With forty bodies in progress, a poll would start forty slices late. A client that does not
+    read its reply within `send_timeout` seconds is disconnected.
     """
 
     def __init__(self, send_timeout: float = _SEND_TIMEOUT) -> None:
@@ -39,14 +37,12 @@ class Delivery:
         """Reply with the slices joined, and compressed if the request allows it.
 
         The body is complete before its first byte is sent: its length is known, and a failure to
-        make it is a 500 instead of half a body.
-
-        Args:
-            request: the request.
-            make: makes the slices; called when it is this body's turn, so that it is up to date.
-            headers: the reply's headers.
+        make it is a 500 instead of half a body. `make` is called when it is this body's turn, so
+        that it is up to date.
         """
         response = web.StreamResponse(headers=headers)
+        vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
+        response.headers[hdrs.VARY] = ", ".join(vary)
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
         if gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"

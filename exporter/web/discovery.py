@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from exporter.store import Store, Target
 from exporter.web import probe
 from exporter.web.delivery import Delivery
+from exporter.web.target_query import RequestError
 
 PATH: Final = "/sd"
 
@@ -26,12 +27,7 @@ _SLICE: Final = 200
 
 
 def group(target: Target, address: str) -> dict[str, object]:
-    """A target as Prometheus discovers it.
-
-    Args:
-        target: the target.
-        address: the host and port at which Prometheus reaches the exporter.
-    """
+    """A target as Prometheus discovers it; `address` is where Prometheus reaches the exporter."""
     labels = {"__metrics_path__": probe.PATH}
     labels |= {f"__param_{name}": value for name, value in probe.parameters(target.key).items()}
     labels["instance"] = "{}/{}/{}".format(*target.key)
@@ -60,16 +56,14 @@ def handler(store: Store) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         address = request.headers.get(hdrs.HOST, "")
         if not _HOST.fullmatch(address):
-            return web.Response(
-                text="400: the Host header must be the host and port at which Prometheus reaches "
-                "this exporter.\n",
-                status=400,
+            raise RequestError(
+                "the Host header must be the host and port at which Prometheus reaches the exporter"
             )
         return await delivery.send(
             request,
             lambda: slices((state.target for state in store.states()), address),
             # Prometheus accepts exactly this one
-            {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding, Host"},
+            {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: hdrs.HOST},
         )
 
     return answer

@@ -8,11 +8,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
-from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format
+from exporter.web.target_query import RequestError
 
 PATH: Final = "/probe"
 
@@ -29,20 +29,13 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
-class RequestError(ValueError):
-    """A request with an invalid target or time: the message is a sentence."""
-
-
 def parameters(key: TargetKey) -> Mapping[str, str]:
     """The query that asks for a target."""
     return {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
 
 
 def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
-    """The key of the target that a query asks for, configured or not.
-
-    Args:
-        query: its names and values. Names that do not identify a target are ignored.
+    """The key of the target that a query's names and values ask for, configured or not.
 
     Raises:
         RequestError: it does not identify exactly one target.
@@ -68,9 +61,6 @@ def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
 def time_left(scrape_timeout: str | None) -> float | None:
     """Seconds for a probe, so that its reply arrives before the scrape times out.
 
-    Args:
-        scrape_timeout: the header that Prometheus sends, in seconds; None without one.
-
     Raises:
         RequestError: the header is not a number of seconds.
     """
@@ -86,25 +76,19 @@ def time_left(scrape_timeout: str | None) -> float | None:
 def handler(store: Store, probe: Probe, moment: Clock) -> Handler:
     """The handler for `/probe`: it replies with the target's families only.
 
-    A failed poll is a reply like any other: 200 with `agent_rest_up` 0. An invalid request gets
-    400, and a probe that was not made 503, both with a sentence.
+    A failed poll is a reply like any other: 200 with `agent_rest_up` 0.
     """
     exposition = Exposition()
     delivery = Delivery()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            target = _configured(store, asked_for(request.query.items()))
-            state = await probe(target, time_left(request.headers.get(_TIMEOUT)))
-        except RequestError as error:
-            return web.Response(text=f"400: {error}.\n", status=400)
-        except ProbeRefusedError as error:
-            return web.Response(text=f"503: {error}.\n", status=503)
+        target = _configured(store, asked_for(request.query.items()))
+        state = await probe(target, time_left(request.headers.get(_TIMEOUT)))
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         return await delivery.send(
             request,
             lambda: exposition.slices([state], moment(), form),
-            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"},
+            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},
         )
 
     return answer

@@ -127,8 +127,7 @@ def rest_note(snapshot: Snapshot, server_time: float) -> str:
 def clock(skew: float | None) -> tuple[str, bool]:
     """A server's clock compared with this host's, and whether that is a problem.
 
-    Args:
-        skew: the server's `Date` minus this host's clock in seconds; None before its first reply.
+    `skew` is the server's clock minus this host's in seconds, None before its first reply.
     """
     if skew is None:
         return "clock not known yet", False

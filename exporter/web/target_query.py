@@ -15,6 +15,10 @@ MAX_SEARCH: Final = 200
 _MAX_PAGE: Final = 999_999_999
 
 
+class RequestError(ValueError):
+    """An invalid request, for a reply with status 400: the message is a sentence."""
+
+
 class TargetStatus(StrEnum):
     """What a target's state amounts to, worst first."""
 
@@ -64,13 +68,13 @@ class Query:
         except for `state`. Unknown parameters are ignored.
 
         Raises:
-            ValueError: an invalid value; the message is a sentence that does not repeat it.
+            RequestError: a value is invalid; the message does not repeat it.
         """
         given = [(name, value.strip()) for name, value in parameters]
         single = {name: value for name, value in given if value}
         search, sort = single.get("q", ""), single.get("sort", Sort.TROUBLE.value)
         if len(search) > MAX_SEARCH:
-            raise ValueError(f"q must not be longer than {MAX_SEARCH} characters")
+            raise RequestError(f"q must not be longer than {MAX_SEARCH} characters")
         return cls(
             search=search,
             cms=single.get("cms", ""),
@@ -110,11 +114,11 @@ def _member(kind: type[_Choice], name: str, value: str) -> _Choice:
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(f"{name} must be one of {', '.join(kind)}") from None
+        raise RequestError(f"{name} must be one of {', '.join(kind)}") from None
 
 
 def _number(name: str, value: str, highest: int) -> int:
     short = value.isascii() and value.isdecimal() and len(value) <= len(str(highest))
     if not short or not 1 <= int(value) <= highest:
-        raise ValueError(f"{name} must be a whole number from 1 to {highest}")
+        raise RequestError(f"{name} must be a whole number from 1 to {highest}")
     return int(value)

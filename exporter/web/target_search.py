@@ -83,12 +83,8 @@ def find(
 ) -> Generator[bytes, None, Listing]:
     """Find the targets for `query`. Yields only empty slices.
 
-    Args:
-        states: all targets, in the order of the configuration. They are read at once.
-        servers: names of all servers, in the order of the configuration.
-        now: the moment of the request.
-        query: what is asked for.
-        next_poll: when a target is due next.
+    `states` are read at once, and have the order of the configuration, as `servers` have: the
+    names of all servers, also of those without targets.
     """
     taken = list(states)
     by_server: dict[str, Counter[TargetStatus]] = {name: Counter() for name in servers}

@@ -80,7 +80,7 @@ async def test_the_address_is_the_one_that_was_asked(host: str) -> None:
         reply = await client.get(f"http://{address}/sd", headers={"Host": host})
         assert await reply.json() == [group(target, host) for target in TARGETS]
     assert reply.headers["Content-Type"] == "application/json"
-    assert reply.headers["Vary"] == "Accept-Encoding, Host"
+    assert reply.headers["Vary"] == "Host, Accept-Encoding"
 
 
 @pytest.mark.anyio
@@ -99,7 +99,7 @@ async def test_without_an_address_there_is_nothing_to_discover(head: str) -> Non
         await writer.wait_closed()
     assert reply.split()[1] == "400"
     assert reply.endswith(
-        "\r\n\r\n400: the Host header must be the host and port at which Prometheus reaches this "
+        "\r\n\r\n400: the Host header must be the host and port at which Prometheus reaches the "
         "exporter.\n"
     )
 

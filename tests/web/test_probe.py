@@ -18,7 +18,8 @@ from exporter.rest import BeginTimeUnit, Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe import RequestError, asked_for, parameters, time_left
+from exporter.web.probe import asked_for, parameters, time_left
+from exporter.web.target_query import RequestError
 from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_700_000_100.0, 1100.0)

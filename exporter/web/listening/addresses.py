@@ -12,16 +12,12 @@ _UNIX: Final = "unix:"
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on.
-
-    Args:
-        message: a sentence that names the address and the remedy.
-        in_use: whether another process uses it.
-    """
+    """An address that cannot be listened on: a sentence with the address and the remedy."""
 
     def __init__(self, message: str, *, in_use: bool = False) -> None:
         super().__init__(message)
         self.in_use = in_use
+        """Whether another process uses it."""
 
 
 @dataclass(frozen=True, slots=True)

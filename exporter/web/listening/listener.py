@@ -48,11 +48,7 @@ async def listen(
 ) -> Listener:
     """Serve `app` on all of `addresses`, or on none of them.
 
-    Args:
-        app: the application.
-        addresses: where to listen.
-        tls: None for plain HTTP.
-        idle_timeout: seconds after which a connection without a complete request is closed.
+    A connection without a complete request is closed after `idle_timeout` seconds.
 
     Raises:
         ListenError: an address cannot be listened on.

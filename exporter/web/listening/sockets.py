@@ -137,10 +137,6 @@ def _reason(error: OSError) -> str:
 def activated(environ: Mapping[str, str], pid: int) -> list[Inherited]:
     """The sockets that systemd passed, from `LISTEN_FDS` and `LISTEN_PID`: sd_listen_fds(3).
 
-    Args:
-        environ: variables by name.
-        pid: of this process: sockets may have been meant for another one.
-
     Raises:
         ListenError: there are none.
     """
