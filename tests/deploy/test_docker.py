@@ -100,7 +100,7 @@ def test_the_context_is_small_and_holds_what_is_copied(context: Path) -> None:
 
 
 def test_the_context_is_enough_for_the_wheel(context: Path, tmp_path: Path) -> None:
-    """The recipe's own command builds it: every module, the licence and the command are in it."""
+    """The recipe's own command builds it: modules, templates, the licence and the command."""
     [command] = [text for text in given("RUN") if "pip wheel" in text]
     arguments = command.split(" && ")[0].split()
     assert arguments[:2] == ["pip", "wheel"]
@@ -114,8 +114,11 @@ def test_the_context_is_enough_for_the_wheel(context: Path, tmp_path: Path) -> N
         names = set(archive.namelist())
         [entry_points] = [name for name in names if name.endswith("/entry_points.txt")]
         assert f"{PROGRAM} = exporter.cli:main" in archive.read(entry_points).decode()
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
-    assert modules <= names
+    files = [
+        path for path in (ROOT / "exporter").rglob("*") if path.is_file() and path.suffix != ".pyc"
+    ]
+    assert {str(path.relative_to(ROOT)) for path in files} <= names
+    assert {".py", ".html", ".css", ".js"} <= {path.suffix for path in files}
     assert "exporter/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 

@@ -257,6 +257,17 @@ def test_columns_are_links_that_order() -> None:
     assert '<th scope="col" aria-sort="descending"><a href="?sort=resting">' in turned
 
 
+def test_cells_have_the_titles_of_their_columns() -> None:
+    """A narrow screen shows these instead of the table's head, with numbers and without."""
+    healthy, down = target(1), target(2)
+    store = store_of([healthy, down])
+    succeed(store, healthy)
+    fail(store, down)
+    page = _page(store)
+    titles = [attributes["data-title"] for tag, attributes in page.tags if tag == "td"]
+    assert titles == page.rows[0][1:] * 2
+
+
 def test_the_form_shows_what_was_asked_for() -> None:
     """Including a server that is gone, an order that is not offered, and the size of a page."""
     one, other = target(1), target(2, cms="quito")
