@@ -146,7 +146,10 @@ async def test_a_signal_cuts_probes_off(tmp_path: Path) -> None:
             reply = await probing
     assert (reply.status_code, reply.text) == (
         503,
-        "503: bad is no longer polled: the exporter is stopping, or its configuration was changed.\n",
+        (
+            "503: bad is no longer polled: the exporter is stopping, or its configuration was "
+            "changed.\n"
+        ),
     )
 
 

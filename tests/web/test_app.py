@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Moment
 from exporter.metrics import own_registry
 from exporter.metrics.exposition import Exposition, Format
-from exporter.store import ReloadStatus, Store, Target, TargetKey
-from exporter.web.app import application
+from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
+from exporter.web.app import Reload, application
 from exporter.web.listening.listener import Address, listen
 from tests.support.stores import store_of
 
@@ -41,6 +41,7 @@ def _app(
     unhealthy: Callable[[], str | None] = _fine,
     unready: Callable[[], str | None] = _fine,
     telemetry_path: str = "/metrics",
+    reload: Reload | None = None,
 ) -> web.Application:
     return application(
         store=store or _store(),
@@ -50,6 +51,7 @@ def _app(
         unready=unready,
         version="1.2.3",
         telemetry_path=telemetry_path,
+        reload=reload,
     )
 
 
@@ -193,6 +195,26 @@ async def test_checks(name: str) -> None:
         ill = await client.get(f"/-/{name}")
         assert ill.status == 503
         assert await ill.text() == "the scheduler has made no progress for 63 s\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_reload(method: str) -> None:
+    """200 with what changed, 500 with each problem; a GET, as a link makes it, reloads nothing."""
+    outcomes = [
+        ReloadOutcome(successful=True, report="1 added"),
+        ReloadOutcome(successful=False, report="a: bad\nb: bad"),
+    ]
+
+    async def reload() -> ReloadOutcome:
+        return outcomes.pop(0)
+
+    async with _serving(_app(reload=reload)) as client:
+        assert (await client.get("/-/reload")).status == 405
+        for expected in ((200, "1 added\n"), (500, "a: bad\nb: bad\n")):
+            reply = await client.request(method, "/-/reload")
+            assert (reply.status, await reply.text()) == expected
+        assert "/-/reload" in await (await client.get("/nothing")).text()
 
 
 @pytest.mark.anyio
