@@ -26,7 +26,7 @@ from exporter.web.target_search import Listing, NextPoll, find
 
 _ROWS: Final = 50
 """On a page by default: quick for a browser, and not too much for a reader."""
-_PIECES_A_SLICE: Final = 1000
+_PIECES_A_SLICE: Final = 500
 """The template yields text and values piece by piece, about fifty for a row."""
 _SERVERS: Final = 12
 
@@ -100,6 +100,7 @@ class StatusPage:
         """
         servers = dict(store.servers())
         listing = yield from find(store.states(), servers, now, query, next_poll)
+        yield b""  # they have just been sorted
         limit = query.limit or _ROWS
         pages = listing.pages(limit)
         page = min(query.page, pages)
