@@ -21,8 +21,7 @@ from exporter.polling.fleet import Fleet
 from exporter.service.daemon import Daemon, Options, stop_on_signals
 from exporter.simulator import Fault, Scenario, Settings, Simulator, serving
 from exporter.web.listening.listener import Address
-from tests.support.processes import COMMAND, Process, serving_exporter, started, until
-from tests.support.real_parts import real_part
+from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
 
 pytestmark = pytest.mark.anyio
 
@@ -307,7 +306,7 @@ async def test_systemd_hands_its_sockets_over(
     tmp_path: Path, short: Path, cms: tuple[Simulator, str]
 ) -> None:
     """The first connection starts it; the addresses of the flag are not listened on."""
-    activate = real_part("systemd-socket-activate", "systemd")
+    activate = program("systemd-socket-activate", "systemd")
     config, path = configure(tmp_path, cms[1]), short / "web.sock"
     command = [
         activate,

@@ -11,8 +11,7 @@ import pytest
 import trustme
 
 from exporter.webconfig import LiveWebConfig
-from tests.support.web_config_files import chain, key
-from tests.support.web_config_server import Connection, connected, served
+from tests.support.web_config import Connection, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
 
