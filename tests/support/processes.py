@@ -94,7 +94,7 @@ class Process:
                     raise AssertionError("the process has ended: " + "\n".join(self.lines))
                 await asyncio.sleep(0.02)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> int:
+    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = PATIENCE) -> int:
         """Send a signal, and give the exit status."""
         self.handle.send_signal(number)
         async with asyncio.timeout(within):
