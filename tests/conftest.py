@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.processes import program
 
@@ -12,8 +13,12 @@ _REAL = Path(__file__).parent / "real"
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore SIGINT, and so would all processes that tests interrupt."""
+    """Prepare for any shell and any machine."""
+    # a shell's background jobs ignore SIGINT, and so would the processes that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # an example that takes long says nothing on a busy machine
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -123,7 +123,7 @@ def _fault(text: str, name: str) -> Fault:
         )
     close = get_close_matches(name, list(Fault), n=1)
     remedy = f"did you mean '{close[0]}'?" if close else f"the faults are {', '.join(Fault)}"
-    raise ValueError(f"scenario {text!r}: unknown fault {name!r}; {remedy}")
+    raise ValueError(f"scenario {text!r}: there is no fault {name!r}; {remedy}")
 
 
 def _target(text: str, target: str) -> tuple[int, int]:

@@ -174,7 +174,7 @@ class Simulator:
                 f"call center {asked.cc_id} has no VDN {asked.vdn}", legacy=legacy
             )
         if fault is Fault.API_ERROR:
-            return messages.failure("the CTI platform does not respond", legacy=legacy)
+            return messages.failure("the CTI does not answer", legacy=legacy)
 
         floor = settings.floors(asked.cc_id, asked.vdn, now)
         rows = floor.rows

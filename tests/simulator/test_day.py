@@ -37,7 +37,7 @@ def moments(periods: tuple[Period, ...]) -> Iterator[tuple[int, list[Period]]]:
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_limits_hold_at_every_moment(key: tuple[int, tuple[int, int], int]) -> None:
     """Rests never exceed a limit, and agents wait because of a limit only while it is reached."""
     staff, periods = day_of(*key)
@@ -63,7 +63,7 @@ def test_limits_hold_at_every_moment(key: tuple[int, tuple[int, int], int]) -> N
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_rest_goes_through_its_stages_in_order(key: tuple[int, tuple[int, int], int]) -> None:
     """An agent is in one stage at a time, waits first, then is approved, then rests."""
     staff, periods = day_of(*key)
@@ -84,7 +84,7 @@ def test_a_rest_goes_through_its_stages_in_order(key: tuple[int, tuple[int, int]
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_nobody_rests_across_a_changeover(key: tuple[int, tuple[int, int], int]) -> None:
     """A day begins and ends with an empty floor, so that days are independent of each other."""
     _, periods = day_of(*key)
@@ -93,7 +93,7 @@ def test_nobody_rests_across_a_changeover(key: tuple[int, tuple[int, int], int])
 
 
 @given(st.integers(0, 1000), TARGETS, st.integers(0, 2_000_000_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_counters_equal_the_rows_of_each_state(
     seed: int, target: tuple[int, int], now: int
 ) -> None:

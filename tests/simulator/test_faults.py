@@ -198,7 +198,7 @@ async def test_api_error_is_a_failure_with_status_200() -> None:
     assert json.loads(answer.body) == {
         "result": "1",
         "resultCode": "0100001",
-        "resultDesc": "the CTI platform does not respond",
+        "resultDesc": "the CTI does not answer",
     }
 
 
