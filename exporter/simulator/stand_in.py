@@ -1,6 +1,6 @@
 """The stand-in CC-CMS: an HTTP server that answers like the vendor's, for demos and tests.
 
-It checks a request in the order in which one travels: gateway, signature, query.
+A request passes the gateway, the check of its signature and the check of its query, in this order.
 """
 
 import asyncio
