@@ -15,12 +15,8 @@ import yaml
 
 from exporter.cli import COMMANDS
 from exporter.config import load
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.processes import clean_environment
-from tests.support.real_parts import real_part
-
-promtool = real_parts.promtool
+from tests.support.processes import clean_environment, program
 
 COMPOSE = ROOT / "deploy/compose"
 OWN = "exporter"
@@ -161,7 +157,7 @@ def test_alertmanager_takes_its_file(services: dict[str, Service], inside: Any) 
     [flag] = [arg for arg in services["alertmanager"]["command"] if "config.file" in arg]
     done = subprocess.run(
         [
-            real_part("amtool", "prometheus-alertmanager"),
+            program("amtool", "prometheus-alertmanager"),
             "check-config",
             str(root / flag.partition("=/")[2]),
         ],

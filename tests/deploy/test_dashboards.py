@@ -12,8 +12,18 @@ import pytest
 import yaml
 
 from exporter.metrics import FAMILIES
-from tests.support.dashboard_files import GRAFANA, UIDS, Json, panels, read, targets, variables
-from tests.support.dashboard_rules import RULES, matchers, nodes
+from tests.support.dashboards import (
+    GRAFANA,
+    RULES,
+    UIDS,
+    Json,
+    matchers,
+    nodes,
+    panels,
+    read,
+    targets,
+    variables,
+)
 
 RUNBOOKS = "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks/"
 PANEL_TYPES = {"stat", "timeseries", "table", "bargauge"}

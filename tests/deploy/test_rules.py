@@ -30,7 +30,7 @@ from tests.support.alert_rules import (
     rules,
 )
 from tests.support.paths import ROOT
-from tests.support.real_parts import real_part
+from tests.support.processes import program
 
 UNIT_TESTS = ROOT / "tests" / "fixtures" / "rules"
 PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -67,7 +67,7 @@ each_alert = pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS)
 def run(command: str, package: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A checker's verdict; what it says of errors and of the rest, in one text."""
     return subprocess.run(
-        [real_part(command, package), *map(str, arguments)],
+        [program(command, package), *map(str, arguments)],
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -139,6 +139,7 @@ def test_the_bucket_for_late_polls_is_written_as_the_rule_has_it() -> None:
         assert line in page
 
 
+@pytest.mark.real
 def test_promtool_accepts_the_rules() -> None:
     """Every lint of promtool is an error here."""
     verdict = promtool("check", "rules", "--lint=all", "--lint-fatal", *sorted(RULES.iterdir()))
@@ -146,6 +147,7 @@ def test_promtool_accepts_the_rules() -> None:
     assert verdict.stdout.count("SUCCESS") == len(list(RULES.iterdir()))
 
 
+@pytest.mark.real
 def test_promtool_accepts_the_configuration_and_finds_the_rules() -> None:
     """The configuration loads every rule file, and no other file."""
     verdict = promtool("check", "config", PROMETHEUS)
@@ -169,6 +171,7 @@ def test_every_alert_has_unit_tests() -> None:
             assert any(event in name for name in names), (file.name, event)
 
 
+@pytest.mark.real
 @each_alert
 def test_unit_tests(alert: Alert) -> None:
     """The verdict of promtool on each file."""
@@ -176,6 +179,7 @@ def test_unit_tests(alert: Alert) -> None:
     assert verdict.returncode == 0, verdict.stdout
 
 
+@pytest.mark.real
 @each_alert
 @pytest.mark.parametrize("minutes", [-1, 1])
 def test_unit_tests_notice_a_minute(alert: Alert, minutes: int, tmp_path: Path) -> None:
@@ -206,6 +210,7 @@ def shift(rule: dict[str, Any], minutes: int) -> None:
         rule["expr"] = rule["expr"].replace("600", str(600 + 60 * minutes))
 
 
+@pytest.mark.real
 def test_amtool_accepts_the_configuration() -> None:
     """Routes, receivers and inhibition rules."""
     verdict = amtool("check-config", ALERTMANAGER)
@@ -213,6 +218,7 @@ def test_amtool_accepts_the_configuration() -> None:
     assert " - 3 inhibit rules" in verdict.stdout
 
 
+@pytest.mark.real
 @each_alert
 def test_alerts_are_routed_by_severity(alert: Alert) -> None:
     """Each severity has a receiver of its name."""
@@ -221,6 +227,7 @@ def test_alerts_are_routed_by_severity(alert: Alert) -> None:
     )
 
 
+@pytest.mark.real
 def test_what_has_no_severity_is_not_lost() -> None:
     """It goes where warnings go."""
     assert_routed("warning", "alertname=Other")

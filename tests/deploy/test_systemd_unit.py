@@ -11,8 +11,7 @@ from exporter.cli.parser import build
 from exporter.cli.serve import LISTEN_ADDRESS
 from exporter.web.listening.listener import DRAIN_TIMEOUT
 from tests.support.paths import ROOT
-from tests.support.processes import COMMAND
-from tests.support.real_parts import real_part
+from tests.support.processes import COMMAND, program
 
 UNIT = ROOT / "deploy/systemd/agent-rest-exporter.service"
 SOCKET = UNIT.with_suffix(".socket")
@@ -28,7 +27,7 @@ def settings(name: str, unit: Path = UNIT) -> list[str]:
 @pytest.fixture(scope="session")
 def systemd_analyze() -> str:
     """The path of systemd-analyze."""
-    return real_part("systemd-analyze", "systemd")
+    return program("systemd-analyze", "systemd")
 
 
 @pytest.fixture

@@ -10,11 +10,8 @@ import pytest
 import trustme
 
 from exporter.config import load
-from tests.support import real_parts
 from tests.support.paths import ROOT
 from tests.support.processes import clean_environment
-
-promtool = real_parts.promtool
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -55,6 +52,7 @@ def test_the_smallest_configuration_is_valid(configured: Path) -> None:
     assert (server.name, len(server.targets)) == ("lima", 40)
 
 
+@pytest.mark.real
 def test_installing_and_checking_as_the_readme_says(configured: Path) -> None:
     """Into an empty folder, from the lock file; then the installed command checks the example."""
     prefix = configured / "opt"
@@ -83,6 +81,7 @@ def test_the_two_targets_of_make_exist() -> None:
         assert f"\n{command.split()[1]}:" in makefile
 
 
+@pytest.mark.real
 def test_prometheus_takes_the_scrape_configuration(promtool: str, tmp_path: Path) -> None:
     """As it stands."""
     file = tmp_path / "prometheus.yml"

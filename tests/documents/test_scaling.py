@@ -9,11 +9,8 @@ import yaml
 
 from exporter.cli import COMMANDS
 from exporter.metrics import FAMILIES
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.real_parts import real_part
-
-promtool = real_parts.promtool
+from tests.support.processes import program
 
 PAGE = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 UNITS = {"": 1.0, "ms": 1e-3, "µs": 1e-6, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "MB/s": 1e6}
@@ -104,15 +101,15 @@ def test_families_that_a_scrape_is_limited_to_exist() -> None:
 @pytest.mark.real
 def test_systemd_takes_the_template(tmp_path: Path) -> None:
     """The shipped unit as a template, with the page's drop-in: nothing to complain of."""
-    systemd_analyze = real_part("systemd-analyze", "systemd")
+    systemd_analyze = program("systemd-analyze", "systemd")
     [drop_in] = blocks("ini")
     variables = {flag.variable for command in COMMANDS for flag in command.flags}
     assert set(re.findall(r"AGENT_REST_EXPORTER_[A-Z_]+", drop_in)) <= variables
     unit = (ROOT / "deploy/systemd/agent-rest-exporter.service").read_text(encoding="utf-8")
-    program = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
-    assert program in unit
+    installed = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
+    assert installed in unit
     template = tmp_path / "agent-rest-exporter@.service"
-    template.write_text(unit.replace(program, "/bin/true"), encoding="utf-8")
+    template.write_text(unit.replace(installed, "/bin/true"), encoding="utf-8")
     (tmp_path / f"{template.name}.d").mkdir()
     (tmp_path / f"{template.name}.d/override.conf").write_text(drop_in, encoding="utf-8")
     instance = tmp_path / "agent-rest-exporter@0.service"

@@ -29,14 +29,11 @@ from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.number_format import go_float
 from exporter.rest import Snapshot
 from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
-from tests.support import real_parts
 from tests.support.paths import FIXTURES
 from tests.support.stores import failure, store_of, success
 from tests.support.target_collector import TargetCollector
 
 FOLDER = FIXTURES / "exposition"
-
-promtool = real_parts.promtool
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 # The library's OpenMetrics half has no types.
@@ -320,20 +317,3 @@ def test_promtool_finds_nothing_to_say(promtool: str) -> None:
             check=False,
         )
     assert (done.returncode, done.stdout.decode()) == (0, "")
-
-
-def test_a_missing_real_part_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or CI would stay green without having tested anything."""
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception) as failed:
-        real_parts.real_part("no-such-program", "nothing")
-    assert str(failed.value) == (
-        "no-such-program is not on the PATH: install the Debian package nothing"
-    )
-
-
-def test_a_missing_real_part_skips_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer without the package can run the rest, and is told what is missing."""
-    monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="install the Debian package nothing"):
-        real_parts.real_part("no-such-program", "nothing")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
-from tests.support.alerting import watching
+from tests.support.alertmanager import watching
 from tests.support.processes import free_port, query, serving_exporter, until
 
 pytestmark = pytest.mark.anyio

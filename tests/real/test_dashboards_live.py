@@ -15,10 +15,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from tests.support.dashboard_files import UIDS, Target, filled, read, targets, variables
+from tests.support.dashboards import UIDS, Target, filled, read, targets, variables
 from tests.support.processes import COMMAND, query, scraping_prometheus, started, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.real]
+pytestmark = pytest.mark.anyio
 
 JOB = "agent-rest-exporter"
 TWO_MINUTES = 120.0

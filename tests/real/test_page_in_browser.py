@@ -27,7 +27,7 @@ from tests.support.browser import chromium
 from tests.support.status_targets import BUSY, NOW, QUIET, fail, succeed, target
 from tests.support.stores import store_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.real]
+pytestmark = pytest.mark.anyio
 
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 375, "height": 812}, "is_mobile": True, "has_touch": True}

@@ -12,13 +12,10 @@ import pytest
 import yaml
 
 from exporter.simulator import Fault, Floor, Scenario, Settings, Simulator, serving
-from tests.support import real_parts
 from tests.support.paths import ROOT
 from tests.support.processes import query, scraping_prometheus, serving_exporter, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.real]
-promtool = real_parts.promtool
-
+pytestmark = pytest.mark.anyio
 EXAMPLE = ROOT / "deploy/prometheus/probe.yml"
 ALIVE = {f"alive/3/{vdn}": vdn for vdn in range(1, 21)}
 HANGING = {f"hanging/9/{vdn}" for vdn in range(1, 5)}

@@ -19,11 +19,8 @@ from exporter.webconfig import go_names as webconfig_names
 from exporter.webconfig.clients import subject_alternative_names, written
 from exporter.webconfig.headers import ALLOWED
 from exporter.webconfig.shape import WebFile
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.web_config_files import FOLDER, lay_out
-
-promtool = real_parts.promtool
+from tests.support.web_config import FOLDER, lay_out
 
 DOCUMENT = ROOT / "docs" / "web-config.md"
 HASH = "$2y$10$2UXri9cIDdgeKjBo4Rlpx.U3ZLDV8X1IxKmsfOvhcM5oXQt/mLmXq"

@@ -14,8 +14,7 @@ import trustme
 
 from exporter.config import ConfigError
 from exporter.webconfig import LiveWebConfig
-from tests.support.web_config_files import chain, key
-from tests.support.web_config_server import PATIENCE, Connection, ask, connected, served
+from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
 
