@@ -227,8 +227,8 @@ def test_grafana_does_not_start_without_a_password(
     else:
         assert (done.stdout, done.returncode) == ("", 1)
         assert done.stderr == (
-            "deploy/compose/secrets/grafana-admin-password must hold a password and be readable "
-            "for user id 472: see docs/install.md\n"
+            "deploy/compose/secrets/grafana-admin-password must contain a password and be readable "
+            "by user 472: see docs/install.md\n"
         )
 
 

@@ -197,9 +197,9 @@ def test_panels_tile_the_page(uid: str) -> None:
 def test_descriptions_say_what_to_do(uid: str) -> None:
     """Each says in whole sentences what is shown, and then what to do when it is bad."""
     for panel in panels(read(uid)):
-        shows, _, act = panel["description"].partition("\n\n**If it is bad:** ")
+        shows, _, act = panel["description"].partition("\n\n**What to do:** ")
         assert re.fullmatch(r"[A-Z].*\.", shows, re.DOTALL), panel["title"]
-        assert act.endswith("."), panel["title"]
+        assert re.fullmatch(r"[A-Z].*\.", act, re.DOTALL), panel["title"]
 
 
 @pytest.mark.parametrize("uid", UIDS)
