@@ -133,7 +133,7 @@ def test_the_readme_lists_every_path() -> None:
         version="1",
     )
     paths = {route.resource.canonical for route in app.router.routes() if route.resource}
-    assert set(first_column("| path | answers |")) == paths
+    assert set(first_column("| path | returns |")) == paths
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
