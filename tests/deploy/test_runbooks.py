@@ -11,6 +11,7 @@ import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
 from exporter.cli.parser import build
+from exporter.errors import Reason
 from tests.support.alert_rules import RUNBOOKS, alerts, exposed_names, names_in, rules
 
 ALERTS = alerts()
@@ -88,6 +89,13 @@ def test_alerts_that_a_page_names_exist(page: Path) -> None:
     """No page sends anybody to an alert of another name."""
     named = re.findall(r"\bAgentRest\w+", page.read_text(encoding="utf-8"))
     assert set(named) <= ALERTS.keys()
+
+
+def test_a_target_that_is_down_is_explained_for_every_reason() -> None:
+    """The table of AgentRestTargetDown says what to do about each failure reason."""
+    page = (RUNBOOKS / "AgentRestTargetDown.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(Reason)
 
 
 def test_the_index_lists_every_alert_with_its_severity_and_time() -> None:

@@ -152,10 +152,10 @@ def _targets(board: Board) -> None:
             About(
                 "Failures by reason",
                 "Failed polls per minute, by failure reason.",
-                "Depends on the reason. auth: check key, rights and clocks. timeout, connect, dns, "
-                "tls: check network and server. rate_limited: poll less often. api: the server "
-                "reports an error for the query. decode, schema, too_large: the server does not "
-                "return what the API should.",
+                "Depends on the reason. auth: check key, rights and clocks. dns, connect, tls, "
+                "timeout, disconnected: check network and server. rate_limited: poll less often. "
+                "api: the server reports an error for the query. http, decode, schema, too_large: "
+                "the server does not return what the API should. internal: please report the bug.",
                 ("AgentRestAuthRefused", "AgentRestTargetDown"),
             ),
             Look(units.CountsPerMinute),
