@@ -1,4 +1,4 @@
-"""The README to the letter: its commands are run, its examples are checked by who reads them."""
+"""The README's commands are run, and its examples are checked by the programs that read them."""
 
 import re
 import shlex
@@ -47,7 +47,7 @@ def configured(tmp_path: Path) -> Path:
 
 
 def test_the_smallest_configuration_is_valid(configured: Path) -> None:
-    """And it is what it says: one server, forty VDNs."""
+    """With one server and forty VDNs."""
     (server,) = load(configured / "config.yaml", {}).servers
     assert (server.name, len(server.targets)) == ("lima", 40)
 
@@ -74,7 +74,7 @@ def test_installing_and_checking_as_the_readme_says(configured: Path) -> None:
 
 
 def test_the_two_targets_of_make_exist() -> None:
-    """`make demo` and `make test` are what the README begins with."""
+    """The README begins with `make demo` and `make test`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert commands("Try it") == ["make demo", "make test"]
     for command in commands("Try it"):
@@ -83,7 +83,7 @@ def test_the_two_targets_of_make_exist() -> None:
 
 @pytest.mark.real
 def test_prometheus_takes_the_scrape_configuration(promtool: str, tmp_path: Path) -> None:
-    """As it stands."""
+    """Unchanged."""
     file = tmp_path / "prometheus.yml"
     file.write_text(yaml_block("Connect Prometheus"), encoding="utf-8")
     done = subprocess.run(
@@ -97,5 +97,5 @@ def test_prometheus_takes_the_scrape_configuration(promtool: str, tmp_path: Path
 
 @pytest.mark.parametrize("query", commands("Connect Prometheus"))
 def test_the_queries_are_promql(query: str) -> None:
-    """And as they would be printed by others."""
+    """In the usual format."""
     assert promql_parser.parse(query).prettify() == query

@@ -1,4 +1,4 @@
-"""The page on growing: its figures follow from each other, and its examples are understood."""
+"""docs/scaling.md: its figures are consistent, and its examples are valid."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_table_follows_from_the_symbols() -> None:
-    """Each cell, by the formulas above it: a new measurement changes all of them or none."""
+    """Each cell follows from the formulas: a new measurement changes all of them or none."""
     given = {row[0]: quantity(row[2]) for row in rows("| symbol | meaning |")}
     cpu, scrape, base, each = (given[name] for name in "ckMm")
     interval, largest = 30.0, 10_000.0
@@ -64,7 +64,7 @@ def test_the_table_follows_from_the_symbols() -> None:
 
 
 def test_the_series_of_a_target_are_counted() -> None:
-    """Six reasons, one series for each other family; two families are there for some alone."""
+    """Six reasons, and one series for each other family; two families are not always present."""
     [row] = [row for row in rows("| symbol | meaning |") if row[0] == "s"]
     families = {family.name for family in FAMILIES}
     for_some = {"agent_rest_max_resting_agents", "agent_rest_failing"}
@@ -76,7 +76,7 @@ def test_the_series_of_a_target_are_counted() -> None:
 
 @pytest.mark.real
 def test_prometheus_takes_every_example(promtool: str, tmp_path: Path) -> None:
-    """Scrape configurations and rules, as they stand on the page."""
+    """Scrape configurations and rules, unchanged."""
     texts = blocks("yaml")
     kinds = [next(iter(yaml.safe_load(text))) for text in texts]
     assert kinds.count("scrape_configs") == 4
@@ -92,7 +92,7 @@ def test_prometheus_takes_every_example(promtool: str, tmp_path: Path) -> None:
 
 
 def test_families_that_a_scrape_is_limited_to_exist() -> None:
-    """A name that is none would be an empty scrape."""
+    """With a wrong name the scrape would be empty."""
     [limited] = [text for text in blocks("yaml") if "name[]" in text]
     chosen = yaml.safe_load(limited)["scrape_configs"][0]["params"]["name[]"]
     assert set(chosen) <= {family.name for family in FAMILIES}
@@ -100,7 +100,7 @@ def test_families_that_a_scrape_is_limited_to_exist() -> None:
 
 @pytest.mark.real
 def test_systemd_takes_the_template(tmp_path: Path) -> None:
-    """The shipped unit as a template, with the page's drop-in: nothing to complain of."""
+    """The shipped unit as a template, with the page's drop-in."""
     systemd_analyze = program("systemd-analyze", "systemd")
     [drop_in] = blocks("ini")
     variables = {flag.variable for command in COMMANDS for flag in command.flags}
