@@ -1,38 +1,32 @@
-"""`check`: is the configuration right, and what will it ask of the servers?
+"""`check`: validate the configuration, predict the load that it causes, poll the targets once."""
 
-Knows how to say it to people and to scripts; what is right is the configuration's own matter.
-"""
-
-import argparse
-import asyncio
-import contextlib
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from exporter.cli import report
-from exporter.cli.check_live import Answer, Round
-from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag
-from exporter.cli.progress import Progress
+from rich.console import Console
+
+from exporter.cli.check_live import Answer, Round, as_json, failures, show_summary
+from exporter.cli.loop import run_until_stopped
+from exporter.cli.signals import Signals, Stopped
+from exporter.cli.terminal import console, counted, print_table
 from exporter.clock import system_clock
-from exporter.cms.client import CmsClient
-from exporter.config import ConfigError, Problem, ServerConfig, format_duration, load
+from exporter.config import ConfigError, Problem, load
+from exporter.durations import format_duration
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.schedule import peak_per_second
+from exporter.server import Server
 from exporter.store import TargetKey
-
-_LIVE: Final = Flag("live", "also ask every target once, and explain each failure", metavar="")
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What one server will be asked, at one request for each poll."""
+    """The load of one server, at one request for each poll."""
 
     cms: str
     targets: int
@@ -44,66 +38,76 @@ class Forecast:
     warning: str | None
 
 
-def forecast(server: ServerConfig) -> Forecast:
+def forecast(server: Server, targets: Sequence[TargetKey]) -> Forecast:
     """Predict the load of one server's targets."""
-    count = len(server.targets)
-    keys = [TargetKey(server.name, target.cc_id, target.vdn) for target in server.targets]
-    per_second = count / server.interval
+    per_second = len(targets) / server.interval
     limit = server.max_requests_per_second
     warning = None
     if limit is not None and per_second > limit:
         warning = (
-            f"{per_second:.3g} polls fall due each second and max_requests_per_second allows "
-            f"{limit:g}: polls will be skipped; raise it or lengthen interval"
+            f"{per_second:.3g} polls per second are due, but max_requests_per_second is "
+            f"{limit:g}: polls will be skipped; raise it, or lengthen interval"
         )
     return Forecast(
         cms=server.name,
-        targets=count,
+        targets=len(targets),
         interval=format_duration(server.interval),
         requests_per_hour=round(per_second * 3600),
-        peak_per_second=peak_per_second((key, server.interval) for key in keys),
-        paged=build.server(server).page_size is not None,
+        peak_per_second=peak_per_second((key, server.interval) for key in targets),
+        paged=server.page_size is not None,
         warning=warning,
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Check the configuration, and ask its targets if told to.
+def run(signals: Signals, *, config_file: str, live: bool, json: bool) -> int:
+    """Check the configuration, and poll its targets if asked to.
 
-    0 if all is well, 1 if targets did not answer, 2 if the configuration is wrong.
+    0 if all is well, 1 if polls failed, 2 if the configuration is wrong.
     """
-    path: Path = arguments.config_file
     try:
-        config = load(path, os.environ)
-        clients = build.clients(build.servers(config), os.environ, system_clock)
+        config = load(Path(config_file), os.environ)
+        servers = build.servers(config)
+        clients = build.clients(servers, os.environ, system_clock)
     except ConfigError as error:
-        return _refuse(error.problems, as_json=arguments.json)
+        return _refuse(error.problems, json=json)
     except BuildError as error:
-        problems = [Problem(str(path), 1, 1, "", sentence) for sentence in error.sentences]
-        return _refuse(problems, as_json=arguments.json)
-    forecasts = [forecast(server) for server in config.servers]
-    findings = {
+        problems = [Problem(config_file, 1, 1, "", sentence) for sentence in error.sentences]
+        return _refuse(problems, json=json)
+    targets = [target.key for target in build.targets(config)]
+    forecasts = [
+        forecast(server, [key for key in targets if key.cms == server.name]) for server in servers
+    ]
+    out = console(sys.stdout)
+    if not json:
+        out.print(f"{config_file}: valid", style="green")
+        _show(out, forecasts)
+        sys.stdout.flush()
+    found: dict[str, object] = {
         "valid": True,
         "problems": [],
-        "servers": [dataclasses.asdict(server) for server in forecasts],
+        "servers": [dataclasses.asdict(each) for each in forecasts],
     }
-    if not arguments.json:
-        print(f"{path}: valid", *map(_sentence, forecasts), _total(forecasts), sep="\n", flush=True)
     status = 0
-    if arguments.live:
-        targets = [target.key for target in build.targets(config)]
-        answers = _ask(clients, targets)
-        findings["live"] = [report.as_json(answer) for answer in answers]
-        if answers and not arguments.json:
-            _explain(answers)
-        status = _status(answers, len(targets))
-    if arguments.json:
-        _print_json(findings)
+    if live:
+        polling = Round(clients, targets, console(sys.stderr))
+        try:
+            run_until_stopped(polling.poll(), signals)
+        except Stopped as stopped:
+            status = stopped.status
+        answers = polling.answers
+        found["live"] = [as_json(answer) for answer in answers]
+        status = status or int(any(answer.result.error for answer in answers))
+        if not json:
+            _explain(out, answers)
+        if missing := len(targets) - len(answers):
+            print(f"interrupted: {missing} of {len(targets)} not polled", file=sys.stderr)
+    if json:
+        _print_json(found)
     return status
 
 
-def _refuse(problems: Sequence[Problem], *, as_json: bool) -> int:
-    if as_json:
+def _refuse(problems: Sequence[Problem], *, json: bool) -> int:
+    if json:
         found = [dataclasses.asdict(problem) for problem in problems]
         _print_json({"valid": False, "problems": found, "servers": []})
     else:
@@ -111,56 +115,44 @@ def _refuse(problems: Sequence[Problem], *, as_json: bool) -> int:
     return 2
 
 
-def _ask(clients: Mapping[str, CmsClient], targets: Sequence[TargetKey]) -> list[Answer]:
-    """The answers; without those that Ctrl-C has cut off."""
-    asking = Round(clients, targets, Progress(len(targets), sys.stderr))
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(asking.ask())
-    return asking.answers
+def _show(out: Console, servers: Sequence[Forecast]) -> None:
+    """A table for people at a terminal, a sentence for each server elsewhere."""
+    targets = sum(server.targets for server in servers)
+    per_hour = sum(server.requests_per_hour for server in servers)
+    if out.is_terminal:
+        heads = ("SERVER", "TARGETS", "INTERVAL", "REQUESTS/HOUR", "BUSIEST SECOND")
+        rows = [
+            (
+                server.cms,
+                str(server.targets),
+                server.interval,
+                f"{'at least ' if server.paged else ''}{server.requests_per_hour}",
+                str(server.peak_per_second),
+            )
+            for server in servers
+        ]
+        print_table(out, [*rows, ("all", str(targets), "", str(per_hour), "")], heads)
+    for server in servers:
+        if not out.is_terminal:
+            out.print(
+                f"  {server.cms}: {counted(server.targets, 'target')} every {server.interval}: "
+                f"{'at least ' if server.paged else ''}{server.requests_per_hour} requests per "
+                f"hour, {server.peak_per_second} in the busiest second"
+            )
+        if server.warning:
+            out.print(f"  {server.cms}: warning: {server.warning}", style="yellow")
+    if not out.is_terminal:
+        out.print(f"  all: {counted(targets, 'target')}: {per_hour} requests per hour")
 
 
-def _explain(answers: Sequence[Answer]) -> None:
-    for line in report.failures(answers):
-        print(line, file=sys.stderr)
-    print(*report.summary(answers), sep="\n", flush=True)
+def _explain(out: Console, answers: Sequence[Answer]) -> None:
+    err = console(sys.stderr)
+    for line in failures(answers):
+        err.print(line, style="red")
+    if answers:
+        show_summary(out, answers)
+        sys.stdout.flush()
 
 
-def _status(answers: Sequence[Answer], targets: int) -> int:
-    if len(answers) < targets:
-        print(f"interrupted: {targets - len(answers)} of {targets} not asked", file=sys.stderr)
-        return 130
-    return int(any(answer.result.error is not None for answer in answers))
-
-
-def _sentence(server: Forecast) -> str:
-    at_least = "at least " if server.paged else ""
-    text = (
-        f"  {server.cms}: {_targets(server.targets)} every {server.interval}: "
-        f"{at_least}{server.requests_per_hour} requests per hour, "
-        f"{server.peak_per_second} in the busiest second"
-    )
-    return text if server.warning is None else f"{text}\n  {server.cms}: warning: {server.warning}"
-
-
-def _total(servers: list[Forecast]) -> str:
-    return (
-        f"  all: {_targets(sum(server.targets for server in servers))}: "
-        f"{sum(server.requests_per_hour for server in servers)} requests per hour"
-    )
-
-
-def _targets(count: int) -> str:
-    return "1 target" if count == 1 else f"{count} targets"
-
-
-def _print_json(findings: Mapping[str, object]) -> None:
-    json.dump(findings, sys.stdout, indent=2)
-    print()
-
-
-COMMAND: Final = Command(
-    "check",
-    "validate the configuration and predict the load it makes",
-    run,
-    (CONFIG_FILE, _LIVE, JSON),
-)
+def _print_json(found: dict[str, object]) -> None:
+    print(json.dumps(found, indent=2))

@@ -1,48 +1,54 @@
-"""`check --live`: every target asked once.
+"""`check --live`: every target polled once, and what came of it.
 
-Every server is asked as the daemon would ask it: with as many requests in flight, at its pace, and
-with the pauses that it asks for. Knows nothing of how the command is told its wishes.
+A server is polled as the daemon would poll it: with as many polls in flight, at its rate limit, and
+with the pauses that it asks for.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
 
-from exporter.cli.progress import Progress
+from rich.console import Console
+
+from exporter.cli.terminal import counted, print_table, progress
 from exporter.cms.client import CmsClient
-from exporter.config import format_duration
+from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.store import TargetKey
+
+_CLOCKS_AGREE: Final = 2.0
+"""Seconds: a `Date` has no fractions, and a reply takes its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of asking one target."""
+    """The poll of one target."""
 
     target: TargetKey
     result: PollResult
 
 
 class Round:
-    """One question to each of many targets.
+    """One poll of each of many targets.
 
     Args:
         clients: of all servers, by name.
-        targets: in the order of the configuration, one or more.
-        progress: of as many steps as there are targets.
+        targets: in the order of the configuration.
+        console: for a progress bar if it is a terminal, and for what cannot wait.
     """
 
     def __init__(
-        self,
-        clients: Mapping[str, CmsClient],
-        targets: Sequence[TargetKey],
-        progress: Progress,
+        self, clients: Mapping[str, CmsClient], targets: Sequence[TargetKey], console: Console
     ) -> None:
         self._clients = clients
         self._targets = targets
-        self._progress = progress
+        self._console = console
+        self._bar = progress(console)
+        self._task = self._bar.add_task("", total=len(targets), failed=0)
         self._answers: dict[TargetKey, Answer] = {}
-        self._failures = 0
+        self._failed = 0
         self._paused: set[str] = set()
 
     @property
@@ -50,20 +56,19 @@ class Round:
         """Those that there are by now, in the order of the targets."""
         return [self._answers[target] for target in self._targets if target in self._answers]
 
-    async def ask(self) -> None:
-        """Ask all of them, and close the clients, also when cancelled halfway."""
-        self._draw()
+    async def poll(self) -> None:
+        """Poll all of them, and close the clients, also when cancelled halfway."""
         try:
-            async with asyncio.TaskGroup() as servers:
-                for cms, client in self._clients.items():
-                    targets = [target for target in self._targets if target.cms == cms]
-                    servers.create_task(self._ask_server(client, targets))
+            with self._bar:
+                async with asyncio.TaskGroup() as servers:
+                    for cms, client in self._clients.items():
+                        targets = [target for target in self._targets if target.cms == cms]
+                        servers.create_task(self._poll_server(client, targets))
         finally:
-            self._progress.clear()
             for client in self._clients.values():
                 await client.aclose()
 
-    async def _ask_server(self, client: CmsClient, targets: Sequence[TargetKey]) -> None:
+    async def _poll_server(self, client: CmsClient, targets: Sequence[TargetKey]) -> None:
         waiting = iter(targets)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(len(targets), client.server.max_concurrency)):
@@ -71,22 +76,102 @@ class Round:
 
     async def _work(self, client: CmsClient, waiting: Iterator[TargetKey]) -> None:
         for target in waiting:
-            self._hear(Answer(target, await client.poll(target.cc_id, target.vdn)))
+            self._add(Answer(target, await client.poll(target.cc_id, target.vdn)))
 
-    def _hear(self, answer: Answer) -> None:
+    def _add(self, answer: Answer) -> None:
         self._answers[answer.target] = answer
-        if answer.result.error is not None:
-            self._failures += 1
-            self._tell_pause(answer.target.cms, answer.result.error.retry_after)
-        self._draw()
-
-    def _tell_pause(self, cms: str, pause: float | None) -> None:
-        if pause and cms not in self._paused:
+        error, cms = answer.result.error, answer.target.cms
+        if error is not None and error.retry_after and cms not in self._paused:
             self._paused.add(cms)
-            self._progress.say(
-                f"{cms}: asks to be left alone for {format_duration(pause)}: the rest of its "
-                "targets wait"
+            # without a word this would look like a hang
+            self._console.print(
+                f"{cms}: asked for a pause of {format_duration(error.retry_after)}: its other "
+                "targets wait",
+                style="yellow",
             )
+        self._failed += error is not None
+        self._bar.update(self._task, completed=len(self._answers), failed=self._failed)
 
-    def _draw(self) -> None:
-        self._progress.draw(len(self._answers), f"asked, {self._failures} failed")
+
+def failures(answers: Iterable[Answer]) -> list[str]:
+    """A line for each failure that targets of a server have in common."""
+    alike: dict[tuple[str, str, str], list[TargetKey]] = {}
+    for answer in answers:
+        if (error := answer.result.error) is not None:
+            key = answer.target.cms, error.reason.value, error.message
+            alike.setdefault(key, []).append(answer.target)
+    return [
+        f"{cms}: {_ranges(targets)}: {reason}: {message}"
+        for (cms, reason, message), targets in alike.items()
+    ]
+
+
+def _ranges(targets: Iterable[TargetKey]) -> str:
+    """Targets of one server, such as `ccId 1, vdn 1-4, 7; ccId 2, vdn 3`."""
+    parts = []
+    for cc_id, group in groupby(sorted(targets), key=lambda target: target.cc_id):
+        runs: list[list[int]] = []
+        for target in group:
+            if runs and target.vdn == runs[-1][-1] + 1:
+                runs[-1].append(target.vdn)
+            else:
+                runs.append([target.vdn])
+        vdns = (f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+        parts.append(f"ccId {cc_id}, vdn {', '.join(vdns)}")
+    return "; ".join(parts)
+
+
+def show_summary(console: Console, answers: Sequence[Answer]) -> None:
+    """Print what was polled: a line for each server, and one for all."""
+    by_server: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_server.setdefault(answer.target.cms, []).append(answer)
+    rows = [(cms, *_tally(group), _clock(group)) for cms, group in by_server.items()]
+    rows.append(("all", *_tally(answers), ""))
+    if console.is_terminal:
+        print_table(console, rows, ("SERVER", "ANSWERED", "REQUESTS", "SLOWEST", "CLOCK"))
+        return
+    console.print("live:")
+    for name, answered, requests, slowest, clock in rows:
+        console.print(
+            f"  {name}: {answered} answered, {requests}, the slowest took {slowest}"
+            f"{clock and f'; its clock is {clock}'}"
+        )
+
+
+def _tally(answers: Sequence[Answer]) -> tuple[str, str, str]:
+    answered = sum(answer.result.error is None for answer in answers)
+    requests = sum(answer.result.requests for answer in answers)
+    slowest = max(answer.result.duration for answer in answers)
+    targets = counted(len(answers), "target")
+    return f"{answered} of {targets}", counted(requests, "request"), f"{slowest:.2f} s"
+
+
+def _clock(answers: Iterable[Answer]) -> str:
+    """How the server's clock differs from this host's, if it does."""
+    skews = [answer.result.clock_skew for answer in answers]
+    skew = max((skew for skew in skews if skew is not None), key=abs, default=0.0)
+    if abs(skew) < _CLOCKS_AGREE:
+        return ""
+    return f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's"
+
+
+def as_json(answer: Answer) -> dict[str, object]:
+    """One answer for scripts."""
+    result = answer.result
+    found: dict[str, object] = {
+        **answer.target._asdict(),
+        "up": result.error is None,
+        "duration_seconds": round(result.duration, 3),
+        "requests": result.requests,
+        "clock_skew_seconds": result.clock_skew,
+    }
+    if result.error is not None:
+        found |= {"reason": result.error.reason.value, "message": result.error.message}
+    if (seen := result.snapshot) is not None:
+        found |= {
+            "approved_agents": seen.approved,
+            "resting_agents": seen.resting,
+            "waiting_agents": seen.waiting,
+        }
+    return found

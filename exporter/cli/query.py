@@ -1,131 +1,106 @@
-"""`query`: one target asked now, and all that the server tells of it.
+"""`query`: poll one target now, and show all that the server says about it.
 
-The only command that sees agents' names. It masks them unless it is told to show them, and it is
-the only caller of `CmsClient.inspect`.
+The only command that sees agents' names, and the only caller of `CmsClient.inspect`. It masks names
+unless it is told to show them.
 """
 
-import argparse
-import asyncio
 import difflib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
+import click
+
 from exporter.cli import query_page
-from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag, UsageError
-from exporter.cli.query_page import Finding, Question
+from exporter.cli.loop import run_until_stopped
+from exporter.cli.query_page import Question
+from exporter.cli.signals import Signals
+from exporter.cli.terminal import console
 from exporter.clock import system_clock
-from exporter.cms.client import CmsClient
-from exporter.config import Config, ServerConfig, load
+from exporter.cms.client import CmsClient, Inspection
+from exporter.config import Config, load
 from exporter.polling import build
-from exporter.rest import BeginTimeUnit
+from exporter.server import Server
 from exporter.store import TargetKey
 
 _LISTED: Final = 10
-"""Servers that a sentence names at most."""
+"""Servers that an error names at most."""
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Ask one target. 0 if it answers, 1 if it does not, 2 if it cannot be asked like this."""
-    config = load(arguments.config_file, os.environ)
-    server = _server(config, arguments.cms)
-    question = _question(server, arguments.cc_id, arguments.vdn)
-    client = build.clients([build.server(server)], os.environ, system_clock)[server.name]
-    finding = asyncio.run(_ask(client, question))
-    error = finding.inspection.result.error
-    if error is not None:
-        if arguments.json:
-            _print(
-                json.dumps(
-                    query_page.failure_as_json(question, finding.inspection.result), indent=2
-                )
-            )
-        else:
-            print(f"{question}: {error.reason.value}: {error.message}", file=sys.stderr)
-        return 1
-    if arguments.json:
-        _print(json.dumps(query_page.as_json(finding, show_names=arguments.show_names), indent=2))
+def run(  # noqa: PLR0913  # a flag each
+    signals: Signals,
+    *,
+    config_file: str,
+    cms: str | None,
+    cc_id: int,
+    vdn: int,
+    show_names: bool,
+    json: bool,
+) -> int:
+    """Poll one target. 0 if that succeeds, 1 if it fails, 2 if the target cannot be polled."""
+    config = load(Path(config_file), os.environ)
+    server = _server(build.servers(config), cms)
+    question = _question(config, server, TargetKey(server.name, cc_id, vdn))
+    client = build.clients([server], os.environ, system_clock)[server.name]
+    inspection = run_until_stopped(_ask(client, question), signals)
+    error = inspection.result.error
+    if json:
+        _print_json(query_page.as_json(question, inspection, show_names=show_names))
+    elif error is not None:
+        print(f"{question}: {error.reason.value}: {error.message}", file=sys.stderr)
     else:
-        _print(query_page.text(finding, show_names=arguments.show_names))
-    return 0
+        query_page.show(console(sys.stdout), question, inspection, show_names=show_names)
+    return 0 if error is None else 1
 
 
-async def _ask(client: CmsClient, question: Question) -> Finding:
+async def _ask(client: CmsClient, question: Question) -> Inspection:
     try:
-        inspection = await client.inspect(question.target.cc_id, question.target.vdn)
-        return Finding(question, inspection, inspection.result.duration)
+        return await client.inspect(question.target.cc_id, question.target.vdn)
     finally:
         await client.aclose()
 
 
-def _server(config: Config, name: str | None) -> ServerConfig:
-    names = [server.name for server in config.servers]
-    if name is None:
-        if len(names) > 1:
-            raise UsageError(f"--cms is needed, because there are {len(names)}: {_listed(names)}")
-        return config.servers[0]
-    if name in names:
-        return config.servers[names.index(name)]
-    close = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {_listed(names)}"
-    raise UsageError(f"--cms {name}: the configuration has no such server; {hint}")
+def _server(servers: Sequence[Server], name: str | None) -> Server:
+    """The server of that name, or the only one."""
+    by_name = {server.name: server for server in servers}
+    if name is None and len(servers) == 1:
+        return servers[0]
+    if name in by_name:
+        return by_name[name]
+    listed = ", ".join([*by_name][:_LISTED]) + (", …" if len(servers) > _LISTED else "")
+    problem = f"--cms is required, because the configuration has {len(servers)} servers: {listed}"
+    if name is not None:
+        close = difflib.get_close_matches(name, by_name, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {listed}"
+        problem = f"--cms: the configuration has no server {name!r}; {hint}"
+    raise click.UsageError(problem, click.get_current_context())
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_LISTED])
-    return shown if len(names) <= _LISTED else f"{shown}, …"
+def _question(config: Config, server: Server, target: TargetKey) -> Question:
+    for known in build.targets(config):
+        if known.key == target:
+            return Question(target, known.name, server.begin_time_unit)
+    return Question(target, None, server.begin_time_unit, configured=False)
 
 
-def _question(server: ServerConfig, cc_id: int, vdn: int) -> Question:
-    for target in server.targets:
-        if (target.cc_id, target.vdn) == (cc_id, vdn):
-            configured, name = True, target.name
-            break
-    else:
-        configured, name = False, None
-    unit = BeginTimeUnit(server.begin_time_unit)
-    return Question(TargetKey(server.name, cc_id, vdn), configured, name, unit)
+def _print_json(found: dict[str, object]) -> None:
+    print(json.dumps(found, indent=2))
 
 
-def _print(text: str) -> None:
-    """Names may hold what this terminal cannot write."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+def parse_cc_id(text: str) -> int:
+    """ID of a call center. Raises ValueError with a sentence."""
+    return _whole_number(text, 65_535)
 
 
-def _within(lowest: int, highest: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and lowest <= int(text[:9]) <= highest):
-            raise ValueError(f"{text!r} is no whole number from {lowest} to {highest}")
-        return int(text)
-
-    return parse
+def parse_vdn(text: str) -> int:
+    """ID of a VDN. Raises ValueError with a sentence."""
+    return _whole_number(text, 5_000)
 
 
-COMMAND: Final = Command(
-    "query",
-    "ask one target now and show its counters and rows",
-    run,
-    (
-        CONFIG_FILE,
-        Flag("cms", "which server; may be left out where there is only one", metavar="NAME"),
-        Flag(
-            "cc-id",
-            "the call center's ID",
-            metavar="NUMBER",
-            parse=_within(1, 65535),
-            required=True,
-        ),
-        Flag(
-            "vdn",
-            "the VDN's ID; it need not be a target of the configuration",
-            metavar="NUMBER",
-            parse=_within(1, 5000),
-            required=True,
-        ),
-        Flag("show-names", "show agents' names whole; otherwise they are masked", metavar=""),
-        JSON,
-    ),
-)
+def _whole_number(text: str, highest: int) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= highest):
+        raise ValueError(f"{text!r} is not a whole number from 1 to {highest}")
+    return int(text)

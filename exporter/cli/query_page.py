@@ -1,33 +1,41 @@
-"""One target's answer with every row, as a page for people and as data for scripts. Pure.
+"""A poll with every row, as a page for people and as data for scripts.
 
-Knows how things are written, not which of them may be seen.
+The only place where agents' names become text. Nothing that a server sent keeps its control
+characters.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
 
-from exporter.cli.agents import Agent, agents
+from rich.console import Console
+
+from exporter.cli.terminal import counted, print_table
+from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
-from exporter.config import format_duration
-from exporter.errors import PollResult
-from exporter.rest import BeginTimeUnit, Snapshot, WaitReason
+from exporter.durations import format_duration
+from exporter.rest import BeginTimeUnit, Snapshot, WaitReason, once_each, usable_start
+from exporter.secret import Secret
 from exporter.store import TargetKey
 
 _NOTHING: Final = "-"
-_HEADS: Final = ("AGENT", "BEGAN", "AGE", "ASKED FOR", "REASON", "NAME")
+_HEADS: Final = ("AGENT", "BEGAN", "AGE", "REQUESTED", "REASON", "NAME")
+_MASK: Final = "***"
+_LONGEST: Final = 60
+_REASONS: Final = tuple(WaitReason)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who was asked, and how its rows are to be read."""
+    """Which target was polled, and how its rows are to be read."""
 
     target: TargetKey
-    configured: bool
-    """Whether it is a target of the configuration, which it need not be."""
     name: str | None
     begin_time_unit: BeginTimeUnit
+    configured: bool = True
+    """Whether it is a target of the configuration, which it need not be."""
 
     def __str__(self) -> str:
         name = f" ({self.name})" if self.name else ""
@@ -35,55 +43,107 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was answered, and in how many seconds."""
+class Agent:
+    """One row, as it may be shown."""
 
-    question: Question
-    inspection: Inspection
-    seconds: float
+    work_no: int | str | None
+    name: str | None
+    """Masked, unless full names were asked for."""
+    reason: WaitReason | None
+    """Why the agent waits, if it is one who waits: the server does not say who does."""
+    reason_code: int | None
+    start: float | None
+    """Epoch seconds by the server's clock; None if `begin_time` is not plausible."""
+    begin_time: int | None
+    """As sent."""
+    requested: int | None
+    """Seconds."""
 
 
-def text(finding: Finding, *, show_names: bool, zone: tzinfo | None = None) -> str:
-    """The page for people.
+def agents(
+    rows: Iterable[NamedRow], server_time: float, unit: BeginTimeUnit, *, show_names: bool
+) -> list[Agent]:
+    """Every agent once, the earliest start first, those without one last.
 
     Args:
-        finding: what to tell.
-        show_names: whole, not masked.
+        rows: of every page, in the order sent.
+        server_time: epoch seconds by the server's clock when it replied.
+        unit: of `begin_time`.
+        show_names: in full instead of masked.
+    """
+    found = [
+        Agent(
+            work_no=_printable(row.work_no) if isinstance(row.work_no, str) else row.work_no,
+            name=None if row.name is None else _shown(row.name, in_full=show_names),
+            reason=_reason(row.reason),
+            reason_code=row.reason,
+            start=usable_start(row.begin_time, server_time, unit),
+            begin_time=row.begin_time,
+            requested=row.duration,
+        )
+        for row in once_each(rows)
+    ]
+    return sorted(found, key=lambda agent: math.inf if agent.start is None else agent.start)
+
+
+def show(
+    console: Console,
+    question: Question,
+    inspection: Inspection,
+    *,
+    show_names: bool,
+    zone: tzinfo | None = None,
+) -> None:
+    """Print the page for people.
+
+    Args:
+        console: where.
+        question: what was polled.
+        inspection: of a poll that succeeded.
+        show_names: in full instead of masked.
         zone: of the times; this host's by default.
     """
-    question, reading = finding.question, finding.inspection.result
-    seen = _snapshot(reading)
-    requests = "1 request" if reading.requests == 1 else f"{reading.requests} requests"
+    result, seen = inspection.result, inspection.result.snapshot
+    if seen is None:
+        return
     stray = "" if question.configured else "; not a target of the configuration"
-    shown = _agents(finding, show_names=show_names)
-    page = [
-        f"{question}: answered in {finding.seconds:.2f} s, {requests}{stray}",
-        "",
-        *_aligned(_facts(seen, reading.clock_skew, zone)),
-    ]
+    shown = _agents(question, inspection, seen, show_names=show_names)
+    console.print(
+        f"{question}: replied in {result.duration:.2f} s, "
+        f"{counted(result.requests, 'request')}{stray}\n",
+        style="bold",
+    )
+    print_table(console, _facts(seen, result.clock_skew, zone), style="bold")
     if shown:
-        now = seen.server_time
-        cells = [_cells(agent, now, zone) for agent in shown]
-        page += ["", *_aligned([_HEADS, *cells]), ""]
-        page.append("A reason holds for agents who wait; the server does not say which ones do.")
-    if twice := len(finding.inspection.rows) - len(shown):
-        page.append(f"Rows that came again on another page, and count once: {twice}.")
-    return "\n".join(page)
+        console.print()
+        print_table(console, [_cells(agent, seen.server_time, zone) for agent in shown], _HEADS)
+        console.print(
+            "\nReasons apply to agents who wait; the server does not say which ones do.",
+            style="dim",
+        )
+    if twice := len(inspection.rows) - len(shown):
+        console.print(f"Rows repeated on a later page, each counted once: {twice}.", style="dim")
 
 
-def as_json(finding: Finding, *, show_names: bool) -> dict[str, object]:
+def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> dict[str, object]:
     """The same for scripts. Times are epoch seconds by the server's clock."""
-    reading = finding.inspection.result
-    seen = _snapshot(reading)
-    now = seen.server_time
-    overdue = seen.overdue(now)
+    result, seen = inspection.result, inspection.result.snapshot
+    found: dict[str, object] = {
+        **question.target._asdict(),
+        "name": question.name,
+        "configured": question.configured,
+        "up": seen is not None,
+        "requests": result.requests,
+        "clock_skew_seconds": result.clock_skew,
+    }
+    if result.error is not None:
+        found |= {"reason": result.error.reason.value, "message": result.error.message}
+    if seen is None:
+        return found
+    now, overdue = seen.server_time, seen.overdue(seen.server_time)
     reasons = zip(WaitReason, seen.waiting_by_reason, strict=True)
-    return {
-        **_identity(finding.question),
-        "up": True,
-        "duration_seconds": round(finding.seconds, 3),
-        "requests": reading.requests,
-        "clock_skew_seconds": reading.clock_skew,
+    return found | {
+        "duration_seconds": round(result.duration, 3),
         "server_timestamp_seconds": now,
         "approved_agents": seen.approved,
         "resting_agents": seen.resting,
@@ -105,72 +165,43 @@ def as_json(finding: Finding, *, show_names: bool) -> dict[str, object]:
                 "start_timestamp_seconds": agent.start,
                 "requested_seconds": agent.requested,
             }
-            for agent in _agents(finding, show_names=show_names)
+            for agent in _agents(question, inspection, seen, show_names=show_names)
         ],
-    }
-
-
-def failure_as_json(question: Question, result: PollResult) -> dict[str, object]:
-    """For scripts, when there was no answer."""
-    error = result.error
-    assert error is not None  # noqa: S101
-    return {
-        **_identity(question),
-        "up": False,
-        "requests": result.requests,
-        "clock_skew_seconds": result.clock_skew,
-        "reason": error.reason.value,
-        "message": error.message,
-    }
-
-
-def _identity(question: Question) -> dict[str, object]:
-    return {
-        **question.target._asdict(),
-        "name": question.name,
-        "configured": question.configured,
     }
 
 
 def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tuple[str, str, str]]:
     overdue = seen.overdue(seen.server_time)
-    reasons = zip(WaitReason, seen.waiting_by_reason, strict=True)
+    by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
+    reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
+    by_at_most = f"by {_duration(overdue.longest)} at most" if overdue.agents else ""
     facts = [
-        ("approved", str(seen.approved), "may rest, and are still at work"),
+        ("approved", str(seen.approved), "allowed to rest, still working"),
         ("resting", str(seen.resting), ""),
-        (
-            "waiting",
-            str(seen.waiting),
-            ", ".join(f"{count} {_words(reason)}" for reason, count in reasons if count),
-        ),
+        ("waiting", str(seen.waiting), reasons),
         ("longest rest", *_longest_rest(seen, zone)),
-        (
-            "overdue",
-            str(overdue.agents),
-            f"by {_duration(overdue.longest)} at most" if overdue.agents else "",
-        ),
+        ("overdue", str(overdue.agents), by_at_most),
     ]
     if seen.unclassified:
         facts.append(
-            ("unclassified", str(seen.unclassified), "rows that could rest, beyond those who do")
+            (
+                "unclassified",
+                str(seen.unclassified),
+                "rows of agents who may rest or wait, beyond the resting ones",
+            )
         )
     if seen.unusable_begin_times:
-        facts.append(
-            ("unusable", str(seen.unusable_begin_times), "rows without a start to be believed")
-        )
-    facts.append(
-        ("clock skew", _NOTHING, "the reply has no Date")
-        if skew is None
-        else ("clock skew", f"{skew:+.1f} s", "the server's clock less this host's")
-    )
-    return facts
+        facts.append(("unusable", str(seen.unusable_begin_times), "rows without a plausible start"))
+    if skew is None:
+        return [*facts, ("clock skew", _NOTHING, "the reply has no Date header")]
+    return [*facts, ("clock skew", f"{skew:+.1f} s", "the server's clock minus this host's")]
 
 
 def _longest_rest(seen: Snapshot, zone: tzinfo | None) -> tuple[str, str]:
     if not seen.resting:
-        return _NOTHING, "nobody rests"
+        return _NOTHING, "no agent rests"
     if seen.longest_rest_start is None:
-        return _NOTHING, "no row tells since when"
+        return _NOTHING, "the server did not report a start time"
     at_most = "at most, " if seen.unclassified else ""
     age = _duration(seen.server_time - seen.longest_rest_start)
     return age, f"{at_most}since {_moment(seen.longest_rest_start, zone)}"
@@ -194,15 +225,27 @@ def _cells(agent: Agent, now: float, zone: tzinfo | None) -> tuple[str, ...]:
     )
 
 
-def _agents(finding: Finding, *, show_names: bool) -> list[Agent]:
-    rows, unit = finding.inspection.rows, finding.question.begin_time_unit
-    now = _snapshot(finding.inspection.result).server_time
-    return agents(rows, now, unit, show_names=show_names)
+def _agents(
+    question: Question, inspection: Inspection, seen: Snapshot, *, show_names: bool
+) -> list[Agent]:
+    unit = question.begin_time_unit
+    return agents(inspection.rows, seen.server_time, unit, show_names=show_names)
 
 
-def _snapshot(result: PollResult) -> Snapshot:
-    assert result.snapshot is not None  # noqa: S101
-    return result.snapshot
+def _reason(code: int | None) -> WaitReason | None:
+    return None if code is None or code < 0 else _REASONS[min(code, len(_REASONS) - 1)]
+
+
+def _shown(name: Secret, *, in_full: bool) -> str:
+    text = _printable(name.reveal().strip())
+    if in_full:
+        return text
+    # the first character of a name of one character would be all of it
+    return text[:1] + _MASK if len(text) > 1 else _MASK
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
 
 
 def _words(reason: WaitReason) -> str:
@@ -219,12 +262,3 @@ def _duration(seconds: float) -> str:
         return format_duration(round(seconds))
     except ValueError:
         return f"{seconds:.0f} s"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width. The last may hold wide characters: nothing stands behind it."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

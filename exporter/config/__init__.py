@@ -1,6 +1,5 @@
 """The configuration: one YAML file and what it names, as frozen settings or as clear problems."""
 
-from exporter.config.durations import format_duration, parse_duration
 from exporter.config.load import load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.secrets import SecretError, SecretSource
@@ -13,6 +12,7 @@ from exporter.config.settings import (
     TlsConfig,
 )
 from exporter.config.sources import Sources
+from exporter.durations import format_duration, parse_duration
 
 __all__ = [
     "Config",

@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
-from exporter.config import durations, vdns
+from exporter import durations
+from exporter.config import vdns
 from exporter.secret import Secret
 
 EXPECTED = "expected"

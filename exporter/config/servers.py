@@ -5,7 +5,6 @@ Knows how keys depend on each other. Knows nothing of other blocks.
 
 from exporter.config import urls
 from exporter.config.credentials import authentication, further_headers, secret
-from exporter.config.durations import format_duration
 from exporter.config.findings import Findings
 from exporter.config.model import Server
 from exporter.config.secrets import Rule
@@ -14,6 +13,7 @@ from exporter.config.targets import Targets
 from exporter.config.tls_files import tls_config
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
+from exporter.durations import format_duration
 
 _SHORTEST_INTERVAL = 1.0
 _USUAL_TIMEOUT = 10.0
