@@ -113,7 +113,7 @@ def show(
         f"{counted(result.requests, 'request')}{stray}\n",
         style="bold",
     )
-    print_table(console, _facts(seen, result.clock_skew, zone), style="bold")
+    print_table(console, _facts(seen, result.clock_skew, zone))
     if shown:
         console.print()
         print_table(console, [_cells(agent, seen.server_time, zone) for agent in shown], _HEADS)

@@ -6,16 +6,13 @@ Plain means what `grep` and `awk` expect: no colour, no lines drawn, nothing wra
 import io
 import os
 from collections.abc import Sequence
-from typing import Final, TextIO
+from typing import TextIO
 
-from rich import box
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 Row = Sequence[str]
-_GAP: Final = "  "
 
 
 def console(stream: TextIO) -> Console:
@@ -34,25 +31,22 @@ def console(stream: TextIO) -> Console:
     )
 
 
-def print_table(target: Console, rows: Sequence[Row], heads: Row = (), style: str = "") -> None:
-    """Print columns. A Chinese character takes two cells of a terminal, and counts as such.
+def print_table(target: Console, rows: Sequence[Row], heads: Row = ()) -> None:
+    """Print columns; a terminal sees the heads set off. A Chinese character takes two cells.
 
     Args:
         target: where.
         rows: of as many cells as there are heads.
         heads: titles of the columns; none for a list of facts.
-        style: of the first column, on a terminal.
     """
-    if not target.is_terminal:
-        target.print("\n".join(_aligned([heads, *rows] if heads else rows)))
-        return
-    table = Table(box=box.SIMPLE_HEAD if heads else None, show_header=bool(heads), pad_edge=False)
-    for index in range(len(rows[0])):
-        head = heads[index] if heads else ""
-        table.add_column(head, header_style="bold", style="" if index else style)
-    for row in rows:
-        table.add_row(*row)
-    target.print(table, soft_wrap=False)
+    table = [heads, *rows] if heads else rows
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(map(set_cell_size, row, widths)).rstrip() for row in table]
+    if heads:
+        target.print(lines.pop(0), style="bold")
+        if target.is_terminal:
+            target.print("─" * (sum(widths) + 2 * len(widths) - 2), style="dim")
+    target.print("\n".join(lines))
 
 
 def counted(count: int, noun: str) -> str:
@@ -66,7 +60,7 @@ def progress(target: Console) -> Progress:
     Its task has the field `failed`.
     """
     return Progress(
-        BarColumn(),
+        BarColumn(complete_style="green"),
         MofNCompleteColumn(),
         TextColumn("polled, {task.fields[failed]} failed"),
         TimeElapsedColumn(),
@@ -74,8 +68,3 @@ def progress(target: Console) -> Progress:
         transient=True,
         disable=not target.is_terminal,
     )
-
-
-def _aligned(rows: Sequence[Row]) -> list[str]:
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    return [_GAP.join(map(set_cell_size, row, widths)).rstrip() for row in rows]
