@@ -32,8 +32,13 @@ class Target:
     name: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     max_resting: int | None = None
+    """Agents who may rest at once. The limits are for alert rules to compare with."""
     stale_after: float = 90.0
     """Seconds after its last success for which a target's numbers are shown."""
+    max_rest: float | None = None
+    """Seconds that a rest may last."""
+    max_wait: float | None = None
+    """Seconds that an agent may wait."""
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):

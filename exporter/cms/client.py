@@ -21,11 +21,14 @@ from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
 from exporter.cms.transport import StaleConnectionError
 from exporter.errors import PollError, PollResult, Reason
-from exporter.rest import Row, Snapshot, reduce
+from exporter.rest import Asked, Row, Snapshot, reduce
 from exporter.server import Api, Auth, Server, Signature, StaticAuthorization
 from exporter.store import ServerStats
 
 MAX_REPLY_BYTES: Final = 16 * 2**20
+
+_HALF_A_SECOND: Final = 0.5
+"""`Date` is cut to whole seconds: on average it is half a second too early."""
 
 Decode = Callable[[bytes, Api], wire.Reply]
 """From the body of a reply to counters and rows."""
@@ -81,6 +84,7 @@ class CmsClient:
         self._auth = _read(server.auth)
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
+        self._largest_listing = 0
 
     def free_by(self, waiting_since: float) -> float:
         """When a poll that waits for its turn can start at the latest, in monotonic seconds.
@@ -184,8 +188,17 @@ class CmsClient:
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
     def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:
+        server = self.server
         server_time = self._clock().wall + (progress.clock_skew or 0.0)
-        return reduce(reply.counters, rows, server_time, self.server.begin_time_unit)
+        asked = Asked(
+            server.begin_time_unit,
+            server.page_size is not None,
+            self._largest_listing,
+            bool(server.rest_bounds),
+        )
+        snapshot = reduce(reply.counters, rows, server_time, asked)
+        self._largest_listing = max(self._largest_listing, snapshot.rows)
+        return snapshot
 
     async def _ask(self, question: bytes, progress: _Progress) -> wire.Reply:
         """One request; sent once more if the secrets have changed since they were refused."""
@@ -238,7 +251,7 @@ class CmsClient:
         now = self._clock().wall
         server_time = self._date(date)
         if server_time is not None:
-            progress.clock_skew = self.stats.clock_skew = server_time - now
+            progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
             raise failures.of_status(status, response.headers, self.server, server_time, now)
