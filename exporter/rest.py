@@ -45,6 +45,31 @@ class Doubt(StrEnum):
     UNLISTED = "unlisted"
     UNUSABLE_BEGIN_TIMES = "unusable_begin_times"
 
+    @property
+    def sentence(self) -> str:
+        """What it means and what to do: the same words on pages, in logs and in commands."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: Final = {
+    Doubt.CUT_OFF: (
+        "the server seems to send its listing in pages, and only the first page was read: set "
+        'cti_version: "3.6"'
+    ),
+    Doubt.WRONG_UNIT: (
+        "no start of a rest is usable in the configured unit, and all are in the other: change "
+        "begin_time_unit, or set it to auto"
+    ),
+    Doubt.UNLISTED: (
+        "more agents rest than the server lists with a start: the longest rest and overdue rests "
+        "are lower bounds; compare the rows with `agent-rest-exporter query`"
+    ),
+    Doubt.UNUSABLE_BEGIN_TIMES: (
+        "some rows have no start that can be believed: look at beginTime with "
+        "`agent-rest-exporter query`, and at the clock of the CTI"
+    ),
+}
+
 
 class Kind(StrEnum):
     """What the rules say about the agent of one row."""

@@ -99,14 +99,14 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
         """The numbers, unless there are none or the last success is older than `stale_after`."""
         if self.last_success is None:
             return None
-        age = now.monotonic - self.last_success.monotonic
+        age = now.boot - self.last_success.boot
         return self.snapshot if age <= self.target.stale_after else None
 
     def server_time(self, now: Moment) -> float | None:
         """The server's clock at `now`, from its last reply; this host's clock need not be right."""
         if self.snapshot is None or self.last_success is None:
             return None
-        return self.snapshot.server_time + (now.monotonic - self.last_success.monotonic)
+        return self.snapshot.server_time + (now.boot - self.last_success.boot)
 
 
 POLL_DURATION_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -146,6 +146,8 @@ class ServerStats:
     requests: int = 0
     in_flight: int = 0
     skipped: int = 0
+    paused_until: float = 0.0
+    """Until when the server asked not to be polled, on the boot clock."""
     clock_skew: float | None = None
     """The server's `Date` less this host's clock in seconds, from the last reply."""
     failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))

@@ -1,5 +1,6 @@
 """From replies to numbers: each rule by an example, then what holds for every reply."""
 
+import operator
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -740,13 +741,13 @@ def test_every_number_is_within_what_the_reply_allows(
 
     overdue, longer = snapshot.overdue(NOW), snapshot.resting_longer(bound, NOW)
     counts = [
-        (overdue and overdue.agents, lambda truth: truth.overdue()),
-        (longer, lambda truth: sum(age > bound for age in truth.ages())),
+        (None if overdue is None else overdue.agents, [truth.overdue() for truth in truths]),
+        (longer, [sum(age > bound for age in truth.ages()) for truth in truths]),
     ]
-    for shown, count in counts:
+    for shown, seen in counts:
         if shown is not None:
-            assert min(map(count, truths)) <= shown
-            assert shown <= max(count(truth) + truth.unseen for truth in truths)
+            unseen = [truth.unseen for truth in truths]
+            assert min(seen) <= shown <= max(map(operator.add, seen, unseen))
 
     wait = snapshot.longest_wait(NOW)
     if wait and counters.waiting:

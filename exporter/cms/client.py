@@ -86,6 +86,11 @@ class CmsClient:
         self._last_date: tuple[str, float | None] = ("", None)
         self._largest_listing = 0
 
+    @property
+    def rate_limit(self) -> RateLimit:
+        """When the next request may start."""
+        return self._rate_limit
+
     def free_by(self, waiting_since: float) -> float:
         """When a poll that waits for its turn can start at the latest, in monotonic seconds.
 
@@ -94,13 +99,14 @@ class CmsClient:
         """
         return max(waiting_since, self._rate_limit.next_start) + self.server.timeout
 
-    async def poll(
+    async def poll(  # noqa: PLR0913  # by name, and most callers give two
         self,
         cc_id: int,
         vdn: int,
         *,
         within: float = math.inf,
         share: asyncio.Semaphore | None = None,
+        on_start: Callable[[], None] = lambda: None,
         decode: Decode = wire.decode,
     ) -> PollResult:
         """Poll one VDN, every page of it, once a slot is free and the rate limit allows it.
@@ -113,6 +119,7 @@ class CmsClient:
             within: seconds for all of it, waiting included. The poll itself has `timeout` seconds
                 in any case.
             share: polls that share it are limited among themselves as well.
+            on_start: called when the poll starts.
             decode: of the replies.
         """
         asked = self._clock()
@@ -126,6 +133,7 @@ class CmsClient:
                     await self._rate_limit.wait()
             except TimeoutError:
                 return PollResult(asked, self._clock(), None, failures.of_no_turn(within))
+            on_start()
             started = self._clock()
             left = within - (started.monotonic - asked.monotonic)
             return await self._poll(cc_id, vdn, started, min(left, self.server.timeout), decode)
@@ -164,8 +172,9 @@ class CmsClient:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
-        if failure is not None and failure.retry_after is not None:
-            self._rate_limit.pause(failure.retry_after)
+        if failure is not None and failure.retry_after:
+            pause = self._rate_limit.pause(failure.retry_after)
+            self.stats.paused_until = self._clock().boot + pause
         return PollResult(
             started, self._clock(), snapshot, failure, progress.requests, progress.clock_skew
         )

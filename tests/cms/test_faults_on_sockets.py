@@ -62,7 +62,7 @@ TOO_LARGE = (
 
 def clock() -> Moment:
     """A clock that stands still, so that the skew is exact."""
-    return Moment(NOW, asyncio.get_running_loop().time())
+    return Moment(NOW, asyncio.get_running_loop().time(), asyncio.get_running_loop().time())
 
 
 # No connection

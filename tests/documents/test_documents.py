@@ -124,7 +124,7 @@ def test_the_readme_lists_every_path() -> None:
 
     app = application(
         store=store,
-        moment=lambda: Moment(0.0, 0.0),
+        moment=lambda: Moment(0.0, 0.0, 0.0),
         registry=own_registry(store, lambda: status, version="1"),
         healthy=lambda: None,
         ready=lambda: None,

@@ -38,7 +38,7 @@ FOLDER = FIXTURES / "exposition"
 
 promtool = real_parts.promtool
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 # The library's OpenMetrics half has no types.
 LIBRARY: dict[Format, Callable[[Any], bytes]] = {
     Format.TEXT: generate_latest,
@@ -247,7 +247,8 @@ def scenario() -> Store:
     puzzling = Target(TargetKey("10.22.26.181:28443", 1, 1))
     store = Store([healthy, failing, down, stale, never, puzzling])
     before, started, ended = (
-        Moment(NOW.wall - ago, NOW.monotonic - ago) for ago in (40.0, 20.0, 19.75)
+        Moment(NOW.wall - ago, NOW.monotonic - ago, NOW.monotonic - ago)
+        for ago in (40.0, 20.0, 19.75)
     )
     for target, snapshot in (
         (healthy, resting),

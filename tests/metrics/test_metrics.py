@@ -21,8 +21,8 @@ from exporter.rest import Snapshot, WaitReason
 from exporter.store import Store, Target, TargetKey
 
 KEY = TargetKey("lima", 1, 2)
-STARTED = Moment(1_700_000_000.0, 100.0)
-ENDED = Moment(1_700_000_000.5, 100.5)
+STARTED = Moment(1_700_000_000.0, 100.0, 100.0)
+ENDED = Moment(1_700_000_000.5, 100.5, 100.5)
 SNAPSHOT = Snapshot(
     approved=101,
     resting=3,
@@ -75,7 +75,7 @@ def _fail(store: Store, reason: Reason = Reason.TIMEOUT) -> None:
 
 
 def _after(seconds: float) -> Moment:
-    return Moment(ENDED.wall + seconds, ENDED.monotonic + seconds)
+    return Moment(ENDED.wall + seconds, ENDED.monotonic + seconds, ENDED.monotonic + seconds)
 
 
 def test_target_families_are_the_promised_ones() -> None:

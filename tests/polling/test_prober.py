@@ -81,7 +81,7 @@ async def test_a_probe_tells_of_itself_alone() -> None:
             TARGET,
             polls=1,
             last_attempt=EPOCH + began,
-            last_success=Moment(EPOCH + now(), now()),
+            last_success=Moment(EPOCH + now(), now(), now()),
             duration=2.0,
             snapshot=state.snapshot,
         )

@@ -74,7 +74,9 @@ class Exporter:
 
     def pass_time(self, seconds: float) -> None:
         """Let the exporter's clock go on."""
-        self.now = Moment(self.now.wall + seconds, self.now.monotonic + seconds)
+        self.now = Moment(
+            self.now.wall + seconds, self.now.monotonic + seconds, self.now.monotonic + seconds
+        )
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from exporter.rest import Snapshot
 from exporter.store import Store, Target, TargetKey
 from tests.support.stores import failure, success
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 BUSY = Snapshot(
     approved=101,
     resting=3,
@@ -40,7 +40,7 @@ TIMEOUT = "no complete reply from 10.22.26.181:28443 within 10 s: raise timeout 
 
 def ago(seconds: float, now: Moment = NOW) -> Moment:
     """A moment before `now`."""
-    return Moment(now.wall - seconds, now.monotonic - seconds)
+    return Moment(now.wall - seconds, now.monotonic - seconds, now.monotonic - seconds)
 
 
 def target(

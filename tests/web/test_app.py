@@ -17,7 +17,7 @@ from exporter.store import Store, Target, TargetKey
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

@@ -31,7 +31,7 @@ async def serving(store: Store) -> AsyncIterator[str]:
     """The address of an exporter with these targets."""
     app = application(
         store=store,
-        moment=lambda: Moment(1.0, 1.0),
+        moment=lambda: Moment(1.0, 1.0, 1.0),
         registry=CollectorRegistry(),
         healthy=lambda: None,
         ready=lambda: None,

@@ -20,7 +20,7 @@ from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe import RequestError, asked_for, parameters, time_left
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 TARGETS = [
     Target(TargetKey("lima", 1, 2), name="sales", labels=(("site", "a"),), max_resting=20),
     Target(TargetKey("lima", 1, 3)),
