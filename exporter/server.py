@@ -95,6 +95,8 @@ class Server:
     max_requests_per_second: float | None = None
     """None for no limit."""
     begin_time_unit: BeginTimeUnit = BeginTimeUnit.AUTO
+    rest_bounds: tuple[float, ...] = ()
+    """Seconds, ascending: how many agents rest longer than each is counted."""
     tls: Tls = field(default_factory=Tls)
     proxy_url: SecretSource | None = None
     """None leaves it to the environment."""

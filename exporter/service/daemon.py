@@ -77,13 +77,15 @@ class Daemon:
         self._app = application(
             store=self.store,
             moment=clock,
-            registry=own_registry(self.store, lambda: self._reloading.status, version=__version__),
+            registry=own_registry(
+                self.store, lambda: self._reloading.status, clock, version=__version__
+            ),
             unhealthy=self.unhealthy,
             unready=self.unready,
             reload=self._reloading.reload,
             poll=self._fleet.probe,
             version=__version__,
-            next_poll=self._fleet.next_poll,
+            next_polls=self._fleet.next_polls,
             telemetry_path=options.telemetry_path,
         )
         if self._web_config:

@@ -221,13 +221,13 @@ async def test_it_is_not_ready_before_its_polls_end_and_answers_until_then(
 
 async def test_a_server_that_hangs_holds_readiness_up_for_one_round(tmp_path: Path) -> None:
     """Its targets have no numbers then; those of others must not wait for them, nor new ones."""
-    now = [Moment(1000.0, 10.0)]
+    now = [Moment(1000.0, 10.0, 10.0)]
     config = configure(tmp_path, "http://lima", more="interval: 30s, timeout: 5s")
     daemon = Daemon(partial(load, config, {}), Options(), {}, lambda: now[-1])
     assert daemon.unready() == "3 of 3 targets wait for their first poll."
-    now.append(Moment(1034.9, 44.9))
+    now.append(Moment(1034.9, 44.9, 44.9))
     assert daemon.unready() == "3 of 3 targets wait for their first poll."
-    now.append(Moment(1035.0, 45.0))
+    now.append(Moment(1035.0, 45.0, 45.0))
     assert daemon.unready() is None
     now.append(now[0])
     assert daemon.unready() is None, "once ready, it stays so"

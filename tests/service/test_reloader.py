@@ -82,12 +82,12 @@ async def watching(world: World, interval: float = 0.01) -> AsyncIterator[None]:
 
 async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The answer, the log, the metric and the service manager agree."""
-    times = [Moment(1000.0, 10.0)]
+    times = [Moment(1000.0, 10.0, 10.0)]
     world = World(tmp_path, lambda: times[-1])
     before = world.reloading.digest
     assert world.reloading.status.last_success == 1000.0
     world.write(LARGER)
-    times.append(Moment(2000.0, 20.0))
+    times.append(Moment(2000.0, 20.0, 20.0))
     with caplog.at_level(logging.INFO, "exporter.service.reloader"):
         outcome = await world.reloading.reload()
     assert outcome.successful
@@ -106,11 +106,11 @@ async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
 
 async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Every problem in the answer and in the log; nothing else has changed."""
-    times = [Moment(1000.0, 10.0)]
+    times = [Moment(1000.0, 10.0, 10.0)]
     world = World(tmp_path, lambda: times[-1])
     before = world.reloading.digest
     world.write("cms: [{name: lima, url: 'http://lima', intervall: 1s, targets: []}]")
-    times.append(Moment(2000.0, 20.0))
+    times.append(Moment(2000.0, 20.0, 20.0))
     outcome = await world.reloading.reload()
     assert not outcome.successful
     assert outcome.report == (

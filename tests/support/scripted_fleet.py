@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from exporter.clock import Clock
 from exporter.config import Config, ServerConfig, Sources, TargetConfig
 from exporter.polling import build
 from exporter.polling.fleet import Changes, Fleet
@@ -52,9 +53,9 @@ class Line(httpx.MockTransport):
 class World:
     """A fleet and its store."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = virtual_clock) -> None:
         self.store = Store()
-        self.fleet = Fleet(self.store, {}, virtual_clock)
+        self.fleet = Fleet(self.store, {}, clock)
 
     def follow(self, *servers: ServerConfig) -> Changes:
         """Follow a configuration of these servers."""
