@@ -1,7 +1,4 @@
-"""A mapping of the file against its shape: what it holds, and each thing that is wrong with it.
-
-Translates pydantic's errors into sentences of our own. Knows nothing of single keys.
-"""
+"""A mapping of the file against its shape: pydantic's errors as sentences of our own."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.fields import EXPECTED
 from exporter.config.model import Shape, shapes_by_key
-from exporter.config.problems import Problem, Steps, closest, did_you_mean
+from exporter.config.problems import Problem, Steps, closest, did_you_mean, listed
 from exporter.config.yaml.document import Place
 
 _S = TypeVar("_S", bound=Shape)
@@ -29,14 +26,14 @@ _WANTED = {
 }
 # Or as a whole sentence.
 _SENTENCES = {
-    "missing": "must be given",
+    "missing": "is required",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
 }
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
-    float: "a number with a point",
+    float: "a decimal number",
     str: "text",
     list: "a list",
     dict: "a mapping",
@@ -63,10 +60,10 @@ def validate(
     problems: list[Problem],
     stand_ins: Mapping[str, object] | None = None,
 ) -> Checked[_S]:
-    """Hold a mapping against its shape, and add what is wrong to the problems.
+    """Check a mapping against its shape, and add what is wrong to the problems.
 
-    What is wrong is then taken out, so that the rest can be checked further and all problems of a
-    file come up at once. `stand_ins` are values for mandatory keys that have none or a wrong one.
+    What is wrong is then removed, so that the rest can be checked further and all problems of a
+    file are reported at once. `stand_ins` are values for required keys without a valid one.
     """
     errors: list[ErrorDetails] = []
     try:
@@ -125,14 +122,14 @@ def _meant(shape: type[Shape], errors: list[ErrorDetails]) -> set[Steps]:
 
 def _choice(error: ErrorDetails) -> str:
     words = re.findall("'(.*?)'", error["ctx"]["expected"])
-    *most, last = (f'"{word}"' for word in words)
+    quoted = [f'"{word}"' for word in words]
     value = error["input"]
     more = did_you_mean(value, words) if isinstance(value, str) else _but_is(value)
-    return f"must be {', '.join(most)} or {last}{more}"
+    return f"must be {listed(quoted)}{more}"
 
 
 def _but_is(value: object) -> str:
-    return f", not {_KINDS.get(type(value), 'empty')}"
+    return f", not {_KINDS.get(type(value), 'an empty value')}"
 
 
 def _remedy(kind: str, value: object) -> str:

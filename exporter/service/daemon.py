@@ -18,14 +18,18 @@ from exporter import __version__
 from exporter.clock import Clock
 from exporter.metrics import own_registry
 from exporter.polling.fleet import Fleet
-from exporter.service.reloader import Load, Reloading
+from exporter.service.reloader import Load, Reloader
 from exporter.service.systemd import Notifier
+from exporter.service.watcher import watch_files
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, Endpoint, listen
 from exporter.webconfig import LiveWebConfig, protect
 
 _log: Final = logging.getLogger(__name__)
+
+_WEB_CONFIG_INTERVAL: Final = 1.0
+"""Seconds between two looks at the web configuration and its certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Daemon:
         self.store = Store()
         self._fleet = Fleet(self.store, environ, clock)
         self._notifier = Notifier.of_environment(environ, os.getpid())
-        self._reloading = Reloading(load, self._fleet, clock, self._notifier)
+        self._reloader = Reloader(load, self._fleet, clock, self._notifier)
         self._first_round_by = clock().monotonic + self._fleet.first_round()
         self._first_round_done = False
         self._draining = False
@@ -77,10 +81,10 @@ class Daemon:
         self._app = application(
             store=self.store,
             moment=clock,
-            registry=own_registry(self.store, lambda: self._reloading.status, version=__version__),
+            registry=own_registry(self.store, lambda: self._reloader.status, version=__version__),
             healthy=self.unhealthy,
             ready=self.unready,
-            reload=self._reloading.reload,
+            reload=self._reloader.reload,
             poll=self._fleet.probe,
             version=__version__,
             next_poll=self._fleet.next_poll,
@@ -109,9 +113,9 @@ class Daemon:
             self._first_round_done = True
         return None
 
-    def look_now(self) -> None:
+    def request_reload(self) -> None:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""
-        self._reloading.look_now()
+        self._reloader.request_reload()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[str, ...]]:
@@ -128,8 +132,9 @@ class Daemon:
             await stack.enter_async_context(self._fleet.working())
             await stack.enter_async_context(
                 _beside(
-                    self._reloading.watch(self._options.reload_interval),
+                    self._reloader.watch(self._options.reload_interval),
                     self._notifier.keep_alive(lambda: not self._fleet.stalled()),
+                    self._watch_web_config(),
                 )
             )
             self._log_start(listener.addresses)
@@ -141,6 +146,15 @@ class Daemon:
                 self._notifier.stopping()
         _log.info("stopped")
 
+    async def _watch_web_config(self) -> None:
+        if self._web_config:
+            await watch_files(
+                lambda: self._web_config.seen,
+                self._web_config.reload,
+                interval=_WEB_CONFIG_INTERVAL,
+                settle=_WEB_CONFIG_INTERVAL,
+            )
+
     def _log_start(self, addresses: tuple[str, ...]) -> None:
         servers = sum(1 for _ in self.store.servers())
         _log.info(
@@ -149,7 +163,7 @@ class Daemon:
                 "fields": {
                     "version": __version__,
                     "python": platform.python_version(),
-                    "config": self._reloading.digest[:12],
+                    "config": self._reloader.digest[:12],
                     "servers": str(servers),
                     "targets": str(len(self.store)),
                     "listen": ",".join(addresses),
