@@ -85,10 +85,9 @@ class Fleet:
         Raises:
             BuildError: certificates, keys or secrets cannot be read.
         """
-        servers = build.servers(config)
-        changed = [server for server in servers if not self._polls(server)]
+        changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)
-        return Plan(config.digest, servers, build.targets(config), clients)
+        return Plan(config.digest, config.servers, config.targets, clients)
 
     def apply(self, plan: Plan) -> Changes:
         """Poll by a new configuration from now on."""

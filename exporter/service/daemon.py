@@ -147,13 +147,10 @@ class Daemon:
         _log.info("stopped")
 
     async def _watch_web_config(self) -> None:
-        if self._web_config:
-            await watch_files(
-                lambda: self._web_config.seen,
-                self._web_config.reload,
-                interval=_WEB_CONFIG_INTERVAL,
-                settle=_WEB_CONFIG_INTERVAL,
-            )
+        live = self._web_config
+        if live:
+            interval = _WEB_CONFIG_INTERVAL
+            await watch_files(lambda: live.seen, live.reload, interval=interval, settle=interval)
 
     def _log_start(self, addresses: tuple[str, ...]) -> None:
         servers = sum(1 for _ in self.store.servers())

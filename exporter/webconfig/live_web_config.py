@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from exporter.config.problems import ConfigError, Problem
+from exporter.errors import internal_error
 from exporter.webconfig.web_file import WebConfig, load_web_config
 
 _log: Final = logging.getLogger(__name__)
@@ -41,20 +42,27 @@ class LiveWebConfig:
     async def reload(self) -> tuple[Problem, ...]:
         """Load the file again. Returns the problems because of which the old one stays in use."""
         async with self._one_at_a_time:
-            file = {"file": str(self._path)}
             try:
                 config = await asyncio.to_thread(load_web_config, self._path)
                 self._keep_tls_on_or_off(config)
             except ConfigError as error:
                 self.seen, self.problems = error.seen, error.problems
-                _log.error(
-                    "the web configuration is not valid: keeping the previous one",
-                    extra={"fields": file | {"problems": "; ".join(map(str, self.problems))}},
-                )
+                self._keep("; ".join(map(str, self.problems)))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the old one stays
+                # only another change is worth another try
+                self.seen = await asyncio.to_thread(self.seen.look)
+                self._keep(internal_error(error))
             else:
                 self.current, self.seen, self.problems = config, config.seen, ()
-                _log.info("the web configuration was reloaded", extra={"fields": file})
+                fields = {"file": str(self._path)}
+                _log.info("the web configuration was reloaded", extra={"fields": fields})
         return self.problems
+
+    def _keep(self, problems: str) -> None:
+        _log.error(
+            "the web configuration was not reloaded: keeping the previous one",
+            extra={"fields": {"file": str(self._path), "problems": problems}},
+        )
 
     def _keep_tls_on_or_off(self, config: WebConfig) -> None:
         if (config.tls is None) is not (self.tls is None):

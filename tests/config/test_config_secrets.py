@@ -99,8 +99,8 @@ def test_a_fingerprint_is_of_every_file_of_a_server(tmp_path: Path, pems: Path, 
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes())
     (tmp_path / "other").touch()
     assert _server(tmp_path, _FILES) == before
-    with (tmp_path / name).open("a", encoding="utf-8") as file:
-        file.write("1" if len(name) == 2 and name != "ca" else "\n")
+    with (tmp_path / name).open("a", encoding="utf-8") as opened:
+        opened.write("1" if len(name) == 2 and name != "ca" else "\n")
     assert _server(tmp_path, _FILES).fingerprint != before.fingerprint
 
 
