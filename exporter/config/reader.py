@@ -13,7 +13,8 @@ class Reader:
     """The state of one load.
 
     Args:
-        path: the configuration file; other files are relative to its folder.
+        path: the configuration file; other files are relative to its folder, or to the working
+            directory where that says nothing: /dev/stdin, /dev/fd/63.
         environ: for `${NAME}`.
         once: also read pipes and devices, which cannot be read again.
 
@@ -25,7 +26,7 @@ class Reader:
         self, path: Path, environ: Mapping[str, str] | None = None, *, once: bool = False
     ) -> None:
         self.path = path
-        self.folder = path.parent
+        self.folder = Path() if path.is_relative_to("/dev") else path.parent
         self.environ = environ or {}
         self.problems: list[Problem] = []
         self._once = once

@@ -21,8 +21,9 @@ from exporter.store import ReloadOutcome, ReloadStatus
 
 _log: Final = logging.getLogger(__name__)
 
-_SETTLE: Final = 2.0
-"""Seconds for which files must not have changed before they are read."""
+SETTLE: Final = 2.0
+"""Seconds between the two looks that must find the same before a changed file is read: longer than
+a program that writes line by line pauses."""
 
 Load = Callable[[], Config]
 """Reads and checks the configuration. Raises ConfigError. It may block: it gets a thread."""
@@ -72,19 +73,20 @@ class Reloader:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""
         self._requested.set()
 
-    async def watch(self, interval: float) -> None:
+    async def watch(self, interval: float, settle: float = SETTLE) -> None:
         """Reload when a file has changed in content, and when requested, until cancelled.
 
         Args:
             interval: seconds between two looks at the files; 0 for none.
+            settle: seconds until the next look after one that found something new.
         """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._serve_requests())
             if interval:
-                looking = watch_files(
-                    lambda: self._seen, self.reload, interval=interval, settle=_SETTLE
+                watching = watch_files(
+                    lambda: self._seen, self.reload, interval=interval, settle=settle
                 )
-                group.create_task(looking)
+                group.create_task(watching)
 
     async def _serve_requests(self) -> None:
         while True:
