@@ -3,13 +3,11 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from exporter.config import model
 from exporter.config.files import UnreadableError, decode, read_file
 from exporter.config.reader import Reader
-from exporter.config.urls import check_proxy
 from exporter.config.yaml.document import Place
 from exporter.secret import Secret
 from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, StaticAuthorization
@@ -30,38 +28,37 @@ _OWN_HEADERS = frozenset(
 )
 
 
+Check = Callable[[str], None]
+"""Whether a text can be used as a secret. Raises ValueError with a sentence without the secret."""
+
+
 class SecretError(Exception):
     """A secret that cannot be read or used: a sentence without the secret."""
 
 
-class Rule(Enum):
-    """What a secret must look like."""
+def check_text(text: str) -> None:
+    """Any text, such as a secret key."""
+    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must be UTF-8 text")
 
-    ANYTHING = "anything"
-    ACCESS_KEY = "access key"
-    HEADER = "header"
-    PROXY = "proxy"
 
-    def apply(self, text: str, origin: str = "") -> Secret:
-        """A text as a secret.
+def check_header(text: str) -> None:
+    """The value of a header."""
+    if not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise ValueError(
+            "must be plain ASCII without line breaks, control characters,"
+            " or leading or trailing spaces"
+        )
 
-        Args:
-            text: the secret.
-            origin: the file or variable, to name in a sentence; empty for the configuration itself.
 
-        Raises:
-            SecretError: with a sentence that names the origin, never the secret.
-        """
-        problem = "must not be empty"
-        if text:
-            try:
-                _CHECKS[self](text)
-            except ValueError as error:
-                problem = str(error)
-            else:
-                return Secret(text)
-        # raised out here, so that no traceback leads to the text
-        raise SecretError(f"{origin} {problem}".strip())
+def check_access_key(text: str) -> None:
+    """A part of the Authorization header."""
+    check_header(text)
+    if "/" in text or " " in text:
+        raise ValueError(
+            'must not contain "/" or spaces: they separate the parts of the Authorization header'
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +67,11 @@ class SecretFile:
 
     Args:
         path: absolute.
-        rule: what the secret must look like each time.
+        check: what the secret must look like each time.
     """
 
     path: Path
-    rule: Rule = Rule.ANYTHING
+    check: Check = check_text
 
     def read(self, read: Callable[[Path], bytes] = read_file) -> Secret:
         """The secret as it is now: the content of the file, without a newline at its end.
@@ -92,16 +89,16 @@ class SecretFile:
         else:
             if text.endswith("\n"):
                 text = text.removesuffix("\n").removesuffix("\r")
-            return self.rule.apply(text, str(self.path))
+            return _usable(text, self.check, str(self.path))
         raise SecretError(f"{self.path} cannot be read: {problem}")
 
 
-def from_value(value: Secret, rule: Rule, environ: Mapping[str, str]) -> Secret:
+def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secret:
     """A value of the file: the value itself, or `${NAME}` from the environment.
 
     Raises:
-        SecretError: if it cannot be used, the variable is unset or empty, or `${` is a part of the
-            value only.
+        SecretError: if it cannot be used, the variable is unset or empty, or `${` is only a part of
+            the value.
     """
     text = value.reveal()
     match = _VARIABLE.fullmatch(text)
@@ -109,16 +106,29 @@ def from_value(value: Secret, rule: Rule, environ: Mapping[str, str]) -> Secret:
         origin = f"the environment variable {match[1]}"
         if not environ.get(match[1]):
             raise SecretError(f"{origin} is {'empty' if match[1] in environ else 'not set'}")
-        return rule.apply(environ[match[1]], origin)
+        return _usable(environ[match[1]], check, origin)
     if "${" in text:
         raise SecretError(
             "an environment variable must be the whole value: write ${NAME} and nothing else"
         )
-    return rule.apply(text)
+    return _usable(text, check)
+
+
+def _usable(text: str, check: Check, origin: str = "") -> Secret:
+    problem = "must not be empty"
+    if text:
+        try:
+            check(text)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return Secret(text)
+    # raised out here, so that no traceback leads to the text
+    raise SecretError(f"{origin} {problem}".strip())
 
 
 def secret(
-    shape: model.Shape, key: str, rule: Rule, place: Place, reader: Reader
+    shape: model.Shape, key: str, check: Check, place: Place, reader: Reader
 ) -> SecretSource | None:
     """The source of a secret that a mapping gives as `key` or as `key_file`, if it does."""
     value: Secret | None = getattr(shape, key)
@@ -128,17 +138,17 @@ def secret(
         return None
     if file is not None:
         return _checked(
-            SecretFile(reader.absolute(file), rule), rule, place / f"{key}_file", reader
+            SecretFile(reader.absolute(file), check), check, place / f"{key}_file", reader
         )
-    return None if value is None else _checked(value, rule, place / key, reader)
+    return None if value is None else _checked(value, check, place / key, reader)
 
 
 def _checked(
-    origin: Secret | SecretFile, rule: Rule, place: Place, reader: Reader
+    origin: Secret | SecretFile, check: Check, place: Place, reader: Reader
 ) -> SecretSource | None:
     try:
         if isinstance(origin, Secret):
-            return from_value(origin, rule, reader.environ)
+            return from_value(origin, check, reader.environ)
         origin.read(reader.read)
     except SecretError as error:
         reader.report(place, str(error))
@@ -160,9 +170,9 @@ def authentication(
     auth = block.auth
     if auth is None:
         return None
-    authorization = secret(auth, "authorization", Rule.HEADER, place, reader)
-    access_key = secret(auth, "access_key", Rule.ACCESS_KEY, place, reader)
-    secret_key = secret(auth, "secret_key", Rule.ANYTHING, place, reader)
+    authorization = secret(auth, "authorization", check_header, place, reader)
+    access_key = secret(auth, "access_key", check_access_key, place, reader)
+    secret_key = secret(auth, "secret_key", check_text, place, reader)
     given = auth.model_fields_set
     if given & {"authorization", "authorization_file"}:
         for key in sorted(given - {"authorization", "authorization_file"}):
@@ -193,7 +203,7 @@ def further_headers(
             message = "duplicate header (names are case-insensitive)"
             reader.report(place / name, message, on_key=True)
         else:
-            source = _checked(value, Rule.HEADER, place / name, reader)
+            source = _checked(value, check_header, place / name, reader)
             if source:
                 headers[lower] = source
     return tuple(headers.items())
@@ -216,33 +226,3 @@ def _signed_headers(
     if "host" not in names:
         reader.report(place, "must include host")
     return tuple(sorted(set(names)))
-
-
-def _check_text(text: str) -> None:
-    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("must be UTF-8 text")
-
-
-def _check_header(text: str) -> None:
-    if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ValueError(
-            "must be plain ASCII without line breaks, control characters,"
-            " or leading or trailing spaces"
-        )
-
-
-def _check_access_key(text: str) -> None:
-    _check_header(text)
-    if "/" in text or " " in text:
-        raise ValueError(
-            'must not contain "/" or spaces: they separate the parts of the Authorization header'
-        )
-
-
-_CHECKS: dict[Rule, Callable[[str], None]] = {
-    Rule.ANYTHING: _check_text,
-    Rule.ACCESS_KEY: _check_access_key,
-    Rule.HEADER: _check_header,
-    Rule.PROXY: check_proxy,
-}

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from exporter.config import model, urls
-from exporter.config.credentials import Rule, SecretFile, authentication, further_headers, secret
+from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
 from exporter.config.model import DEFAULT
 from exporter.config.pem import loads
@@ -56,7 +56,7 @@ def server_and_targets(
         max_requests_per_second=block.max_requests_per_second,
         begin_time_unit=BeginTimeUnit(block.begin_time_unit),
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
-        proxy_url=secret(block, "proxy_url", Rule.PROXY, place, reader),
+        proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
         headers=further_headers(block, place / "headers", reader),
     )
     if block.name is None and url != _STAND_IN_URL and "name" not in broken:

@@ -7,7 +7,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from exporter.config import ConfigError, SecretError, SecretFile, load
-from exporter.config.credentials import Rule, from_value
+from exporter.config.credentials import check_header, check_text, from_value
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 
@@ -43,7 +43,7 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(SecretError) as caught:
-        SecretFile(path, Rule.HEADER).read()
+        SecretFile(path, check_header).read()
     assert str(caught.value) == f"{path} {complaint}"
     assert caught.value.__context__ is None
 
@@ -59,7 +59,7 @@ def test_gone(tmp_path: Path) -> None:
 def test_undecodable_variable() -> None:
     """A variable whose bytes are not UTF-8 cannot be signed with, and says so at once."""
     with pytest.raises(SecretError) as caught:
-        from_value(Secret("${KEY}"), Rule.ANYTHING, {"KEY": "CANARY\udcff"})
+        from_value(Secret("${KEY}"), check_text, {"KEY": "CANARY\udcff"})
     assert str(caught.value) == "the environment variable KEY must be UTF-8 text"
 
 
