@@ -164,7 +164,7 @@ def authentication(
     Args:
         block: of `cms`.
         place: of its `auth`.
-        reader: takes the problems.
+        reader: collects the problems.
         broken: keys of the block that have a problem already.
     """
     auth = block.auth

@@ -1,4 +1,4 @@
-"""One load of a configuration: reads each file once, remembers it, and gathers what is wrong."""
+"""One load of a configuration: reads each file once, remembers it, and collects what is wrong."""
 
 import hashlib
 from collections.abc import Iterable, Mapping

@@ -22,7 +22,7 @@ class Targets:
     Args:
         cms: the server's name.
         stale_after: of every target, in seconds.
-        reader: reads target files, and takes the problems.
+        reader: reads target files, and collects the problems.
 
     Attributes:
         found: all targets so far.

@@ -39,7 +39,7 @@ def check_server(url: str) -> None:
 
 
 def check_proxy(url: str) -> None:
-    """Whether a proxy can be used at this address; it may hold a user and a password.
+    """Whether a proxy can be used at this address; it may contain a user and a password.
 
     Raises:
         ValueError: with a sentence on what is wrong.

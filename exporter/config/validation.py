@@ -70,7 +70,7 @@ def validate(
         return Checked(shape.model_validate(data))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    # from here on outside of the handler, whose error holds the values
+    # from here on outside of the handler, whose error contains the values
     meant = _meant(shape, errors)
     problems.extend(
         _problem(shape, wrong, place)
@@ -95,7 +95,7 @@ def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
         place /= step
     kind = error["type"]
     if kind == _UNKNOWN:
-        suggestion = did_you_mean(str(location[-1]), _keys_beside(shape, location))
+        suggestion = did_you_mean(str(location[-1]), _sibling_keys(shape, location))
         return place.problem(f"unknown key{suggestion}", on_key=True)
     value = error["input"]
     if kind in _WANTED:
@@ -115,7 +115,7 @@ def _meant(shape: type[Shape], errors: list[ErrorDetails]) -> set[Steps]:
     for wrong in errors:
         if wrong["type"] == _UNKNOWN:
             *above, unknown = wrong["loc"]
-            key = closest(str(unknown), _keys_beside(shape, wrong["loc"]))
+            key = closest(str(unknown), _sibling_keys(shape, wrong["loc"]))
             meant |= {(*above, key)} if key else set()
     return meant
 
@@ -136,11 +136,11 @@ def _remedy(kind: str, value: object) -> str:
     return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
 
 
-def _keys_beside(shape: type[Shape], location: Steps) -> list[str]:
-    beside: type[Shape] = shape
+def _sibling_keys(shape: type[Shape], location: Steps) -> list[str]:
+    siblings: type[Shape] = shape
     for step in location[:-1]:
-        beside = shapes_by_key(beside).get(str(step)) or beside
-    return list(shapes_by_key(beside))
+        siblings = shapes_by_key(siblings).get(str(step)) or siblings
+    return list(shapes_by_key(siblings))
 
 
 def _without(data: dict[str, Any], location: Steps) -> dict[str, Any]:

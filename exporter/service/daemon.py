@@ -1,6 +1,6 @@
 """The daemon: one exporter from its start to its end.
 
-Wires the rooms together, and leaves in order. Knows every room and none of their details.
+Wires the rooms together, and shuts them down in order.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _WEB_CONFIG_INTERVAL: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says, beside the configuration.
+    """What the command line says, apart from the configuration.
 
     Args:
         addresses: where the pages are served.
@@ -61,7 +61,7 @@ class Daemon:
     Raises:
         ConfigError: the configuration, or that of the pages, cannot be used.
         BuildError: a certificate or key cannot be used.
-        TelemetryPathError: the telemetry path cannot be had.
+        TelemetryPathError: the telemetry path cannot be used.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Daemon:
         """Serve and poll while the block runs. Gives the addresses that are listened on.
 
         Raises:
-            ListenError: an address cannot be had; nothing was polled then.
+            ListenError: an address cannot be used; nothing has been polled.
         """
         async with contextlib.AsyncExitStack() as stack:
             tls = self._web_config.tls if self._web_config else None
@@ -171,7 +171,7 @@ class Daemon:
 
 @contextlib.asynccontextmanager
 async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do some work beside the block, and cancel it when the block is left."""
+    """Do some work while the block runs, and cancel it when the block ends."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]
         try:

@@ -1,7 +1,7 @@
 """Noticing that files have changed, by looking at their contents every so often.
 
-Polling works for everything that files can be on: network drives and the symbolic links that
-Kubernetes swaps tell nobody that they have changed.
+Polling works on every file system: changes on network drives, and of the symbolic links that
+Kubernetes swaps, do not arrive as events.
 """
 
 import asyncio

@@ -106,7 +106,7 @@ def server_context(
     Args:
         tls: the block.
         place: of the block.
-        reader: reads the files, and takes the problems.
+        reader: reads the files, and collects the problems.
         broken: keys of the block that have a problem already.
     """
     context = ServerContext()

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.config.shard import Shard
-from exporter.store import TargetKey
 from exporter.simulator import Settings, Simulator, serving
+from exporter.store import TargetKey
 from tests.support.processes import Process, run, serving_exporter, started, until
 
 ACCESS_KEY, SECRET_KEY = "AKTEST", "secret-of-the-test"
