@@ -1,14 +1,15 @@
-# Everything lives in .venv; nothing is installed into the system's Python.
-#   make demo   real metrics in a minute, without any configuration
-#   make test   everything that CI runs
-#   make bench  speed and memory, measured on this machine against named baselines
+# Everything is installed into .venv, nothing into the system's Python.
+#   make demo   metrics of a simulated call center in a minute, without any configuration
+#   make test   everything that CI runs: lint, types, tests, coverage
+#   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
+#   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit parts lock schema man dashboards clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
 BIN := $(VENV)/bin
-# hashes and versions come from the lock files; the project itself is installed beside them
+# Versions and hashes come from the lock files; the project itself is installed without them.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 demo: $(VENV)/.runtime
@@ -27,10 +28,14 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+endif
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -48,7 +53,7 @@ man: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py
 
-# The locks hold for every platform and every Python from 3.11 up.
+# The lock files are valid for every platform and every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 lock: $(VENV)/.dev

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from benchmarks.processes import own_cpu_seconds
 from benchmarks.stores import filled
 from exporter.clock import system_clock
-from exporter.metrics import TargetCollector
+from tests.support.target_collector import TargetCollector
 
 
 def _main(targets: int) -> None:

@@ -12,7 +12,8 @@ from benchmarks.stores import filled
 from exporter import __version__
 from exporter.cli import loop
 from exporter.clock import system_clock
-from exporter.metrics import ReloadStatus, own_registry
+from exporter.metrics import own_registry
+from exporter.store import ReloadStatus
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 
@@ -24,8 +25,8 @@ async def _main(targets: int) -> None:
         store=store,
         moment=system_clock,
         registry=own_registry(store, lambda: status, version=__version__),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version=__version__,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])

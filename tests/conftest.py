@@ -1,13 +1,43 @@
-"""What every test module shares."""
+"""How the suite runs, and the fixtures that every module can use."""
 
+import os
 import signal
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.processes import program
+
+_REAL = Path(__file__).parent / "real"
 
 
 def pytest_configure() -> None:
-    """A shell's background jobs ignore SIGINT, and so would all that tests start and interrupt."""
+    """Prepare for any shell and any machine."""
+    # a shell's background jobs ignore SIGINT, and so would the processes that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # an example that takes long says nothing on a busy machine
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: tests of real processes mostly wait, so more workers than cores save time."""
+    return max(4, os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in tests/real/ are marked `real`, and run first: the others fill up the workers."""
+    for item in items:
+        if _REAL in item.path.parents:
+            item.add_marker(pytest.mark.real)
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The path of promtool."""
+    return program("promtool", "prometheus")
 
 
 @pytest.fixture
@@ -18,8 +48,8 @@ def anyio_backend() -> str:
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
 def both_loops(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """The loops that the exporter runs on: they name a failed connection in different ways.
+    """The loops that the exporter runs on: they report a failed connection in different ways.
 
-    A module takes it by a fixture `anyio_backend` of its own.
+    A module uses it through a fixture `anyio_backend` of its own.
     """
     return "asyncio", {"use_uvloop": bool(request.param)}

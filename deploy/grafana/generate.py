@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the dashboards: `.venv/bin/python deploy/grafana/generate.py [DIRECTORY]`.
 
-Without a directory they are written beside this file, where the committed ones are.
+The default directory is that of this file, which holds the committed dashboards.
 """
 
 import json
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 
 def main(directory: Path) -> None:
-    """Write one file for each dashboard, called by its uid."""
+    """Write one file for each dashboard, named after its uid."""
     for dashboard in (floor(), exporter()):
         text = json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True, ensure_ascii=False)
         (directory / f"{dashboard.uid}.json").write_text(f"{text}\n", encoding="utf-8")

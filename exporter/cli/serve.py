@@ -21,8 +21,8 @@ from exporter.durations import parse_duration
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options, stop_on_signals
 from exporter.service.reloader import Load
-from exporter.web.listening.activation import activated
 from exporter.web.listening.addresses import parse_endpoint
+from exporter.web.listening.sockets import activated
 
 _log: Final = logging.getLogger(__name__)
 

@@ -1,16 +1,11 @@
-"""Every metric's name, type, help text and meaning: nothing outside this package knows them.
+"""Every metric's name, type, help text and meaning, and the text in which they are exposed.
 
-Names are promises to dashboards and alert rules. Knows nothing of how samples are written down
-or sent, nor of how polls are made.
+Names are promises to dashboards and alert rules.
 """
 
-from exporter.metrics.collector import TargetCollector, metric
-from exporter.metrics.exporter_families import ExporterCollector, ReloadStatus, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.families import (
     FAMILIES,
-    Data,
-    DataFamily,
-    Family,
     Reading,
     ReasonFamily,
     TargetFamily,
@@ -21,17 +16,11 @@ from exporter.metrics.families import (
 
 __all__ = [
     "FAMILIES",
-    "Data",
-    "DataFamily",
     "ExporterCollector",
-    "Family",
     "Reading",
     "ReasonFamily",
-    "ReloadStatus",
-    "TargetCollector",
     "TargetFamily",
     "labels",
-    "metric",
     "own_registry",
     "read",
     "value_of",

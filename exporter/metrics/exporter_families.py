@@ -1,13 +1,9 @@
-"""The families of the exporter itself, rendered by prometheus_client from a registry of their own.
-
-There is no global registry: `own_registry` makes one, and whoever serves it holds it.
-"""
+"""The exporter's own families, rendered by prometheus_client from a registry of their own."""
 
 import math
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -18,29 +14,19 @@ from prometheus_client.core import (
     Metric,
 )
 
-from exporter.store import Histogram, ServerStats, Store
+from exporter.store import Histogram, ReloadStatus, ServerStats, Store
 
 _PREFIX: Final = "agent_rest_exporter_"
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
-    """How the configuration was last loaded."""
-
-    successful: bool
-    """Whether the last attempt succeeded."""
-    last_success: float
-    """Epoch seconds of the last attempt that did."""
-
-
 class ExporterCollector:
-    """What the exporter tells about itself, built afresh at every `collect()`.
+    """The exporter's metrics about itself, built anew at every `collect()`.
 
     Args:
-        store: whose targets and servers are counted.
-        reload: how the configuration was last loaded.
-        version: the exporter's own.
-        python_version: the interpreter's.
+        store: holds the targets and servers that are counted.
+        reload: gives the status of the last configuration load.
+        version: the exporter's version.
+        python_version: the interpreter's version.
     """
 
     def __init__(
@@ -57,74 +43,68 @@ class ExporterCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The families with the samples of this moment."""
-        yield self._build_info()
-        yield self._targets()
+        build = GaugeMetricFamily(
+            _PREFIX + "build_info",
+            "Always 1; the labels show the versions of the exporter and of Python.",
+            labels=["version", "python_version"],
+        )
+        build.add_metric(self._build, 1)
+        yield build
+        servers = list(self._store.servers())
+        targets = Counter(state.target.key.cms for state in self._store.states())
+        yield _gauge(
+            "targets",
+            "Targets that this exporter polls.",
+            ((cms, targets[cms]) for cms, _ in servers),
+        )
         reload = self._reload()
         yield GaugeMetricFamily(
             _PREFIX + "config_last_reload_successful",
-            "1 if the last attempt to load the configuration succeeded.",
+            "Whether the last attempt to load the configuration succeeded (1) or failed (0).",
             int(reload.successful),
         )
         yield GaugeMetricFamily(
             _PREFIX + "config_last_reload_success_timestamp_seconds",
-            "When the configuration was last loaded, since the epoch.",
+            "Unix time at which the configuration was last loaded successfully.",
             reload.last_success,
         )
-        servers = list(self._store.servers())
         yield _histogram(
             "poll_duration_seconds",
-            "How long polls took, all their pages.",
+            "Duration of polls, with all their pages.",
             ((cms, stats.duration) for cms, stats in servers),
         )
         yield _counter(
             "requests",
-            "Requests sent, each page one.",
+            "Requests sent to the server, one for each page.",
             ((cms, stats.requests) for cms, stats in servers),
         )
         yield _failures(servers)
         yield _gauge(
             "clock_skew_seconds",
-            "The server's Date header less this host's clock, from the last reply that had one.",
+            "The server's clock minus this host's clock, from the last Date header received.",
             ((cms, stats.clock_skew) for cms, stats in servers if stats.clock_skew is not None),
         )
         yield _counter(
             "polls_skipped",
-            "Polls that were left out, because the one before was still in flight when due.",
+            "Polls skipped because the target's previous poll was still in flight.",
             ((cms, stats.skipped) for cms, stats in servers),
         )
         yield _histogram(
             "poll_delay_seconds",
-            "How late polls started.",
+            "Delay between the time at which a poll was due and its start.",
             ((cms, stats.delay) for cms, stats in servers),
         )
         yield _gauge(
             "polls_in_flight",
-            "Polls that have started and not ended.",
+            "Polls in flight.",
             ((cms, stats.in_flight) for cms, stats in servers),
-        )
-
-    def _build_info(self) -> Metric:
-        family = GaugeMetricFamily(
-            _PREFIX + "build_info",
-            "Always 1; the labels tell what is running.",
-            labels=["version", "python_version"],
-        )
-        family.add_metric(self._build, 1)
-        return family
-
-    def _targets(self) -> Metric:
-        targets = Counter(state.target.key.cms for state in self._store.states())
-        return _gauge(
-            "targets",
-            "Targets that this exporter polls.",
-            ((cms, targets[cms]) for cms, _ in self._store.servers()),
         )
 
 
 def own_registry(
     store: Store, reload: Callable[[], ReloadStatus], *, version: str
 ) -> CollectorRegistry:
-    """A new registry of the exporter's own families, its process's and its interpreter's."""
+    """A new registry with the exporter's own families, and the process's and interpreter's."""
     # The library's own collectors cannot describe themselves, and `name[]` finds described ones.
     registry = CollectorRegistry(auto_describe=True)
     registry.register(
@@ -136,22 +116,22 @@ def own_registry(
     return registry
 
 
-def _gauge(name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(_PREFIX + name, meaning, labels=["cms"])
+def _gauge(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=["cms"])
     for cms, value in samples:
         family.add_metric([cms], value)
     return family
 
 
-def _counter(name: str, meaning: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    family = CounterMetricFamily(_PREFIX + name, meaning, labels=["cms"])
+def _counter(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=["cms"])
     for cms, value in samples:
         family.add_metric([cms], value)
     return family
 
 
-def _histogram(name: str, meaning: str, samples: Iterable[tuple[str, Histogram]]) -> Metric:
-    family = HistogramMetricFamily(_PREFIX + name, meaning, labels=["cms"])
+def _histogram(name: str, text: str, samples: Iterable[tuple[str, Histogram]]) -> Metric:
+    family = HistogramMetricFamily(_PREFIX + name, text, labels=["cms"])
     for cms, histogram in samples:
         buckets = [
             ("+Inf" if bound == math.inf else str(bound), count)
@@ -163,7 +143,7 @@ def _histogram(name: str, meaning: str, samples: Iterable[tuple[str, Histogram]]
 
 def _failures(servers: Iterable[tuple[str, ServerStats]]) -> Metric:
     family = CounterMetricFamily(
-        _PREFIX + "poll_failures", "Polls that failed, by reason.", labels=["cms", "reason"]
+        _PREFIX + "poll_failures", "Failed polls by reason.", labels=["cms", "reason"]
     )
     for cms, stats in servers:
         for reason, count in stats.failures.items():

@@ -1,10 +1,8 @@
-"""The text of the metrics, in Prometheus' text format 0.0.4 and in OpenMetrics 1.0.
+"""The metrics as text, in Prometheus' text format 0.0.4 and in OpenMetrics 1.0.
 
-Knows how a sample is written down, and neither what families there are nor what they mean. The
-target families are written here because prometheus_client takes seconds for ten thousand targets
-and holds the event loop meanwhile; byte for byte the result is the library's. Everything comes in
-slices of a few milliseconds' work, so that a caller in the event loop can let polls go on between
-them.
+The target families are written here because prometheus_client takes seconds for ten thousand
+targets and blocks the event loop meanwhile; the result is the same, byte for byte. It comes in
+slices of a few milliseconds' work, so that polls can run between them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,11 +11,11 @@ from itertools import starmap, zip_longest
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.clock import Moment
-from exporter.metrics import (
+from exporter.metrics.families import (
     FAMILIES,
     Data,
     DataFamily,
@@ -25,7 +23,6 @@ from exporter.metrics import (
     ReasonFamily,
     TargetFamily,
     labels,
-    metric,
     read,
 )
 from exporter.metrics.number_format import INTEGERS, SMALL, go_float
@@ -42,18 +39,18 @@ class Format(Enum):
 _END: Final = {Format.TEXT: b"", Format.OPENMETRICS: b"# EOF\n"}
 
 _SLICE: Final = 250
-"""Targets that are written at once, in all their families: a few milliseconds' work."""
+"""Targets in one slice, with all their families: a few milliseconds' work."""
 _JOINED: Final = 8
-"""Pieces of one family that are given out as one: a packet for each would be wasteful."""
+"""Pieces of one family that are yielded as one: a packet for each would be wasteful."""
 
 
 class Exposition:
-    """Writes expositions of one set of targets, and after them of one registry.
+    """Writes the target families, followed by the families of a registry.
 
-    It keeps the label texts of the targets that it wrote last, and of no others.
+    It keeps the label texts of the targets that it wrote last.
 
     Args:
-        registry: families that follow the targets' own, rendered by the library; may be None.
+        registry: rendered by the library after the target families; None for nothing.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
@@ -70,14 +67,14 @@ class Exposition:
         form: Format,
         names: Collection[str] | None = None,
     ) -> Iterator[bytes]:
-        """One exposition of one moment, in slices that join to the whole; some are empty.
+        """The exposition at one moment, as slices to be joined; some are empty.
 
         Args:
-            states: the targets, in the order in which they are written. They are taken at once,
-                so that all slices tell of the same polls.
+            states: the targets, in the order of the output. They are read at once, so that all
+                slices show the same polls.
             now: the moment of the scrape.
-            form: which format.
-            names: samples to write, or None for all. Families left without any are left out.
+            form: the format.
+            names: samples to write, or None for all. A family without any of them is omitted.
         """
         return self._slices(list(states), now, form, names)
 
@@ -94,8 +91,8 @@ class Exposition:
             for family, header in zip(FAMILIES, self._headers[form], strict=True)
             if names is None or family.name in names
         ]
-        # Target by target, because all that one family reads of ten thousand does not fit into the
-        # processor's cache: family by family it takes half as long again.
+        # Target by target: what one family reads of ten thousand targets does not fit into the
+        # processor's cache, so family by family takes 50 % longer.
         for start in range(0, len(states), _SLICE):
             batch = self._batch(states, start, now)
             texts += batch.texts
@@ -111,14 +108,14 @@ class Exposition:
             pieces.clear()
         if self._registry is not None:
             chosen = self._registry if names is None else self._registry.restricted_registry(names)
-            # The library takes a millisecond for a hundred samples, so a family is a slice.
+            # The library takes a millisecond for a hundred samples, so each family is a slice.
             yield from (_library([family], form) for family in chosen.collect())
         yield _END[form]
 
     def _batch(self, states: Sequence[TargetState], start: int, now: Moment) -> "_Batch":
-        """A slice of the targets, at one moment."""
+        """One slice's targets, read at one moment."""
         some = states[start : start + _SLICE]
-        # nearly always the same targets at the same places as the last time
+        # nearly always the same targets, in the same places, as last time
         before = self._texts[start : start + _SLICE]
         texts = [
             text if text is not None and text.target is state.target else _label_text(state.target)
@@ -143,7 +140,7 @@ class Exposition:
 
 
 class _LabelText(NamedTuple):
-    """A target's labels as they are written, for samples without and with a `reason`."""
+    """A target's labels as written, for samples without and with a `reason`."""
 
     target: Target
     whole: str
@@ -170,9 +167,9 @@ def _pair(name: str, value: str) -> str:
 
 
 class _Batch(NamedTuple):
-    """Some targets: their label texts, the columns of these, and what is read of each.
+    """Some targets by column: their label texts and what was read of each.
 
-    The last two columns hold the targets whose numbers are fresh, and no others.
+    The last two columns hold only the targets whose numbers are fresh.
     """
 
     texts: list[_LabelText]
@@ -199,7 +196,7 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     return _single(name, zip(batch.wholes, map(family.value, batch.states), strict=True))
 
 
-# In both of these a call for each small count would be a tenth of a scrape.
+# A call of go_float for each small count would be a tenth of a scrape, so both look it up inline.
 
 
 def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
@@ -228,8 +225,14 @@ def _with_reasons(
     ).encode()
 
 
+def metric(family: TargetFamily) -> Metric:
+    """The family in prometheus_client's form, without samples."""
+    library = CounterMetricFamily if family.type == "counter" else GaugeMetricFamily
+    return library(family.name, family.help)
+
+
 class _Families(NamedTuple):
-    """What the library renders: anything that collects."""
+    """Families as a collector, which is what the library renders."""
 
     families: Sequence[Metric]
 
@@ -240,6 +243,6 @@ class _Families(NamedTuple):
 def _library(families: Sequence[Metric], form: Format) -> bytes:
     if form is Format.TEXT:
         return generate_latest(_Families(families))
-    # The library's OpenMetrics half has no types.
+    # The library's OpenMetrics module has no types.
     text: bytes = openmetrics.generate_latest(_Families(families))  # type: ignore[no-untyped-call]
     return text.removesuffix(_END[form])

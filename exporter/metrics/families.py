@@ -1,8 +1,8 @@
-"""The families that every target has: one frozen table.
+"""The families of every target: one frozen table.
 
-Freshness is a promise: numbers of a reply reach a family through `Reading.data` alone, which is
-None once the last success is older than the target's `stale_after`. They then disappear; they are
-never zeroed and never frozen.
+Freshness is a promise: a reply's numbers reach a family only through `Reading.data`, which is None
+once the last success is older than the target's `stale_after`. Their samples then disappear; they
+are never set to zero and never frozen.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,15 +18,15 @@ Data = tuple[Snapshot, float]
 
 
 class Reading(NamedTuple):
-    """One target's state as it is read at one moment."""
+    """One target's state, read at one moment."""
 
     state: TargetState
     data: Data | None
-    """None if there are no fresh numbers."""
+    """None without fresh numbers."""
 
 
 def read(state: TargetState, now: Moment) -> Reading:
-    """What `state` says at `now`."""
+    """Read `state` at `now`."""
     snapshot, server_time = state.fresh(now), state.server_time(now)
     return Reading(
         state, None if snapshot is None or server_time is None else (snapshot, server_time)
@@ -35,10 +35,10 @@ def read(state: TargetState, now: Moment) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of what is known of a target whether or not a reply is fresh."""
+    """A family that does not depend on a fresh reply."""
 
     name: str
-    """As its samples are called: a counter's ends in `_total`."""
+    """The name of its samples: a counter's ends in `_total`."""
     type: Literal["gauge", "counter"]
     help: str
     value: Callable[[TargetState], float | None]
@@ -47,7 +47,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class DataFamily:
-    """A family of gauges of what a reply says: gone when the reply is stale."""
+    """A family of gauges from a reply: absent when the reply is stale."""
 
     name: str
     help: str
@@ -58,7 +58,7 @@ class DataFamily:
 
 @dataclass(frozen=True, slots=True)
 class ReasonFamily:
-    """A family of gauges whose samples carry the label `reason` as well."""
+    """A family of gauges whose samples also carry the label `reason`."""
 
     name: str
     help: str
@@ -71,14 +71,14 @@ TargetFamily = Family | DataFamily | ReasonFamily
 
 
 def value_of(family: Family | DataFamily, reading: Reading) -> float | None:
-    """The value of a family's one sample, or None for no sample."""
+    """The value of the family's single sample, or None for no sample."""
     if isinstance(family, Family):
         return family.value(reading.state)
     return None if reading.data is None else family.value(*reading.data)
 
 
 def labels(target: Target) -> dict[str, str]:
-    """The labels of every sample of a target. Their order means nothing: renderers sort them."""
+    """The labels of every sample of a target, in no particular order: renderers sort them."""
     key = target.key
     own = dict(target.labels)
     if target.name is not None:
@@ -86,21 +86,21 @@ def labels(target: Target) -> dict[str, str]:
     return own | {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
 
 
-# Plain texts: a StrEnum's member takes three times as long to format.
+# Plain strings: a member of a StrEnum takes three times as long to format.
 _WAIT_REASONS: Final = tuple(reason.value for reason in WaitReason)
-_POLLED: Final = " Polled on the exporter's own schedule, or at once for /probe."
+_POLLED: Final = "; polled on the exporter's own schedule, or on request by /probe."
 
 
-def _data(name: str, meaning: str, value: Callable[[Snapshot, float], float | None]) -> DataFamily:
-    return DataFamily(name, meaning + _POLLED, value)
+def _data(name: str, text: str, value: Callable[[Snapshot, float], float | None]) -> DataFamily:
+    return DataFamily(name, text + _POLLED, value)
 
 
-def _gauge(name: str, meaning: str, value: Callable[[TargetState], float | None]) -> Family:
-    return Family(name, "gauge", meaning, value)
+def _gauge(name: str, text: str, value: Callable[[TargetState], float | None]) -> Family:
+    return Family(name, "gauge", text, value)
 
 
-def _counter(name: str, meaning: str, value: Callable[[TargetState], float]) -> Family:
-    return Family(name, "counter", meaning, value)
+def _counter(name: str, text: str, value: Callable[[TargetState], float]) -> Family:
+    return Family(name, "counter", text, value)
 
 
 def _up(state: TargetState) -> float | None:
@@ -123,97 +123,97 @@ def _failing(reading: Reading) -> Iterable[tuple[str, float]]:
 FAMILIES: Final[tuple[TargetFamily, ...]] = (
     _gauge(
         "agent_rest_up",
-        "1 if the last poll succeeded, 0 if it failed; absent before the first one has ended."
+        "Whether the last poll succeeded (1) or failed (0), absent before the first one has ended"
         + _POLLED,
         _up,
     ),
     _data(
         "agent_rest_approved_agents",
-        "Agents whose rest is approved but who are still at work (allowRestNum).",
+        "Agents whose rest is approved but who are still working (allowRestNum)",
         lambda snapshot, _: snapshot.approved,
     ),
     _data(
         "agent_rest_resting_agents",
-        "Agents who rest (onRestNum).",
+        "Agents who are resting (onRestNum)",
         lambda snapshot, _: snapshot.resting,
     ),
     _data(
         "agent_rest_waiting_agents",
-        "Agents who have applied for a rest and wait (waitRestNum).",
+        "Agents who requested a rest and are waiting for it (waitRestNum)",
         lambda snapshot, _: snapshot.waiting,
     ),
     ReasonFamily(
         "agent_rest_waiting_reason_agents",
-        "Waiting agents by what keeps them from resting (cantRestReason); the sum is waitRestNum."
+        "Waiting agents by what keeps them from resting (cantRestReason), adding up to waitRestNum"
         + _POLLED,
         _waiting_by_reason,
     ),
     _data(
         "agent_rest_longest_rest_seconds",
-        "Age of the longest rest (beginTime) by the server's clock at the time of the scrape; 0 if "
-        "nobody rests, absent if no row tells its start.",
+        "Time since the beginTime of the longest rest, by the server's clock at the scrape (0 if no"
+        " agent is resting, absent if the server did not report a start time)",
         lambda snapshot, server_time: snapshot.longest_rest(server_time),
     ),
     _data(
         "agent_rest_longest_rest_start_timestamp_seconds",
-        "When the longest rest began (beginTime), since the epoch by the server's clock.",
+        "Unix time at which the longest rest started (beginTime), by the server's clock",
         lambda snapshot, _: snapshot.longest_rest_start,
     ),
     _data(
         "agent_rest_overdue_agents",
-        "Agents who rest for longer than they asked for (restDuration) at the time of the scrape.",
+        "Agents who have rested longer than their restDuration, at the scrape",
         lambda snapshot, server_time: snapshot.overdue(server_time).agents,
     ),
     _data(
         "agent_rest_longest_overdue_seconds",
-        "By how much the most overdue rest exceeds its restDuration at the time of the scrape.",
+        "Time by which the most overdue rest exceeds its restDuration, at the scrape",
         lambda snapshot, server_time: snapshot.overdue(server_time).longest,
     ),
     _data(
         "agent_rest_unclassified_agents",
-        "Rows of agentsRestDetails that could be resting agents beyond onRestNum; above 0 the "
-        "longest rest is an upper bound.",
+        "Rows of agentsRestDetails that may be resting agents beyond onRestNum (if any, the "
+        "longest rest is an upper bound)",
         lambda snapshot, _: snapshot.unclassified,
     ),
     _data(
         "agent_rest_unusable_begin_times",
-        "Rows of agentsRestDetails whose beginTime cannot be believed.",
+        "Rows of agentsRestDetails with an implausible beginTime",
         lambda snapshot, _: snapshot.unusable_begin_times,
     ),
     _gauge(
         "agent_rest_max_resting_agents",
-        "Agents who may rest at once: max_resting in the exporter's configuration, not polled.",
+        "Limit of resting agents, from max_resting in the configuration; not polled.",
         lambda state: state.target.max_resting,
     ),
     _gauge(
         "agent_rest_last_attempt_timestamp_seconds",
-        "When the last poll started, since the epoch." + _POLLED,
+        "Unix time at which the last poll started" + _POLLED,
         lambda state: state.last_attempt,
     ),
     _gauge(
         "agent_rest_last_success_timestamp_seconds",
-        "When the last poll that succeeded ended, since the epoch." + _POLLED,
+        "Unix time at which the last successful poll ended" + _POLLED,
         lambda state: None if state.last_success is None else state.last_success.wall,
     ),
     _gauge(
         "agent_rest_last_poll_duration_seconds",
-        "How long the last poll took, all its pages." + _POLLED,
+        "Duration of the last poll, with all its pages" + _POLLED,
         lambda state: state.duration,
     ),
     _counter(
         "agent_rest_polls_total",
-        "Polls that have ended since the target was configured." + _POLLED,
+        "Polls that have ended since the target was configured" + _POLLED,
         lambda state: state.polls,
     ),
     _counter(
         "agent_rest_poll_failures_total",
-        "Polls that have failed since the target was configured." + _POLLED,
+        "Polls that have failed since the target was configured" + _POLLED,
         lambda state: state.failures,
     ),
     ReasonFamily(
         "agent_rest_failing",
-        "1 while the last poll has failed, with its reason; absent otherwise." + _POLLED,
+        "1 with the reason if the last poll failed, absent if it succeeded" + _POLLED,
         _failing,
     ),
 )
-"""Every target family, in the order in which they are exposed."""
+"""Every target family, in the order of the exposition."""

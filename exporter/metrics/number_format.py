@@ -1,20 +1,20 @@
-"""How a number is written in an exposition. Pure."""
+"""Numbers as Prometheus' text formats write them. Pure."""
 
 from typing import Final
 
 SMALL: Final = 10_000
-"""Integers from 0 up to here have their texts in `INTEGERS`."""
+"""Integers from 0 to below this have their texts in `INTEGERS`."""
 INTEGERS: Final = tuple(f"{number}.0" for number in range(SMALL))
-"""For those who write so many small counts that a call for each is worth saving."""
+"""For loops that save the call of `go_float` for a small count."""
 _SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
-"""By digits before the point: from 17 on Python writes an exponent of its own."""
+"""By the number of digits before the point: from 17 on, Python writes an exponent itself."""
 _FIRST_WITH_EXPONENT: Final = 1_000_000
-"""From here up, which is from seven digits before the point, Go writes an exponent."""
+"""Go writes an exponent from here on, that is from seven digits before the point."""
 
 
 def go_float(value: float) -> str:
-    """A value as prometheus_client's `floatToGoString` writes it, which follows Go's habits."""
+    """A value as Go writes it: the same as prometheus_client's `floatToGoString`."""
     # Most samples are small counts.
     if type(value) is int and 0 <= value < SMALL:
         return INTEGERS[value]
@@ -25,9 +25,9 @@ def go_float(value: float) -> str:
 
 
 def _with_exponent(text: str) -> str:
-    """For a text of Python's, of a value of a million or more."""
+    """Rewrite Python's text of a value of a million or more."""
     point = text.find(".")
-    if point <= 1:  # Python has written an exponent already, or the value is infinite
+    if point <= 1:  # Python has already written an exponent, or the value is infinite
         return _SPECIAL.get(text, text)
     digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
     if digits.endswith("0"):

@@ -1,7 +1,7 @@
-"""What the service manager is told: ready, reloading, stopping, alive.
+"""Tells systemd the state of the service: ready, reloading, stopping, alive.
 
-The protocol of sd_notify(3) over a datagram socket, without a library. Nothing is said where
-nobody listens. Knows nothing of what it is that is ready or alive.
+It speaks the protocol of sd_notify(3) over a datagram socket, without a library. Without a service
+manager it does nothing.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final, Self
 
-_PATIENCE: Final = 0.2
-"""Seconds to wait for a service manager that does not read: it must not hold up the event loop."""
+_SEND_TIMEOUT: Final = 0.2
+"""Seconds to wait for a service manager that does not read: sending blocks the event loop."""
 
 
 class Notifier:
-    """Tells the service manager, if there is one.
+    """Notifies the service manager, if there is one.
 
     Args:
-        address: of its socket; empty for nobody.
-        watchdog: seconds within which it wants to hear that the service is alive; 0 for never.
+        address: of its socket; empty if there is none.
+        watchdog: seconds in which it expects a sign of life; 0 if it expects none.
     """
 
     def __init__(self, address: str = "", watchdog: float = 0.0) -> None:
@@ -28,11 +28,11 @@ class Notifier:
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str], pid: int) -> Self:
-        """Read `NOTIFY_SOCKET`, a path or an abstract `@name`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+        """Reads `NOTIFY_SOCKET`, a path or an abstract `@name`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
 
         Args:
             environ: variables by name.
-            pid: of this process: a watchdog that watches another one is none of its business.
+            pid: of this process: a watchdog for another process is ignored.
         """
         address, period = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
         if address.startswith("@"):
@@ -44,27 +44,27 @@ class Notifier:
         return cls(address, int(period) / 1e6 if usable else 0.0)
 
     def ready(self, status: str) -> None:
-        """The service works, after its start or after a reload. `status` is for people."""
+        """The start, or a reload, is complete. systemctl shows the status."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self, now: float) -> None:
         """A reload has begun; `ready` ends it.
 
         Args:
-            now: on the monotonic clock of the system, in seconds.
+            now: the system's monotonic clock, in seconds.
         """
         self._send("RELOADING=1", f"MONOTONIC_USEC={now * 1e6:.0f}")
 
     def stopping(self) -> None:
-        """The service is about to end: the last word."""
+        """The service is about to end. Nothing is sent afterwards."""
         self._send("STOPPING=1")
         self._address = ""
 
     async def keep_alive(self, working: Callable[[], bool]) -> None:
-        """Say that the service is alive, twice in each of the watchdog's periods, while it is.
+        """Feeds the watchdog twice in each of its periods, as long as there is progress.
 
         Args:
-            working: whether it makes progress. That this is asked shows that the event loop runs.
+            working: whether there is progress. That it is called proves that the event loop runs.
         """
         while self._watchdog:
             if working():
@@ -74,10 +74,10 @@ class Notifier:
     def _send(self, *assignments: str) -> None:
         if not self._address:
             return
-        # it may be gone, and there is nobody to tell
+        # a service manager that is gone cannot be told, and nobody else needs to know
         with (
             contextlib.suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
         ):
-            sender.settimeout(_PATIENCE)
+            sender.settimeout(_SEND_TIMEOUT)
             sender.sendto("\n".join(assignments).encode(), self._address)

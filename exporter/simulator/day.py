@@ -1,21 +1,21 @@
-"""One operating day of one VDN: what becomes of the agents' wishes to rest.
+"""One operating day of one VDN: what becomes of the agents' requests to rest.
 
-A pure event-driven simulation: (staff, wishes) to the spells that every agent spends waiting,
-approved or resting. Times are seconds of the day. Knows nothing of clock time, names or HTTP.
+A pure, event-driven simulation: staff and requests in, the periods that each agent spends waiting,
+approved or resting out. Times are seconds of the day.
 
-A place is taken from the approval on, so that an agent who may rest finds the place free once the
-call is over. Hence approved and resting agents together never exceed a limit, and an agent waits
-because of a limit only while its places are all taken.
+An approved rest counts towards the limits from the approval on, so that the agent can start it when
+the call is over. Hence approved and resting agents together never exceed a limit, and an agent
+waits because of a limit only while it is reached.
 """
 
 import heapq
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
-from exporter.simulator.roster import Staff, Wish
+from exporter.simulator.roster import RestRequest, Staff
 
 
 class Stage(IntEnum):
@@ -36,8 +36,7 @@ class CantRest(IntEnum):
     SKILL_QUEUE_LIMIT = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Spell:
+class Period(NamedTuple):
     """An agent in one stage of a rest, from `start` to just before `end`.
 
     Args:
@@ -46,153 +45,142 @@ class Spell:
         reason: why the agent waits; 0 in the other stages, where it means nothing.
         start: second of the day.
         end: second of the day, after `start`.
-        begin: what the row will show as its beginTime: when the rest was asked for, approved or
-            started.
-        duration: seconds asked for.
+        begin: the row's beginTime: when the rest was requested, approved or started.
+        duration: seconds requested.
     """
 
     agent: int
-    stage: Stage
-    reason: CantRest
+    stage: int
+    reason: int
     start: int
     end: int
     begin: int
     duration: int
 
 
-def simulate(staff: Staff, wishes: Iterable[Wish]) -> tuple[Spell, ...]:
-    """Plays the day through; the spells come in the order of their start."""
-    play = _Play(staff)
-    for wish in wishes:
-        play.plan(wish.asked_at, _Request(wish), play.ask)
-    return play.through()
+def simulate(staff: Staff, requests: Iterable[RestRequest]) -> tuple[Period, ...]:
+    """Simulates the day; the periods come in the order of their start."""
+    day = _Simulation(staff)
+    for request in requests:
+        day.schedule(request.requested_at, _Progress(request), day.apply)
+    return day.run()
 
 
-class _Request:
-    """One wish on its way through the day."""
+class _Progress:
+    """How far one request has come."""
 
-    __slots__ = ("begin", "due", "reason", "since", "stage", "wish")
+    __slots__ = ("begin", "due", "reason", "request", "since", "stage")
 
-    def __init__(self, wish: Wish) -> None:
-        self.wish = wish
+    def __init__(self, request: RestRequest) -> None:
+        self.request = request
         self.stage = Stage.WAITING
         self.reason = CantRest.AWAITING_APPROVAL
-        self.since = self.begin = wish.asked_at
-        self.due: int | None = None  # when the approval is due, once somebody looks at it
+        self.since = self.begin = request.requested_at
+        self.due: int | None = None  # when the approval is due, once nothing else prevents it
 
 
-_Step = Callable[[_Request, int], None]
+_Action = Callable[[_Progress, int], None]
 
 
-class _Play:
-    """The floor while the day is played: who holds a place, who waits, what is to come."""
+class _Simulation:
+    """The floor during the day: who counts towards the limits, who waits, what happens next."""
 
     def __init__(self, staff: Staff) -> None:
         self._staff = staff
-        self._agenda: list[tuple[int, int, _Request, _Step | None]] = []
-        self._order = itertools.count()  # of two things at the same second, the first planned
-        self._waiting: list[_Request] = []
-        self._taken = 0
-        self._taken_in_queue = Counter[int]()
+        self._events: list[tuple[int, int, _Progress, _Action | None]] = []
+        self._order = itertools.count()  # events of the same second run in the order scheduled
+        self._waiting: list[_Progress] = []
+        self._taken = Counter[int]()  # approved and running rests by skill queue
         self._occupied: set[int] = set()
-        self._spells: list[Spell] = []
+        self._periods: list[Period] = []
 
-    def plan(self, at: int, request: _Request, step: _Step | None = None) -> None:
-        """Puts a step on the agenda; without one, everybody who waits is looked at again."""
-        heapq.heappush(self._agenda, (at, next(self._order), request, step))
+    def schedule(self, at: int, rest: _Progress, action: _Action | None = None) -> None:
+        """Adds an event. Without an action, it only makes all who wait be checked again."""
+        heapq.heappush(self._events, (at, next(self._order), rest, action))
 
-    def through(self) -> tuple[Spell, ...]:
-        """Works through the agenda until nothing is left on it."""
-        while self._agenda:
-            now, _, request, step = heapq.heappop(self._agenda)
-            if step is not None:
-                step(request, now)
+    def run(self) -> tuple[Period, ...]:
+        """Processes all events."""
+        while self._events:
+            now, _, rest, action = heapq.heappop(self._events)
+            if action is not None:
+                action(rest, now)
             self._settle(now)
-        self._spells.sort(key=lambda spell: (spell.start, spell.agent))
-        return tuple(self._spells)
+        self._periods.sort(key=lambda period: (period.start, period.agent))
+        return tuple(self._periods)
 
-    def ask(self, request: _Request, now: int) -> None:
-        """A step: the agent asks. One agent has one request at a time: a second one is dropped."""
-        wish = request.wish
-        if wish.agent in self._occupied:
+    def apply(self, rest: _Progress, now: int) -> None:
+        """The agent requests the rest. A second request at the same time is dropped."""
+        request = rest.request
+        if request.agent in self._occupied:
             return
-        self._occupied.add(wish.agent)
-        self._waiting.append(request)
-        for at in (wish.busy_until, wish.signed_in_at, wish.given_up_at):
+        self._occupied.add(request.agent)
+        self._waiting.append(rest)
+        for at in (request.busy_until, request.signed_in_at, request.withdrawn_at):
             if at > now:
-                self.plan(at, request)
+                self.schedule(at, rest)
 
-    def _begin(self, request: _Request, now: int) -> None:
-        self._enter(request, Stage.RESTING, now)
-        self.plan(min(now + request.wish.stays, request.wish.back_by), request, self._end)
+    def _start(self, rest: _Progress, now: int) -> None:
+        self._enter(rest, Stage.RESTING, now)
+        self.schedule(min(now + rest.request.rests_for, rest.request.back_by), rest, self._end)
 
-    def _end(self, request: _Request, now: int) -> None:
-        self._taken -= 1
-        self._taken_in_queue[self._staff.queue_of[request.wish.agent]] -= 1
-        self._leave(request, now)
+    def _end(self, rest: _Progress, now: int) -> None:
+        self._taken[self._staff.queue_of[rest.request.agent]] -= 1
+        self._leave(rest, now)
 
     def _settle(self, now: int) -> None:
-        """Looks at everyone who waits, first come first served, until nothing changes."""
+        """Checks everyone who waits, first come first served, until nothing changes."""
         approved = True
-        while approved:  # who takes a place may change the reason of those who were before
+        while approved:  # an approval may change the reason of those checked before it
             approved = False
-            for request in tuple(self._waiting):
-                if now >= request.wish.given_up_at:
-                    self._waiting.remove(request)
-                    self._leave(request, now)
+            for rest in tuple(self._waiting):
+                if now >= rest.request.withdrawn_at:
+                    self._waiting.remove(rest)
+                    self._leave(rest, now)
                     continue
-                reason = self._reason(request, now)
+                reason = self._reason(rest, now)
                 if reason is None:
-                    self._approve(request, now)
+                    self._approve(rest, now)
                     approved = True
-                elif reason is not request.reason:
-                    self._close(request, now)
-                    request.reason = reason
+                elif reason is not rest.reason:
+                    self._close(rest, now)
+                    rest.reason = reason
 
-    def _reason(self, request: _Request, now: int) -> CantRest | None:
-        """Why the request must wait; None if nothing holds it back."""
-        wish, staff = request.wish, self._staff
-        if now < wish.busy_until:
+    def _reason(self, rest: _Progress, now: int) -> CantRest | None:
+        """Why the agent must wait; None if nothing prevents the rest."""
+        request, staff = rest.request, self._staff
+        if now < request.busy_until:
             return CantRest.BUSY
-        if now < wish.signed_in_at:
+        if now < request.signed_in_at:
             return CantRest.NO_SKILL_QUEUE
-        if self._taken >= staff.max_resting:
+        if self._taken.total() >= staff.max_resting:
             return CantRest.VDN_LIMIT
-        if self._taken_in_queue[staff.queue_of[wish.agent]] >= staff.max_resting_in_queue:
+        if self._taken[staff.queue_of[request.agent]] >= staff.max_resting_in_queue:
             return CantRest.SKILL_QUEUE_LIMIT
-        if request.due is None:
-            request.due = now + wish.approval_takes
-            self.plan(request.due, request)
-        return CantRest.AWAITING_APPROVAL if now < request.due else None
+        if rest.due is None:
+            rest.due = now + request.approval_takes
+            self.schedule(rest.due, rest)
+        return CantRest.AWAITING_APPROVAL if now < rest.due else None
 
-    def _approve(self, request: _Request, now: int) -> None:
-        self._waiting.remove(request)
-        self._taken += 1
-        self._taken_in_queue[self._staff.queue_of[request.wish.agent]] += 1
-        self._enter(request, Stage.APPROVED, now)
-        self.plan(now + request.wish.finishing, request, self._begin)
+    def _approve(self, rest: _Progress, now: int) -> None:
+        self._waiting.remove(rest)
+        self._taken[self._staff.queue_of[rest.request.agent]] += 1
+        self._enter(rest, Stage.APPROVED, now)
+        self.schedule(now + rest.request.wrap_up, rest, self._start)
 
-    def _enter(self, request: _Request, stage: Stage, now: int) -> None:
-        self._close(request, now)
-        request.stage, request.begin = stage, now
-        request.reason = CantRest.AWAITING_APPROVAL
+    def _enter(self, rest: _Progress, stage: Stage, now: int) -> None:
+        self._close(rest, now)
+        rest.stage, rest.begin = stage, now
+        rest.reason = CantRest.AWAITING_APPROVAL
 
-    def _leave(self, request: _Request, now: int) -> None:
-        self._close(request, now)
-        self._occupied.discard(request.wish.agent)
+    def _leave(self, rest: _Progress, now: int) -> None:
+        self._close(rest, now)
+        self._occupied.discard(rest.request.agent)
 
-    def _close(self, request: _Request, now: int) -> None:
-        """Ends the request's present spell; one of no length is none."""
-        if now > request.since:
-            self._spells.append(
-                Spell(
-                    agent=request.wish.agent,
-                    stage=request.stage,
-                    reason=request.reason,
-                    start=request.since,
-                    end=now,
-                    begin=request.begin,
-                    duration=request.wish.duration,
-                )
+    def _close(self, rest: _Progress, now: int) -> None:
+        """Ends the current period, unless it has no length."""
+        if now > rest.since:
+            agent, duration = rest.request.agent, rest.request.duration
+            self._periods.append(
+                Period(agent, rest.stage, rest.reason, rest.since, now, rest.begin, duration)
             )
-        request.since = now
+        rest.since = now

@@ -1,36 +1,73 @@
-"""The floor of any VDN at any time, from simulated days that are kept while they are in use.
-
-Knows how clock time maps onto operating days, and turns a day's spells into rows. Knows nothing of
-how a day comes about (see day) or of how a floor is sent.
-"""
+"""The floor of any VDN at any time: counters and rows, from simulated days that are cached."""
 
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple
 
-from exporter.simulator.day import Spell, Stage, simulate
-from exporter.simulator.floor import AgentRow, Floor
-from exporter.simulator.people import name_of, work_number
-from exporter.simulator.roster import DAY, Staff, staff_of, wishes_of
+from exporter.simulator.day import Period, Stage, simulate
+from exporter.simulator.roster import DAY, name_of, requests_of, staff_of, work_number
 
 DEFAULT_SEED = 0
+
+
+class AgentRow(NamedTuple):
+    """One agent who waits for a rest, has one approved, or rests.
+
+    Args:
+        name: the agent's name. Made up, but to be treated as personal data.
+        work_no: agent ID, unique in a call center.
+        cant_rest_reason: 0 to 4 for a waiting agent. For the others it means nothing: 0, since an
+            unset integer is 0 on the wire, or None to leave it out.
+        begin_time: milliseconds since the epoch: when a resting agent's rest started, and the
+            requested or approved start for the others.
+        rest_duration: seconds requested.
+    """
+
+    name: str
+    work_no: int
+    cant_rest_reason: int | None
+    begin_time: int
+    rest_duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The three counters of a VDN and the rows behind them.
+
+    Args:
+        approved: agents whose rest is approved but has not started (allowRestNum).
+        resting: agents resting (onRestNum).
+        waiting: agents who have requested a rest and wait (waitRestNum).
+        rows: one for each of these agents. A test may pass rows that contradict the counters.
+    """
+
+    approved: int
+    resting: int
+    waiting: int
+    rows: tuple[AgentRow, ...] = ()
+
+
+FloorSource = Callable[[int, int, float], Floor]
+"""The floor of (ccId, vdn) at a time, in seconds since the epoch."""
 
 
 class SimulatedFloors:
     """A `FloorSource`: deterministic in the seed, the VDN and the time.
 
     Args:
-        seed: another seed gives other people and other days.
-        capacity: days to keep, about 20 KB each; the least recently used goes first. With fewer
+        seed: another seed gives other agents and other days.
+        capacity: days to cache, about 20 KB each; the least recently used goes first. With fewer
             than the VDNs in use, every request simulates a day anew, for a few milliseconds.
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, capacity: int = 16_384) -> None:
         self._seed = seed
-        self._staff = lru_cache(maxsize=capacity)(self._hire)
-        self._day = lru_cache(maxsize=capacity)(self._simulate)
+        self._staff = lru_cache(maxsize=capacity)(partial(staff_of, seed))
+        self._day = lru_cache(maxsize=capacity)(self._make_day)
 
     def __call__(self, cc_id: int, vdn: int, now: float) -> Floor:
         """The floor of a VDN at `now`, in seconds since the epoch."""
@@ -39,16 +76,16 @@ class SimulatedFloors:
         day_began = day * DAY + changeover
         counts = [0, 0, 0]
         rows = []
-        for agent, stage, reason, begin, duration in self._day(cc_id, vdn, day).at(second):
-            counts[stage] += 1
-            work_no = work_number(vdn, agent)
+        for period in self._day(cc_id, vdn, day).at(second):
+            counts[period.stage] += 1
+            work_no = work_number(vdn, period.agent)
             rows.append(
                 AgentRow(
                     name=name_of(self._seed, cc_id, work_no),
                     work_no=work_no,
-                    cant_rest_reason=reason,
-                    begin_time=(day_began + begin) * 1000,
-                    rest_duration=duration,
+                    cant_rest_reason=period.reason,
+                    begin_time=(day_began + period.begin) * 1000,
+                    rest_duration=period.duration,
                 )
             )
         return Floor(
@@ -58,42 +95,25 @@ class SimulatedFloors:
             rows=tuple(rows),
         )
 
-    def _hire(self, cc_id: int, vdn: int) -> Staff:
-        return staff_of(self._seed, cc_id, vdn)
-
-    def _simulate(self, cc_id: int, vdn: int, day: int) -> "_Day":
+    def _make_day(self, cc_id: int, vdn: int, day: int) -> "_Day":
         staff = self._staff(cc_id, vdn)
-        return _Day(simulate(staff, wishes_of(staff, self._seed, cc_id, vdn, day)))
+        return _Day(simulate(staff, requests_of(staff, self._seed, cc_id, vdn, day)))
 
 
 class _Day:
-    """A day's spells as columns of machine integers: a tenth of the memory of the objects."""
+    """A day's periods as columns of machine integers: a tenth of the memory of the objects."""
 
-    __slots__ = ("_columns", "_ends", "_longest", "_starts")
+    __slots__ = ("_columns", "_longest", "_starts")
 
-    def __init__(self, spells: Iterable[Spell]) -> None:
-        """Takes the spells in the order of their start."""
-        kept = tuple(spells)
-        self._starts = array("i", [spell.start for spell in kept])
-        self._ends = array("i", [spell.end for spell in kept])
-        self._columns = tuple(
-            array("i", column)
-            for column in (
-                [spell.agent for spell in kept],
-                [spell.stage for spell in kept],
-                [spell.reason for spell in kept],
-                [spell.begin for spell in kept],
-                [spell.duration for spell in kept],
-            )
-        )
-        self._longest = max((spell.end - spell.start for spell in kept), default=0)
+    def __init__(self, periods: tuple[Period, ...]) -> None:
+        """Takes the periods in the order of their start."""
+        self._columns = [array("i", column) for column in zip(*periods, strict=True)]
+        self._starts = self._columns[Period._fields.index("start")]
+        self._longest = max(period.end - period.start for period in periods)
 
-    def at(self, second: int) -> list[tuple[int, ...]]:
-        """Agent, stage, reason, begin and duration of everyone at that second of the day."""
+    def at(self, second: int) -> list[Period]:
+        """The periods of everyone on the floor at that second of the day."""
         first = bisect_left(self._starts, second - self._longest)
         last = bisect_right(self._starts, second)
-        return [
-            tuple(column[i] for column in self._columns)
-            for i in range(first, last)
-            if second < self._ends[i]
-        ]
+        rows = zip(*(column[first:last] for column in self._columns), strict=True)
+        return [period for period in map(Period._make, rows) if second < period.end]

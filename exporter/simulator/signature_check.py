@@ -1,9 +1,9 @@
-"""Whether a request carries the C2 signature that it must: the server's side of it.
+"""Checks a request's C2 signature, as the server does.
 
-Pure: the raw request, the keys and the time go in, a verdict comes out. Written apart from the code
-that signs, and must never import it, so that one mistake cannot hide in both.
+Pure: the raw request, the keys and the time in, a verdict out. Written independently of the
+client's signing code, and must never import it: the same mistake in both would go unnoticed.
 
-The scheme is the one of the vendor's page on interface authentication:
+The scheme, from the vendor's page on interface authentication:
 
     Authorization: auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE
     signing key = hex(HMAC-SHA256(secret key, everything before the last slash))
@@ -21,7 +21,7 @@ from enum import StrEnum
 from urllib.parse import parse_qsl
 
 ALLOWED_DRIFT = 900.0
-"""Seconds that a timestamp may lie from the server's clock."""
+"""Seconds that a timestamp may differ from the server's clock."""
 
 _FORM = re.compile(
     rb"(?P<prefix>auth-v2/(?P<key>[^/]+)/(?P<time>[^/]+)/(?P<names>[^/]+))"
@@ -46,11 +46,11 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a request's signature.
+    """The result of a check.
 
     Args:
-        refusal: why it is refused; None if it is good.
-        detail: one sentence for people, without secrets; empty if it is good.
+        refusal: why the request is refused; None if its signature is valid.
+        detail: one sentence for people, without secrets; empty if the signature is valid.
     """
 
     refusal: Refusal | None = None
@@ -59,12 +59,12 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A request as it came over the wire, nothing normalised.
+    """A request as received, nothing normalized.
 
     Args:
         method: in capitals.
-        path: the path as sent, without the query.
-        query: what stands after the question mark, as sent; empty if there is none.
+        path: as sent, without the query.
+        query: the part after the question mark, as sent; empty if there is none.
         headers: names and values as sent, in any order and case.
         body: the bytes.
     """
@@ -82,25 +82,27 @@ def verify(
     now: float,
     allowed_drift: float = ALLOWED_DRIFT,
 ) -> Verdict:
-    """Judges a request's signature.
+    """Checks a request's signature.
 
-    The signature is looked at before the clock, so that a timestamp is refused for its age only if
-    the client meant it.
+    The signature comes before the clock, so that a timestamp is refused for its age only if the
+    client has really signed it.
 
     Args:
-        request: the request.
+        request: as received.
         access_keys: the secret key of each access key.
         now: the server's time, in seconds since the epoch.
-        allowed_drift: seconds that the timestamp may lie from `now`, either way.
+        allowed_drift: seconds that the timestamp may differ from `now`, either way.
     """
     headers: dict[bytes, list[bytes]] = {}
     for name, value in request.headers:
         headers.setdefault(name.lower(), []).append(value)
     try:
-        claim = _claim(headers.get(b"authorization", []))
-        _check_names(claim.names, headers)
-        _check_signature(claim, request, headers, access_keys)
-        _check_clock(claim.signed_at, now, allowed_drift)
+        form = _form(headers.get(b"authorization", []))
+        signed_at = _instant(form["time"])
+        names = form["names"].split(b";")
+        _check_names(names, headers)
+        _check_signature(form, _canonical(request, names, headers), access_keys)
+        _check_clock(signed_at, now, allowed_drift)
     except _RefusedError as refused:
         return refused.verdict
     return Verdict()
@@ -112,77 +114,57 @@ class _RefusedError(Exception):
         self.verdict = Verdict(refusal, detail)
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What the Authorization header says."""
-
-    prefix: bytes
-    access_key: str
-    signed_at: float
-    names: tuple[bytes, ...]
-    signature: bytes
-
-
-def _claim(given: Sequence[bytes]) -> _Claim:
+def _form(given: Sequence[bytes]) -> re.Match[bytes]:
+    """The parts of the Authorization header."""
     if not given:
-        raise _RefusedError(Refusal.MISSING, "there is no Authorization header")
+        raise _RefusedError(Refusal.MISSING, "the Authorization header is missing")
     form = _FORM.fullmatch(given[0])
     if form is None or len(given) > 1:
         raise _RefusedError(
             Refusal.MALFORMED,
-            "Authorization is not one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE",
+            "Authorization must be one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE",
         )
-    return _Claim(
-        prefix=form["prefix"],
-        access_key=form["key"].decode("latin-1"),
-        signed_at=_instant(form["time"]),
-        names=tuple(form["names"].split(b";")),
-        signature=form["signature"],
-    )
+    return form
 
 
 def _instant(text: bytes) -> float:
     """Seconds since the epoch."""
     form = _TIMESTAMP.fullmatch(text)
     if form is not None:
-        with suppress(ValueError):  # digits in the right places need not be a date
+        with suppress(ValueError):  # digits in the right places may not be a date
             whole = datetime.strptime(form[1].decode() + "Z", "%Y-%m-%dT%H:%M:%S%z")
             return whole.timestamp() + float(form[2] or 0)
     raise _RefusedError(
-        Refusal.MALFORMED, "the timestamp is not UTC ISO 8601 such as 2024-10-31T14:06:52.123Z"
+        Refusal.MALFORMED, "the timestamp must be UTC in ISO 8601, such as 2024-10-31T14:06:52.123Z"
     )
 
 
 def _check_names(names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]) -> None:
     if list(names) != sorted(set(names)) or not all(map(_NAME.fullmatch, names)):
         raise _RefusedError(
-            Refusal.MALFORMED, "the signed headers are not lowercase names, sorted, joined by ';'"
+            Refusal.MALFORMED, "the signed headers must be lowercase names, sorted, joined by ';'"
         )
     if b"authorization" in names:
-        raise _RefusedError(Refusal.MALFORMED, "Authorization cannot be among the signed headers")
+        raise _RefusedError(Refusal.MALFORMED, "Authorization cannot be a signed header")
     if b"host" not in names:
-        raise _RefusedError(Refusal.HOST_NOT_SIGNED, "host is not among the signed headers")
+        raise _RefusedError(Refusal.HOST_NOT_SIGNED, "host must be a signed header")
     for name in names:
         if len(headers.get(name, ())) != 1:
             raise _RefusedError(
-                Refusal.MALFORMED, f"the signed header {name.decode()} is not there exactly once"
+                Refusal.MALFORMED, f"the signed header {name.decode()} must occur exactly once"
             )
 
 
 def _check_signature(
-    claim: _Claim,
-    request: RawRequest,
-    headers: Mapping[bytes, Sequence[bytes]],
-    access_keys: Mapping[str, str],
+    form: re.Match[bytes], canonical: bytes, access_keys: Mapping[str, str]
 ) -> None:
-    secret_key = access_keys.get(claim.access_key)
+    secret_key = access_keys.get(form["key"].decode("latin-1"))
     if secret_key is None:
         raise _RefusedError(Refusal.UNKNOWN_KEY, "the access key is unknown")
-    signing_key = _hmac_hex(secret_key.encode(), claim.prefix)
-    expected = _hmac_hex(signing_key, _canonical(request, claim.names, headers))
-    if not hmac.compare_digest(expected, claim.signature):
+    signing_key = _hmac_hex(secret_key.encode(), form["prefix"])
+    if not hmac.compare_digest(_hmac_hex(signing_key, canonical), form["signature"]):
         raise _RefusedError(
-            Refusal.BAD_SIGNATURE, "the signature does not fit the request and the key"
+            Refusal.BAD_SIGNATURE, "the signature does not match the request and the key"
         )
 
 
@@ -199,7 +181,7 @@ def _check_clock(signed_at: float, now: float, allowed_drift: float) -> None:
 def _canonical(
     request: RawRequest, names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]
 ) -> bytes:
-    """The text that is signed: lines joined by newlines, the query's line only if there is one."""
+    """The signed text: lines joined by newlines, with a line for the query only if there is one."""
     lines = [request.method.encode(), _bytes(request.path)]
     if request.query:
         pairs = parse_qsl(request.query, keep_blank_values=True)
@@ -216,7 +198,7 @@ def _canonical(
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")  # how a parser keeps bytes that are no UTF-8
+    return text.encode("utf-8", "surrogateescape")  # how aiohttp keeps bytes that are not UTF-8
 
 
 def _encode(data: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """The stand-in CC-CMS: an HTTP server that answers like the vendor's, for demos and tests.
 
-Knows how a request is judged and in which order. It imports nothing of the exporter, so that what
-the client gets wrong cannot be wrong here in the same way.
+A request passes the gateway, the check of its signature and the check of its query, in this order.
 """
 
 import asyncio
@@ -12,16 +11,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from typing import Literal
 
 from aiohttp import web
 
-from exporter.simulator import replies
-from exporter.simulator.floor import FloorSource
-from exporter.simulator.floors import SimulatedFloors
-from exporter.simulator.misbehaviour import answer_in_front, spoil
-from exporter.simulator.pages import FIRST_PAGE, PAGING_FAULTS, page_of
-from exporter.simulator.request_check import Query, ViolationError, read_query
+from exporter.simulator import messages
+from exporter.simulator.faults import PAGING_FAULTS, gateway_answer, page_of, send
+from exporter.simulator.floors import FloorSource, SimulatedFloors
+from exporter.simulator.messages import Query, ViolationError, read_query
 from exporter.simulator.scenarios import Fault, Scenario, scenario_for
 from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, Verdict, verify
 
@@ -30,10 +28,31 @@ _LARGEST_REQUEST = 65_536
 _SHUTDOWN_SECONDS = 0.1
 _REMEMBERED_REFUSALS = 1_000
 _ABOUT = """\
-This is a simulator, not a CC-CMS: a part of agent-rest-exporter that makes up its agents.
+This is a simulator, not a CC-CMS: a part of agent-rest-exporter, with made-up agents.
 It answers POST /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos, and .../agentrestinfo as
-8.13 and earlier did.
+in 8.13 and earlier.
 """
+
+
+class Accelerated:
+    """A clock that shows a day in minutes; it starts with what `clock` reads, in seconds.
+
+    The server's `Date` runs with it, so that a server that checks signatures soon refuses clients
+    on real time, unless its allowed drift is infinite.
+
+    Args:
+        clock: the clock to speed up.
+        speed: simulated seconds in a real one; 1 is real time.
+    """
+
+    def __init__(self, clock: Callable[[], float], speed: float = 1.0) -> None:
+        if speed <= 0:
+            raise ValueError(f"the speed of a clock must be above 0, not {speed:g}")
+        self._clock, self._speed, self._started = clock, speed, clock()
+
+    def __call__(self) -> float:
+        """The simulated time."""
+        return self._started + (self._clock() - self._started) * self._speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +60,13 @@ class Settings:
     """How the stand-in server behaves.
 
     Args:
-        clock: the server's clock, in seconds since the epoch: it dates replies, judges timestamps
-            and tells which moment of the simulated day it is.
-        sleep: waits for seconds; only the fault `slow` does.
-        cti_version: "3.8" answers all rows at once, "3.6" pages.
-        access_keys: the secret key of each access key; if empty, no signature is asked for.
-        allowed_drift: seconds that a signature's timestamp may lie from the clock.
+        clock: the server's clock, in seconds since the epoch, for dates, timestamps and floors.
+        sleep: waits for seconds; used by the fault `slow` only.
+        cti_version: "3.8" answers all rows at once, "3.6" answers in pages.
+        access_keys: the secret key of each access key; if empty, signatures are not checked.
+        allowed_drift: seconds that a signature's timestamp may differ from the clock.
         scenarios: the faults.
-        floors: what to tell of a VDN at a time; by default simulated days.
+        floors: the floor of a VDN at a time; by default simulated days.
         targets: the (ccId, vdn) that exist; None if all do.
     """
 
@@ -81,11 +99,11 @@ class Simulator:
     """One stand-in server, and what it has seen.
 
     Attributes:
-        requests: how many queries have arrived, whatever became of them.
-        requests_by_target: the same for each (ccId, vdn), of those within the rules.
-        refusals: the last thousand signatures that were refused.
+        requests: how many queries have arrived, valid or not.
+        requests_by_target: valid queries for each (ccId, vdn).
+        refusals: the last thousand refused signatures.
         in_flight: queries being answered now.
-        most_in_flight: the most of them at any time.
+        most_in_flight: the highest value of `in_flight` so far.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -98,21 +116,15 @@ class Simulator:
         self.most_in_flight = 0
 
     def app(self) -> web.Application:
-        """The web application, to be served by `serving` or by a test."""
+        """The web application that `serving` serves."""
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_get("/", self._about)
-        app.router.add_post(_PATH + "agentrestinfos", self._answer_current)
-        app.router.add_post(_PATH + "agentrestinfo", self._answer_legacy)
+        app.router.add_post(_PATH + "agentrestinfos", partial(self._counted, legacy=False))
+        app.router.add_post(_PATH + "agentrestinfo", partial(self._counted, legacy=True))
         return app
 
     async def _about(self, _request: web.Request) -> web.Response:
         return web.Response(text=_ABOUT)
-
-    async def _answer_current(self, request: web.Request) -> web.StreamResponse:
-        return await self._counted(request, legacy=False)
-
-    async def _answer_legacy(self, request: web.Request) -> web.StreamResponse:
-        return await self._counted(request, legacy=True)
 
     async def _counted(self, request: web.Request, *, legacy: bool) -> web.StreamResponse:
         self.requests += 1
@@ -124,7 +136,6 @@ class Simulator:
             self.in_flight -= 1
 
     async def _answer(self, request: web.Request, *, legacy: bool) -> web.StreamResponse:
-        """Judges a request the way it travels: gateway, signature, rules, numbers."""
         settings = self._settings
         body = await request.read()
         asked: Query | ViolationError
@@ -142,7 +153,7 @@ class Simulator:
             await settings.sleep(scenario.seconds)
         now = settings.clock() + (scenario.seconds if scenario and fault is Fault.CLOCK else 0.0)
         date = formatdate(now, usegmt=True)
-        if scenario and (answer := await answer_in_front(request, scenario, date)):
+        if scenario and (answer := await gateway_answer(request, scenario, date)):
             return answer
 
         if settings.access_keys:
@@ -150,29 +161,29 @@ class Simulator:
             if verdict.refusal:
                 self.refusals.append(verdict)
                 return web.Response(status=401, text=verdict.detail, headers={"Date": date})
-        return await spoil(request, fault, self._reply(asked, fault, now, legacy=legacy), date)
+        return await send(request, fault, self._reply(asked, fault, now, legacy=legacy), date)
 
     def _reply(
         self, asked: Query | ViolationError, fault: Fault | None, now: float, *, legacy: bool
     ) -> bytes:
         settings = self._settings
         if isinstance(asked, ViolationError):
-            return replies.failure(str(asked), legacy=legacy)
+            return messages.failure(str(asked), legacy=legacy)
         if settings.targets is not None and (asked.cc_id, asked.vdn) not in settings.targets:
-            return replies.failure(
+            return messages.failure(
                 f"call center {asked.cc_id} has no VDN {asked.vdn}", legacy=legacy
             )
         if fault is Fault.API_ERROR:
-            return replies.failure("the CTI does not answer", legacy=legacy)
+            return messages.failure("the CTI does not answer", legacy=legacy)
 
         floor = settings.floors(asked.cc_id, asked.vdn, now)
         rows = floor.rows
         if not legacy and (settings.cti_version == "3.6" or fault in PAGING_FAULTS):
-            rows = page_of(rows, *(asked.paging or FIRST_PAGE), fault)
+            rows = page_of(rows, *asked.paging, fault)
         if fault is Fault.WRONG_SHAPE:
             self._wrong_shapes += 1
-            return replies.wrong_shape(floor, rows, self._wrong_shapes - 1, legacy=legacy)
-        return replies.success(floor, rows, legacy=legacy)
+            return messages.wrong_shape(floor, rows, self._wrong_shapes - 1, legacy=legacy)
+        return messages.success(floor, rows, legacy=legacy)
 
 
 @asynccontextmanager
@@ -182,24 +193,17 @@ async def serving(
     port: int = 0,
     ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Address]:
-    """Serves a simulator until the block is left; requests that still hang are cut off then.
+    """Serves a simulator until the block is left; requests that still hang are aborted then.
 
-    Args:
-        simulator: what to serve.
-        host: the address to listen on.
-        port: the port; 0 takes a free one.
-        ssl_context: serves HTTPS with it, otherwise plain HTTP.
-
-    Yields:
-        The address, with the real port.
+    Gives the address, with the real port if `port` is 0. With an SSL context it serves HTTPS.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: it cannot listen on the address.
     """
     runner = web.AppRunner(
         simulator.app(),
         access_log=None,
-        handler_cancellation=True,  # a request that hangs ends when its client leaves
+        handler_cancellation=True,  # a request that hangs ends when its client disconnects
         shutdown_timeout=_SHUTDOWN_SECONDS,
     )
     await runner.setup()

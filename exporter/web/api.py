@@ -1,7 +1,7 @@
 """`/api/v1/targets`: what the status page shows, as JSON. Pure, from states to bytes.
 
-One vocabulary with the metrics: a number is called here what its family is called there, and comes
-from the same place, so that a stale one is absent here as well. docs/api.md documents every field.
+A number has the name of its metric and comes from the same place, so that a stale number is absent
+here too. docs/api.md documents every field.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from aiohttp import hdrs
 from exporter.clock import Moment
 from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, value_of
 from exporter.store import Failure, Store
-from exporter.web.target_query import Query, Standing
+from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import Entry, NextPoll, find
 
 _Object = dict[str, Any]
@@ -30,14 +30,10 @@ _FAMILIES: Final[tuple[tuple[str, TargetFamily], ...]] = tuple(
 )
 
 
-def slices(store: Store, now: Moment, query: Query, *, next_poll: NextPoll) -> Iterator[bytes]:
-    """The answer at one moment, in slices that join to the whole; some are empty.
+def slices(store: Store, now: Moment, query: Query, next_poll: NextPoll) -> Iterator[bytes]:
+    """The answer at one moment, as slices to be joined; some are empty.
 
-    Args:
-        store: the targets and the servers, in the order of the configuration.
-        now: the moment of the request.
-        query: what is asked. A page beyond the last one has no targets.
-        next_poll: when a target is due next.
+    A page beyond the last one has no targets.
     """
     servers = dict(store.servers())
     listing = yield from find(store.states(), servers, now, query, next_poll)
@@ -50,7 +46,7 @@ def slices(store: Store, now: Moment, query: Query, *, next_poll: NextPoll) -> I
                 {
                     "cms": name,
                     "targets": listing.servers[name].total(),
-                    "states": {each.value: listing.servers[name][each] for each in Standing},
+                    "states": {each.value: listing.servers[name][each] for each in TargetStatus},
                     "clock_skew_seconds": stats.clock_skew,
                 }
             )
@@ -71,11 +67,7 @@ def slices(store: Store, now: Moment, query: Query, *, next_poll: NextPoll) -> I
 
 
 def refusal(message: str) -> bytes:
-    """The body of a reply with status 400.
-
-    Args:
-        message: a sentence.
-    """
+    """The body of a reply with status 400, with `message` as its sentence."""
     return msgspec.json.encode({"error": message}) + b"\n"
 
 
@@ -91,7 +83,7 @@ def _target(each: Entry, now: Moment, next_poll: NextPoll) -> _Object:
             "vdn": vdn,
             "name": state.target.name,
             "labels": dict(state.target.labels),
-            "state": each.standing.value,
+            "state": each.status.value,
             "error": _error(state.failure, now),
             "last_success_age_seconds": age,
             "next_poll_in_seconds": None if wait is None else max(0.0, wait),
@@ -119,5 +111,5 @@ def _value(family: TargetFamily, reading: Reading) -> dict[str, float] | float |
 
 
 def _present(fields: _Object) -> _Object:
-    """What there is to say: a field without a value is left out, as a sample would be."""
+    """The fields that have a value: others are omitted, as a sample would be."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -1,8 +1,7 @@
 """The HTTP side: which path answers what, for Prometheus, for people and for orchestrators.
 
-Everything it tells is read from its arguments at the moment of the request. No handler but the one
-that is asked for a poll waits for one, and none holds the event loop for more than a few
-milliseconds.
+Handlers read their sources at the moment of the request. Only a probe waits for a poll, and none
+blocks the event loop for more than a few milliseconds.
 """
 
 import re
@@ -14,28 +13,30 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Clock
+from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
-from exporter.store import Store
-from exporter.web import api, discovery, probe, status
-from exporter.web import reload as reloading
+from exporter.store import ReloadOutcome, Store
+from exporter.web import api, discovery, probe, status_page
 from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
-from exporter.web.reload import Reload
-from exporter.web.target_query import Query
+from exporter.web.status_page import StatusPage
+from exporter.web.target_query import Query, RequestError
 from exporter.web.target_search import NextPoll
 
-Check = Callable[[], str | None]
-"""None if all is well, else a sentence that says what is not. It must not block."""
+Problem = Callable[[], str | None]
+"""A sentence that says what is wrong, or None. It must not block."""
+Reload = Callable[[], Awaitable[ReloadOutcome]]
 
 _STATUS: Final = "/"
 _HEALTHY: Final = "/-/healthy"
 _READY: Final = "/-/ready"
+_RELOAD: Final = "/-/reload"
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
 class TelemetryPathError(ValueError):
-    """A path that metrics cannot have: a sentence."""
+    """A path that cannot be used for metrics: the message is a sentence."""
 
 
 def application(  # noqa: PLR0913 - each is a source of its own; a bag of them would only hide that
@@ -43,8 +44,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     store: Store,
     moment: Clock,
     registry: CollectorRegistry,
-    healthy: Check,
-    ready: Check,
+    unhealthy: Problem,
+    unready: Problem,
     version: str,
     telemetry_path: str = "/metrics",
     next_poll: NextPoll = lambda _: None,
@@ -57,76 +58,68 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         store: the targets' states.
         moment: the clock.
         registry: the exporter's own families, which follow the targets' in the exposition.
-        healthy: whether the exporter does its work, for `/-/healthy`.
-        ready: whether it has something to tell, for `/-/ready`.
-        version: the exporter's own, shown on the status page.
-        telemetry_path: where the metrics are.
+        unhealthy: why the exporter does not work, for `/-/healthy`; None while it does.
+        unready: why there is nothing to scrape yet, for `/-/ready`; None once there is.
+        version: the exporter's version, for the status page.
+        telemetry_path: the path of the metrics.
         next_poll: when a target is due next, for the status page and the API.
-        reload: follows the configuration as it is now, for `/-/reload`; None where that cannot be.
-        poll: asks for one target now, for `/probe` and for `/sd`, which leads there; None likewise.
+        reload: reloads the configuration, for `/-/reload`; without it there is no such path.
+        poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
 
     Raises:
-        TelemetryPathError: `telemetry_path` is no path, or another page's.
+        TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
+    page = StatusPage(version=version, telemetry_path=telemetry_path)
     delivery = Delivery()
 
     async def metrics(request: web.Request) -> web.StreamResponse:
-        form = exposition_format(_header(request, hdrs.ACCEPT))
+        form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         names = {name for name in request.query.getall("name[]", ()) if name}
         return await delivery.send(
             request,
             lambda: exposition.slices(store.states(), moment(), form, names or None),
-            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"},
+            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},
         )
 
-    async def page(request: web.Request) -> web.StreamResponse:
-        try:
-            query = Query.parse(request.query.items())
-        except ValueError as error:
-            return web.Response(text=f"400: {error}.\n", status=400)
+    async def status(request: web.Request) -> web.StreamResponse:
+        query = Query.parse(request.query.items())
         return await delivery.send(
             request,
-            lambda: status.slices(
-                store,
-                moment(),
-                query,
-                next_poll=next_poll,
-                version=version,
-                telemetry_path=telemetry_path,
-            ),
-            {**status.HEADERS, hdrs.VARY: "Accept-Encoding"},
+            lambda: page.slices(store, moment(), query, next_poll),
+            status_page.HEADERS,
         )
 
     async def targets(request: web.Request) -> web.StreamResponse:
         try:
             query = Query.parse(request.query.items())
-        except ValueError as error:
+        except RequestError as error:
             return web.Response(body=api.refusal(f"{error}"), status=400, headers=api.HEADERS)
         return await delivery.send(
             request,
-            lambda: api.slices(store, moment(), query, next_poll=next_poll),
-            {**api.HEADERS, hdrs.VARY: "Accept-Encoding"},
+            lambda: api.slices(store, moment(), query, next_poll),
+            api.HEADERS,
         )
 
     pages: dict[str, Handler] = {
-        _STATUS: page,
+        _STATUS: status,
         api.PATH: targets,
-        _HEALTHY: _check(healthy, "agent-rest-exporter is healthy."),
-        _READY: _check(ready, "agent-rest-exporter is ready."),
+        _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
+        _READY: _check(unready, "agent-rest-exporter is ready."),
     }
     if poll:
         pages[probe.PATH] = probe.handler(store, poll, moment)
         pages[discovery.PATH] = discovery.handler(store)
-    _refuse_unfit(telemetry_path, {*pages, reloading.PATH})
+    _refuse_unfit(telemetry_path, {*pages, _RELOAD})
     pages[telemetry_path] = metrics
-    paths = [*pages, *([reloading.PATH] if reload else [])]
-    app = web.Application(middlewares=[_plain_refusals(sorted(paths))])
-    if reload:
-        for method in reloading.METHODS:
-            app.router.add_route(method, reloading.PATH, reloading.handler(reload))
+    app = web.Application(
+        middlewares=[_errors_as_text(sorted([*pages, *([_RELOAD] if reload else [])]))]
+    )
     for path, handler in pages.items():
         app.router.add_get(path, handler)  # and HEAD with it
+    if reload:
+        for method in (hdrs.METH_POST, hdrs.METH_PUT):
+            app.router.add_route(method, _RELOAD, _reloading(reload))
     app.on_response_prepare.append(_common_headers)
     return app
 
@@ -135,49 +128,53 @@ def _refuse_unfit(telemetry_path: str, taken: Collection[str]) -> None:
     remedy = "choose another one with --web.telemetry-path, such as /metrics"
     if not _PATH.fullmatch(telemetry_path):
         raise TelemetryPathError(
-            f"the telemetry path {telemetry_path!r} is not a slash followed by letters, digits "
-            f"or any of . _ ~ / -: {remedy}"
+            f"the telemetry path {telemetry_path!r} must be a slash followed only by letters, "
+            f"digits or any of . _ ~ / -: {remedy}"
         )
     if telemetry_path in taken:
         raise TelemetryPathError(
-            f"the telemetry path {telemetry_path!r} is taken by a page of the exporter: {remedy}"
+            f"the telemetry path {telemetry_path!r} is already used by another page of the "
+            f"exporter: {remedy}"
         )
 
 
-def _check(check: Check, fine: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _check(problem: Problem, fine: str) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
-        problem = check()
-        return web.Response(text=f"{problem or fine}\n", status=503 if problem else 200)
+        sentence = problem()
+        return web.Response(text=f"{sentence or fine}\n", status=503 if sentence else 200)
 
     return answer
 
 
-def _plain_refusals(paths: Collection[str]) -> Middleware:
+def _reloading(reload: Reload) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        outcome = await reload()
+        return web.Response(text=f"{outcome.report}\n", status=200 if outcome.successful else 500)
+
+    return answer
+
+
+def _errors_as_text(paths: Collection[str]) -> Middleware:
     @web.middleware
-    async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = {}
         try:
             return await handler(request)
+        except RequestError as error:
+            status, sentence = 400, f"{error}"
         except web.HTTPNotFound:
-            return web.Response(
-                text=f"404: nothing is here. There are {', '.join(paths)}.\n", status=404
-            )
-        except web.HTTPMethodNotAllowed as refusal:
-            allowed = ", ".join(sorted(refusal.allowed_methods))
-            return web.Response(
-                text=f"405: {request.path} answers {allowed}.\n",
-                status=405,
-                headers={hdrs.ALLOW: allowed},
-            )
+            status, sentence = 404, f"not found. The paths are {', '.join(paths)}"
+        except web.HTTPMethodNotAllowed as error:
+            allowed = headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
+            status, sentence = 405, f"{error.method} is not allowed here; use {allowed}"
+        except ProbeRefusedError as error:
+            status, sentence = 503, f"{error}"
+        return web.Response(text=f"{status}: {sentence}.\n", status=status, headers=headers)
 
-    return refuse
+    return answer
 
 
 async def _common_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers[hdrs.SERVER] = "agent-rest-exporter"
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
-
-
-def _header(request: web.Request, name: str) -> str:
-    """A header's items, however many lines they came on."""
-    return ",".join(request.headers.getall(name, ()))

@@ -1,7 +1,4 @@
-"""Sends bodies that are made in slices, without holding the event loop that polls run in.
-
-Knows nothing of what it sends.
-"""
+"""Sends bodies that are made in slices, without blocking the event loop that polls run in."""
 
 import asyncio
 import zlib
@@ -13,21 +10,18 @@ from aiohttp import hdrs, web
 from exporter.web.negotiation import accepts_gzip
 
 _LEVEL: Final = 1
-"""zlib's fastest: the default level takes many times as long for a few percent fewer bytes."""
+"""zlib's fastest level: the default takes many times as long to save a few percent more."""
 _GZIP: Final = zlib.MAX_WBITS | 16
 _SLICES_A_WRITE: Final = 4
-"""A packet for each slice would be wasteful; a few hundred kB at once are copied where they fit."""
+"""A packet for each slice would be wasteful; everything at once would be copied once more."""
 _SEND_TIMEOUT: Final = 60.0
 
 
 class Delivery:
     """Makes one body at a time, and lets everything else run between its slices.
 
-    One at a time, because the loop runs a slice of every body in the making each time round: with
-    forty impatient scrapers, a poll would start forty slices late.
-
-    Args:
-        send_timeout: seconds after which a client that does not read its reply is cut off.
+    With forty bodies in progress, a poll would start forty slices late. A client that does not
+    read its reply within `send_timeout` seconds is disconnected.
     """
 
     def __init__(self, send_timeout: float = _SEND_TIMEOUT) -> None:
@@ -40,23 +34,21 @@ class Delivery:
         make: Callable[[], Iterable[bytes]],
         headers: Mapping[str, str],
     ) -> web.StreamResponse:
-        """Reply with slices joined, and compressed if the request allows it.
+        """Reply with the slices joined, and compressed if the request allows it.
 
-        The whole is made before its first byte goes out: its length is known, and a failure to
-        make it is a 500 instead of half a body.
-
-        Args:
-            request: what to reply to.
-            make: called when it is this body's turn, so that what it tells is not older than that.
-            headers: of the reply.
+        The body is complete before its first byte is sent: its length is known, and a failure to
+        make it is a 500 instead of half a body. `make` is called when it is this body's turn, so
+        that it is up to date.
         """
         response = web.StreamResponse(headers=headers)
+        vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
+        response.headers[hdrs.VARY] = ", ".join(vary)
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
         if gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
         body = []
         async with self._making:
-            if request.transport is None:  # the client has gone while its body waited
+            if request.transport is None:  # the client left while its body waited
                 return response
             for piece in _gzipped(make()) if gzip else make():
                 body.append(piece)
@@ -69,7 +61,7 @@ class Delivery:
                     for start in range(0, len(body), _SLICES_A_WRITE):
                         await response.write(b"".join(body[start : start + _SLICES_A_WRITE]))
                 await response.write_eof()
-        except OSError:  # and so TimeoutError: the client has gone, or does not read
+        except OSError:  # and so TimeoutError: the client has left, or does not read
             if request.transport is not None:
                 request.transport.abort()
         return response

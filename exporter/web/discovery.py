@@ -1,9 +1,8 @@
-"""`/sd`: the targets for Prometheus' HTTP service discovery, each ready to be probed.
+"""`/sd`: the targets for Prometheus' HTTP service discovery (`http_sd_config`), ready to be probed.
 
-Knows Prometheus' format (`http_sd_config`) and its special labels; nothing of a target's state.
-Each target is a group of its own, with the exporter's address and labels that make a scrape of it
-a probe, so that nothing needs to be relabelled. Its `instance` is its own: what a scrape tells of
-itself (`up`) would collide otherwise, and `hashmod` needs something to tell targets apart by.
+Each target is a group of its own, with the exporter's address and with labels that turn its scrape
+into a probe, so that nothing needs relabelling. Each has its own `instance`, so that the `up`
+series of different targets do not collide, and that `hashmod` can tell them apart.
 """
 
 import re
@@ -17,26 +16,22 @@ from aiohttp.typedefs import Handler
 from exporter.store import Store, Target
 from exporter.web import probe
 from exporter.web.delivery import Delivery
+from exporter.web.target_query import RequestError
 
 PATH: Final = "/sd"
 
 _META: Final = "__meta_agent_rest_"
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _SLICE: Final = 200
-"""Targets that are written at once: two milliseconds' work."""
+"""Targets in one slice: two milliseconds' work."""
 
 
 def group(target: Target, address: str) -> dict[str, object]:
-    """A target as Prometheus discovers it.
-
-    Args:
-        target: to be probed.
-        address: host and port at which Prometheus reaches the exporter.
-    """
+    """A target as Prometheus discovers it; `address` is where Prometheus reaches the exporter."""
     labels = {"__metrics_path__": probe.PATH}
     labels |= {f"__param_{name}": value for name, value in probe.parameters(target.key).items()}
     labels["instance"] = "{}/{}/{}".format(*target.key)
-    # for choosing targets: a probe's samples carry both without it
+    # to select targets by: the samples of a probe have both anyway
     if target.name is not None:
         labels[f"{_META}name"] = target.name
     labels |= {f"{_META}label_{name}": value for name, value in target.labels}
@@ -44,7 +39,7 @@ def group(target: Target, address: str) -> dict[str, object]:
 
 
 def slices(targets: Iterable[Target], address: str) -> Iterator[bytes]:
-    """The JSON of all targets, a line for each, in slices that join to the whole."""
+    """The JSON of all targets, one line each, as slices to be joined."""
     every = [*targets]
     yield b"["
     for start in range(0, len(every), _SLICE):
@@ -55,22 +50,20 @@ def slices(targets: Iterable[Target], address: str) -> Iterator[bytes]:
 
 
 def handler(store: Store) -> Handler:
-    """What answers Prometheus: the address it is given is the one under which it asks."""
+    """The handler for `/sd`: each target's address is the one at which the request arrived."""
     delivery = Delivery()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         address = request.headers.get(hdrs.HOST, "")
         if not _HOST.fullmatch(address):
-            return web.Response(
-                text="400: the Host header must be the host and port at which Prometheus reaches "
-                "this exporter.\n",
-                status=400,
+            raise RequestError(
+                "the Host header must be the host and port at which Prometheus reaches the exporter"
             )
         return await delivery.send(
             request,
             lambda: slices((state.target for state in store.states()), address),
-            # just so: Prometheus takes no other
-            {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: "Accept-Encoding, Host"},
+            # Prometheus accepts exactly this one
+            {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: hdrs.HOST},
         )
 
     return answer

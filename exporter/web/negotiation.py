@@ -1,7 +1,7 @@
-"""What a request's headers ask for: which format, and whether compressed. Pure.
+"""What a request's headers ask for: the format, and whether compressed. Pure.
 
-Weights follow RFC 9110, section 12: absent means 1, 0 means never, and an item whose weight is
-malformed counts as not sent.
+Weights follow RFC 9110, section 12: absent means 1, 0 means never, and an item with a malformed
+weight is ignored.
 """
 
 import re
@@ -24,23 +24,23 @@ class _Item(NamedTuple):
 
 
 def exposition_format(accept: str) -> Format:
-    """The format for an `Accept` header: text, unless OpenMetrics 1.0 is named and not liked less.
+    """The format for an `Accept` header: OpenMetrics 1.0 if it is named and weighs no less.
 
-    A wildcard is no request for OpenMetrics: people's browsers and old scrapers get the text.
+    A wildcard does not ask for OpenMetrics: browsers and old scrapers get the text format.
     """
     wanted: dict[str, float] = {}
     for value, parameters, weight in _items(accept):
         served = Format.OPENMETRICS if value == _OPENMETRICS else Format.TEXT
         if parameters.get("version", _VERSIONS[served]) == _VERSIONS[served]:
             wanted[value] = max(weight, wanted.get(value, 0.0))
-    # The most specific range that matches decides, even if it says 0.
+    # The most specific matching range decides, even if its weight is 0.
     text = next((wanted[each] for each in ("text/plain", "text/*", "*/*") if each in wanted), 0.0)
     openmetrics = wanted.get(_OPENMETRICS, 0.0)
     return Format.OPENMETRICS if openmetrics > 0 and openmetrics >= text else Format.TEXT
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an `Accept-Encoding` header allows gzip, and does not like it less than no coding."""
+    """Whether an `Accept-Encoding` header allows gzip, and does not prefer `identity`."""
     weights = {value: weight for value, _, weight in _items(accept_encoding)}
     gzip = next((weights[each] for each in ("gzip", "x-gzip", "*") if each in weights), 0.0)
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

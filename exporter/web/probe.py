@@ -1,8 +1,4 @@
-"""`/probe`: one poll of a configured target, made now and told to whoever asks.
-
-For those who want a scrape to ask the server, as exporters usually do. Knows what a request for a
-probe must say; how a target is polled, it is told.
-"""
+"""`/probe`: one poll of a configured target, made now, for a scrape that asks the server itself."""
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -16,24 +12,21 @@ from exporter.metrics.exposition import Exposition
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.negotiation import exposition_format
+from exporter.web.target_query import RequestError
 
 PATH: Final = "/probe"
 
-Probe = Callable[[Target, float | None], Awaitable[TargetState | str]]
-"""Polls a target within so many seconds, None for as long as one poll may take.
+Probe = Callable[[Target, float | None], Awaitable[TargetState]]
+"""Polls a target within so many seconds, or None for the server's timeout.
 
-Gives its state as if that had been the first poll, or what kept it from being polled.
+Returns its state as if that had been its first poll. Raises ProbeRefusedError.
 """
 
 _TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 _MARGIN: Final = 0.5
-"""Seconds that the reply is given to be made and to travel."""
+"""Seconds to write and send the reply."""
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
-
-
-class RequestError(ValueError):
-    """A request that names no target or no time: what is wrong with it."""
 
 
 def parameters(key: TargetKey) -> Mapping[str, str]:
@@ -42,13 +35,10 @@ def parameters(key: TargetKey) -> Mapping[str, str]:
 
 
 def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
-    """The target that a query asks for, whether or not there is such a target.
-
-    Args:
-        query: its names and values. Names that are no part of a target are left to others.
+    """The key of the target that a query's names and values ask for, configured or not.
 
     Raises:
-        RequestError: it asks for none, or for several.
+        RequestError: it does not identify exactly one target.
     """
     wrong: list[str] = []
     values: dict[str, str] = {}
@@ -57,24 +47,22 @@ def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
         if len(given) != 1:
             wrong.append(f"{name} is given {len(given)} times" if given else f"{name} is missing")
         elif name != "cms" and not _NUMBER.fullmatch(given[0]):
-            wrong.append(f"{name} is no whole number")
+            wrong.append(f"{name} is not a whole number")
         else:
             values[name] = given[0]
     if wrong:
         raise RequestError(
-            f"{', '.join(wrong)}: ask as in /probe?cms=lima&cc_id=1&vdn=2; /sd lists every target"
+            f"{', '.join(wrong)}: write it like /probe?cms=lima&cc_id=1&vdn=2; /sd lists all "
+            "targets"
         )
     return TargetKey(values["cms"], int(values["cc_id"]), int(values["vdn"]))
 
 
 def time_left(scrape_timeout: str | None) -> float | None:
-    """Seconds that a probe may take, so that its reply comes before the scrape times out.
-
-    Args:
-        scrape_timeout: the header that Prometheus sends, in seconds; None if there was none.
+    """Seconds for a probe, so that its reply arrives before the scrape times out.
 
     Raises:
-        RequestError: the header is no number of seconds.
+        RequestError: the header is not a number of seconds.
     """
     if scrape_timeout is None:
         return None
@@ -86,28 +74,21 @@ def time_left(scrape_timeout: str | None) -> float | None:
 
 
 def handler(store: Store, probe: Probe, moment: Clock) -> Handler:
-    """What answers a request for a probe: the target's families, and nothing of the exporter's.
+    """The handler for `/probe`: it replies with the target's families only.
 
-    A poll that fails is an answer like any other, 200 with `agent_rest_up` 0. A mistake in the
-    request is 400, and a probe that cannot be made 503, each with a sentence.
+    A failed poll is a reply like any other: 200 with `agent_rest_up` 0.
     """
     exposition = Exposition()
     delivery = Delivery()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            target = _configured(store, asked_for(request.query.items()))
-            within = time_left(request.headers.get(_TIMEOUT))
-        except RequestError as error:
-            return web.Response(text=f"400: {error}.\n", status=400)
-        state = await probe(target, within)
-        if isinstance(state, str):
-            return web.Response(text=f"503: {state}.\n", status=503)
+        target = _configured(store, asked_for(request.query.items()))
+        state = await probe(target, time_left(request.headers.get(_TIMEOUT)))
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         return await delivery.send(
             request,
             lambda: exposition.slices([state], moment(), form),
-            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: "Accept, Accept-Encoding"},
+            {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},
         )
 
     return answer
@@ -119,5 +100,5 @@ def _configured(store: Store, key: TargetKey) -> Target:
     except KeyError:
         raise RequestError(
             f"no target is configured with cms {key.cms!r}, cc_id {key.cc_id} and vdn {key.vdn}: "
-            "/sd lists every target"
+            "/sd lists all targets"
         ) from None

@@ -1,6 +1,6 @@
 """What a reader can ask of the targets: search, filters, order and page, from a URL and back. Pure.
 
-The status page and the API share it, so that the same parameters show the same targets in both.
+Shared by the status page and the API, so that the same parameters show the same targets in both.
 """
 
 from collections.abc import Iterable
@@ -9,21 +9,25 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
-MOST_ROWS: Final = 1000
-LONGEST_SEARCH: Final = 200
-"""Each word is looked for in every target: a search has to stay cheap."""
-_MOST_DIGITS: Final = 9
+MAX_LIMIT: Final = 1000
+MAX_SEARCH: Final = 200
+"""Every word is searched for in every target: a search has to stay cheap."""
+_MAX_PAGE: Final = 999_999_999
 
 
-class Standing(StrEnum):
-    """What a target's state comes to, worst first."""
+class RequestError(ValueError):
+    """An invalid request, for a reply with status 400: the message is a sentence."""
+
+
+class TargetStatus(StrEnum):
+    """What a target's state amounts to, worst first."""
 
     DOWN = "down"
-    """Its last poll failed, however fresh its numbers are."""
+    """The last poll failed, even if the numbers are still fresh."""
     STALE = "stale"
-    """Its last poll succeeded, but too long ago for its numbers to be shown."""
+    """The last poll succeeded, but too long ago for its numbers to be shown."""
     WAITING = "waiting"
-    """It was never polled."""
+    """Not polled yet."""
     UP = "up"
 
 
@@ -31,7 +35,7 @@ class Sort(StrEnum):
     """What targets can be ordered by."""
 
     TROUBLE = "trouble"
-    """By standing; of those that are equal, the ones above their limit first."""
+    """By status; within a status, targets above their limit first."""
     TARGET = "target"
     RESTING = "resting"
     WAITING = "waiting"
@@ -43,50 +47,52 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One reader's question. Without parameters: every target, trouble first."""
+    """One reader's question. By default: every target, trouble first."""
 
     search: str = ""
     cms: str = ""
-    """The one server whose targets are shown; empty for all."""
-    states: frozenset[Standing] = frozenset()
+    """The server whose targets are shown; empty for all."""
+    states: frozenset[TargetStatus] = frozenset()
     """Empty for all."""
     sort: Sort = Sort.TROUBLE
     descending: bool = False
     page: int = 1
     limit: int | None = None
-    """Targets on a page; None for as many as the page or the API finds fit."""
+    """Targets on a page; None for the default of the page or the API."""
 
     @classmethod
     def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:
-        """Read a URL's parameters: `q`, `cms`, `state` (repeated), `sort`, `page` and `limit`.
+        """Read a URL's parameters: `q`, `cms`, `state` (repeatable), `sort`, `page` and `limit`.
 
-        Empty ones, as a form sends them, count as left out. Of a repeated one, except `state`,
-        the last counts. Unknown ones mean nothing.
+        Empty ones, as a form sends them, count as absent. The last of a repeated parameter counts,
+        except for `state`. Unknown parameters are ignored.
 
         Raises:
-            ValueError: a value cannot be had; the message is a sentence that repeats none of it.
+            RequestError: a value is invalid; the message does not repeat it.
         """
         given = [(name, value.strip()) for name, value in parameters]
         single = {name: value for name, value in given if value}
         search, sort = single.get("q", ""), single.get("sort", Sort.TROUBLE.value)
-        if len(search) > LONGEST_SEARCH:
-            raise ValueError(f"q is longer than {LONGEST_SEARCH} characters")
+        if len(search) > MAX_SEARCH:
+            raise RequestError(f"q must not be longer than {MAX_SEARCH} characters")
         return cls(
             search=search,
             cms=single.get("cms", ""),
             states=frozenset(
-                _member(Standing, name, value) for name, value in given if name == "state" and value
+                _member(TargetStatus, name, value)
+                for name, value in given
+                if name == "state" and value
             ),
             sort=_member(Sort, "sort", sort.removeprefix("-")),
             descending=sort.startswith("-"),
-            page=_number("page", single.get("page", "1"), None),
-            limit=_number("limit", single["limit"], MOST_ROWS) if "limit" in single else None,
+            page=_number("page", single.get("page", "1"), _MAX_PAGE),
+            limit=_number("limit", single["limit"], MAX_LIMIT) if "limit" in single else None,
         )
 
     def url(self) -> str:
-        """The query part of a URL that asks this, from its question mark on."""
+        """The query part of the URL of this question, starting with its question mark."""
         parameters = [("q", self.search), ("cms", self.cms)]
-        parameters += [("state", each.value) for each in Standing if each in self.states]
+        parameters += [("state", each.value) for each in TargetStatus if each in self.states]
         if self.descending or self.sort is not Sort.TROUBLE:
             parameters.append(("sort", self.order))
         if self.page > 1:
@@ -108,13 +114,11 @@ def _member(kind: type[_Choice], name: str, value: str) -> _Choice:
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(f"{name} is none of {', '.join(kind)}") from None
+        raise RequestError(f"{name} must be one of {', '.join(kind)}") from None
 
 
-def _number(name: str, value: str, most: int | None) -> int:
-    """A whole number from 1 up."""
-    fits = value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS and int(value) >= 1
-    if not fits or (most is not None and int(value) > most):
-        span = "1 upwards" if most is None else f"1 to {most}"
-        raise ValueError(f"{name} is no whole number from {span}")
+def _number(name: str, value: str, highest: int) -> int:
+    short = value.isascii() and value.isdecimal() and len(value) <= len(str(highest))
+    if not short or not 1 <= int(value) <= highest:
+        raise RequestError(f"{name} must be a whole number from 1 to {highest}")
     return int(value)

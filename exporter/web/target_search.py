@@ -1,7 +1,7 @@
 """Finds and orders the targets that a reader asks for. Pure.
 
-Looking at ten thousand targets takes tens of milliseconds, and polls run in the same event loop:
-the work is a generator, which yields where its caller may let others go on.
+Ten thousand targets take tens of milliseconds, and polls run in the same event loop: the work is a
+generator, which yields where its caller may let polls run.
 """
 
 from collections import Counter
@@ -14,64 +14,64 @@ from exporter.clock import Moment
 from exporter.metrics import Reading, read
 from exporter.rest import Snapshot
 from exporter.store import TargetKey, TargetState
-from exporter.web.target_query import Query, Sort, Standing
+from exporter.web.target_query import Query, Sort, TargetStatus
 
 NextPoll = Callable[[TargetKey], float | None]
-"""When a target is due next, in monotonic seconds; None if nobody knows."""
+"""When a target is due next, in monotonic seconds; None if unknown."""
 
 _SLICE: Final = 500
-"""Targets that are looked at in one go: a millisecond's work or two."""
-_RANKS: Final = {standing: rank for rank, standing in enumerate(Standing)}
+"""Targets in one slice: a millisecond's work or two."""
+_RANKS: Final = {status: rank for rank, status in enumerate(TargetStatus)}
 
 
 class Entry(NamedTuple):
-    """One target as it is shown at one moment."""
+    """One target at one moment."""
 
     reading: Reading
-    standing: Standing
+    status: TargetStatus
 
     @property
     def state(self) -> TargetState:
-        """What the store holds of it."""
+        """Its state in the store."""
         return self.reading.state
 
     @property
     def above_limit(self) -> bool:
-        """Whether more agents rest than `max_resting` of the target."""
+        """Whether more agents are resting than the target's `max_resting`."""
         limit, data = self.state.target.max_resting, self.reading.data
         return limit is not None and data is not None and data[0].resting > limit
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The answer to one query, from which pages are cut."""
+    """The answer to one query, before it is cut into pages."""
 
     entries: list[Entry]
-    """Everything that was asked for, in the order asked for."""
-    servers: Mapping[str, Counter[Standing]]
-    """Targets by standing of every server, whatever was asked for."""
-    facets: Counter[Standing]
-    """Targets by standing that would be found if no state had been asked for."""
+    """All matching targets, in the order asked for."""
+    servers: Mapping[str, Counter[TargetStatus]]
+    """Targets of every server by status, whatever was asked for."""
+    facets: Counter[TargetStatus]
+    """Matching targets by status, whichever states were asked for."""
 
     def pages(self, limit: int) -> int:
-        """How many pages there are: at least one."""
+        """The number of pages: at least one."""
         return max(1, -(-len(self.entries) // limit))
 
     def page(self, number: int, limit: int) -> list[Entry]:
-        """One page's targets; beyond the last there are none."""
+        """The targets of one page; none beyond the last page."""
         return self.entries[(number - 1) * limit : number * limit]
 
 
 def entry(state: TargetState, now: Moment) -> Entry:
-    """What `state` comes to at `now`."""
+    """What `state` amounts to at `now`."""
     reading = read(state, now)
     if state.failure is not None:
-        standing = Standing.DOWN
+        status = TargetStatus.DOWN
     elif state.polls == 0:
-        standing = Standing.WAITING
+        status = TargetStatus.WAITING
     else:
-        standing = Standing.STALE if reading.data is None else Standing.UP
-    return Entry(reading, standing)
+        status = TargetStatus.STALE if reading.data is None else TargetStatus.UP
+    return Entry(reading, status)
 
 
 def find(
@@ -81,18 +81,14 @@ def find(
     query: Query,
     next_poll: NextPoll,
 ) -> Generator[bytes, None, Listing]:
-    """Find what `query` asks for. Yields nothing but empty slices.
+    """Find the targets for `query`. Yields only empty slices.
 
-    Args:
-        states: the targets, in the order of the configuration. They are taken at once.
-        servers: names of all their servers, in the order of the configuration.
-        now: the moment of the request.
-        query: what is asked.
-        next_poll: when a target is due next.
+    `states` are read at once, and have the order of the configuration, as `servers` have: the
+    names of all servers, also of those without targets.
     """
     taken = list(states)
-    by_server: dict[str, Counter[Standing]] = {name: Counter() for name in servers}
-    facets: Counter[Standing] = Counter()
+    by_server: dict[str, Counter[TargetStatus]] = {name: Counter() for name in servers}
+    facets: Counter[TargetStatus] = Counter()
     words = query.search.casefold().split()
     key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
     keyed: list[tuple[_Value, Entry]] = []
@@ -101,11 +97,11 @@ def find(
         for state in taken[start : start + _SLICE]:
             each = entry(state, now)
             cms = state.target.key.cms
-            by_server[cms][each.standing] += 1
-            if (query.cms and cms != query.cms) or (words and not _holds(state, words)):
+            by_server[cms][each.status] += 1
+            if (query.cms and cms != query.cms) or (words and not _matches(state, words)):
                 continue
-            facets[each.standing] += 1
-            if query.states and each.standing not in query.states:
+            facets[each.status] += 1
+            if query.states and each.status not in query.states:
                 continue
             value = key(each)
             if value is None:
@@ -117,11 +113,11 @@ def find(
     return Listing([each for _, each in keyed] + keyless, by_server, facets)
 
 
-def _holds(state: TargetState, words: Iterable[str]) -> bool:
-    """Whether every word is found.
+def _matches(state: TargetState, words: Iterable[str]) -> bool:
+    """Whether every word matches.
 
-    `label=value` must be the whole label, or its beginning up to a space; any other word may be
-    anywhere.
+    `label=value` must match a whole label, or its beginning up to a space; any other word may
+    be found anywhere.
     """
     target = state.target
     cms, cc_id, vdn = target.key
@@ -138,7 +134,7 @@ def _holds(state: TargetState, words: Iterable[str]) -> bool:
 
 _Value = float | tuple[str, TargetKey]
 _Key = Callable[[Entry], _Value | None]
-"""What an order goes by. Targets that have nothing to go by come last, whichever way it is."""
+"""The key to sort by. Targets without one come last, in either direction."""
 
 
 def _by_next_poll(next_poll: NextPoll) -> _Key:
@@ -155,7 +151,7 @@ def _by_target(each: Entry) -> tuple[str, TargetKey]:
 
 
 def _by_trouble(each: Entry) -> float:
-    return _RANKS[each.standing] - each.above_limit / 2
+    return _RANKS[each.status] - each.above_limit / 2
 
 
 def _by_last_success(each: Entry) -> float | None:

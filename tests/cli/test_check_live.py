@@ -250,8 +250,8 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
     assert found["valid"] is True
     good, bad = found["live"]
     for each in (good, bad):
-        assert each.pop("duration_seconds") < 1
-        assert abs(each.pop("clock_skew_seconds")) < 2
+        assert 0 < each.pop("duration_seconds") < 30  # whatever else this machine does
+        assert abs(each.pop("clock_skew_seconds")) < 30
     assert good == {
         "cms": "lima",
         "cc_id": 1,

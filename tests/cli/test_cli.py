@@ -115,7 +115,8 @@ BAD_LINES = [
         "such as 1-40, or a list of these"
     ),
     (
-        "bad.yaml:8:25: cms[0].targets[2].vdn[0]: duplicate target: ccId 1, vdn 3 is already listed at bad.yaml:6"
+        "bad.yaml:8:25: cms[0].targets[2].vdn[0]: duplicate target: ccId 1, vdn 3 is already listed"
+        " at bad.yaml:6"
     ),
 ]
 
@@ -262,8 +263,8 @@ def test_a_telemetry_path_that_is_taken(config: Path) -> None:
     done = run("serve", f"--config.file={config}", "--web.telemetry-path=/-/ready")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "the telemetry path '/-/ready' is taken by a page of the exporter: choose another one with "
-        "--web.telemetry-path, such as /metrics\n"
+        "the telemetry path '/-/ready' is already used by another page of the exporter: choose "
+        "another one with --web.telemetry-path, such as /metrics\n"
     )
 
 

@@ -10,8 +10,7 @@ from exporter.cli.completion import SCRIPTS
 from exporter.cli.completion_fish import script as fish
 from exporter.cli.completion_zsh import script as zsh
 from exporter.cli.flags import Argument, Command, Flag
-from tests.support.processes import run
-from tests.support.real_parts import real_part
+from tests.support.processes import program, run
 
 
 def nothing(_: object) -> int:
@@ -56,7 +55,7 @@ def completed(folder: Path, *words: str) -> list[str]:
         "$(complete -p agent-rest-exporter | sed 's/.*-F \\([^ ]*\\) .*/\\1/')\n"
         'for word in "${COMPREPLY[@]}"; do echo "$word"; done\n'
     )
-    bash = real_part("bash", "bash")
+    bash = program("bash", "bash")
     done = subprocess.run(
         [bash, "--norc", "-c", asking], capture_output=True, check=True, cwd=folder, text=True
     )

@@ -1,4 +1,4 @@
-"""The stack of deploy/compose, held against Compose and the checkers of its parts."""
+"""The stack of deploy/compose, checked by Compose and by the tools of its services."""
 
 import json
 import re
@@ -15,12 +15,8 @@ import yaml
 
 from exporter.cli import COMMANDS
 from exporter.config import load
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.processes import clean_environment
-from tests.support.real_parts import real_part
-
-promtool = real_parts.promtool
+from tests.support.processes import clean_environment, program
 
 COMPOSE = ROOT / "deploy/compose"
 OWN = "exporter"
@@ -30,7 +26,7 @@ Service = dict[str, Any]
 def compose(
     *arguments: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Compose, on the shipped file and without the developer's own settings."""
+    """Run Compose on the shipped file, without the developer's own settings."""
     variables = set(re.findall(r"\$\{([A-Z_]+)", (COMPOSE / "compose.yaml").read_text("utf-8")))
     kept = {name: value for name, value in clean_environment().items() if name not in variables}
     return subprocess.run(
@@ -57,7 +53,7 @@ def services() -> dict[str, Service]:
 
 
 def mounts(service: Service) -> dict[str, Path]:
-    """What of this repository a service sees, by the path under which it sees it."""
+    """The files of this repository that a service mounts, by their paths in the container."""
     return {
         mount["target"]: Path(mount["source"])
         for mount in service["volumes"]
@@ -67,7 +63,7 @@ def mounts(service: Service) -> dict[str, Path]:
 
 @pytest.fixture
 def inside(services: dict[str, Service], tmp_path: Path) -> Any:
-    """A function that copies what a service sees, and gives the folder that is its root."""
+    """A function that copies what a service mounts, and returns the directory that is its root."""
 
     def see(name: str) -> Path:
         for target, source in mounts(services[name]).items():
@@ -83,13 +79,13 @@ def inside(services: dict[str, Service], tmp_path: Path) -> Any:
 
 
 def test_compose_finds_no_fault() -> None:
-    """Silent."""
+    """It prints nothing."""
     done = compose("config", "-q")
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
 def test_the_example_of_the_settings_is_the_defaults() -> None:
-    """Every variable stands in .env.example with the default that it has without."""
+    """.env.example has every variable, with its default."""
     text = (COMPOSE / "compose.yaml").read_text(encoding="utf-8")
     used = set(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text))
     example = (COMPOSE / ".env.example").read_text(encoding="utf-8")
@@ -98,7 +94,7 @@ def test_the_example_of_the_settings_is_the_defaults() -> None:
 
 @pytest.mark.parametrize("command", ["demo", "serve"])
 def test_one_variable_chooses_demo_or_real(command: str) -> None:
-    """The command; and its flags come from variables that it really knows."""
+    """The command is selected, and its environment sets flags that it has."""
     environ = {} if command == "demo" else {"EXPORTER_COMMAND": command}
     service = json.loads(compose("config", "--format=json", environ=environ).stdout)
     exporter = service["services"][OWN]
@@ -113,7 +109,7 @@ def test_one_variable_chooses_demo_or_real(command: str) -> None:
 
 
 def test_every_service_is_hardened(services: dict[str, Service]) -> None:
-    """None of them can write its image, gain a privilege, fill the machine or be reached by all."""
+    """No service can write to its image, gain privileges, fill the machine or listen publicly."""
     assert services.keys() == {OWN, "prometheus", "alertmanager", "grafana"}
     for name, service in services.items():
         assert service["read_only"], name
@@ -130,7 +126,7 @@ def test_every_service_is_hardened(services: dict[str, Service]) -> None:
 
 
 def test_what_is_mounted_exists(services: dict[str, Service]) -> None:
-    """A missing file would become an empty folder."""
+    """Docker would create an empty directory in place of a missing file."""
     for service in services.values():
         assert all(source.exists() for source in mounts(service).values())
 
@@ -139,7 +135,7 @@ def test_what_is_mounted_exists(services: dict[str, Service]) -> None:
 def test_prometheus_takes_its_files(
     services: dict[str, Service], inside: Any, promtool: str
 ) -> None:
-    """The configuration and every rule file, at the paths at which it will see them."""
+    """The configuration and every rule file, at their paths in the container."""
     root = inside("prometheus")
     [flag] = [arg for arg in services["prometheus"]["command"] if "config.file" in arg]
     file = root / flag.partition("=/")[2]
@@ -156,12 +152,12 @@ def test_prometheus_takes_its_files(
 
 @pytest.mark.real
 def test_alertmanager_takes_its_file(services: dict[str, Service], inside: Any) -> None:
-    """At the path at which it will see it."""
+    """The configuration, at its path in the container."""
     root = inside("alertmanager")
     [flag] = [arg for arg in services["alertmanager"]["command"] if "config.file" in arg]
     done = subprocess.run(
         [
-            real_part("amtool", "prometheus-alertmanager"),
+            program("amtool", "prometheus-alertmanager"),
             "check-config",
             str(root / flag.partition("=/")[2]),
         ],
@@ -194,7 +190,7 @@ def test_the_parts_find_each_other(services: dict[str, Service]) -> None:
 
 
 def test_grafana_finds_the_dashboards(inside: Any) -> None:
-    """Where the provider looks, there is every dashboard that is shipped."""
+    """The provider's directory has every shipped dashboard."""
     root = inside("grafana")
     folder = root / "etc/grafana/provisioning/dashboards"
     [provider] = [
@@ -211,7 +207,7 @@ def test_grafana_finds_the_dashboards(inside: Any) -> None:
 def test_grafana_does_not_start_without_a_password(
     services: dict[str, Service], content: str | None, tmp_path: Path
 ) -> None:
-    """Its own default would be admin, for everyone who can reach it."""
+    """Grafana's default password is admin."""
     service = services["grafana"]
     place = service["environment"]["GF_SECURITY_ADMIN_PASSWORD__FILE"]
     assert place == f"/run/secrets/{service['secrets'][0]['source']}"
@@ -227,8 +223,8 @@ def test_grafana_does_not_start_without_a_password(
     else:
         assert (done.stdout, done.returncode) == ("", 1)
         assert done.stderr == (
-            "deploy/compose/secrets/grafana-admin-password must hold a password and be readable "
-            "for user id 472: see docs/install.md\n"
+            "deploy/compose/secrets/grafana-admin-password must contain a password and be readable "
+            "by user 472: see docs/install.md\n"
         )
 
 

@@ -1,4 +1,4 @@
-"""The committed dashboards: generated, within the linter's rules, and of use to people."""
+"""The committed dashboards: generated, within the linter's rules, and helpful."""
 
 import re
 import subprocess
@@ -12,8 +12,18 @@ import pytest
 import yaml
 
 from exporter.metrics import FAMILIES
-from tests.support.dashboard_files import GRAFANA, UIDS, Json, panels, read, targets, variables
-from tests.support.dashboard_rules import RULES, matchers, nodes
+from tests.support.dashboards import (
+    GRAFANA,
+    RULES,
+    UIDS,
+    Json,
+    matchers,
+    nodes,
+    panels,
+    read,
+    targets,
+    variables,
+)
 
 RUNBOOKS = "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks/"
 PANEL_TYPES = {"stat", "timeseries", "table", "bargauge"}
@@ -31,7 +41,7 @@ def exclusions() -> dict[str, dict[str, object]]:
 
 
 def excused(rule: str, dashboard: Json) -> bool:
-    """Whether a dashboard need not follow a rule."""
+    """Whether a dashboard is exempt from a rule."""
     entries = exclusions().get(rule, {}).get("entries", [])
     assert isinstance(entries, list)
     return {"dashboard": dashboard["title"]} in entries
@@ -39,7 +49,7 @@ def excused(rule: str, dashboard: Json) -> bool:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_committed_is_what_is_generated(uid: str, tmp_path: Path) -> None:
-    """Nobody edits the JSON, and nobody forgets to write it again."""
+    """The JSON is neither edited by hand nor out of date."""
     script = GRAFANA / "generate.py"
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{u}.json" for u in UIDS)
@@ -102,7 +112,7 @@ MISTAKES: dict[str, Callable[[Json], object]] = {
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_finds_its_mistake(rule: str) -> None:
-    """A rule that cannot complain would prove nothing."""
+    """A rule that never complains would prove nothing."""
     dashboard = read("agent-rest-exporter")
     MISTAKES[rule](dashboard)
     complaining = [name for name, check in RULES.items() if list(check(dashboard))]
@@ -134,7 +144,7 @@ def test_a_variable_asks_the_chosen_data_source() -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_each_variable_narrows_the_next(uid: str) -> None:
-    """Chosen from left to right: each asks with all that were chosen before it."""
+    """From left to right: each query is filtered by the selections before it."""
     names = [name for name, one in variables(read(uid)).items() if one["type"] == "query"]
     assert names == [name for name in ("job", "instance", "cms", "cc_id", "vdn") if name in names]
     assert {"job", "cms", "cc_id", "vdn"} <= set(names)
@@ -147,7 +157,7 @@ def test_each_variable_narrows_the_next(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_choices_reach_every_expression(uid: str) -> None:
-    """What is of a VDN is filtered by all that name one; what is of a CMS, by it."""
+    """Families of a VDN are filtered by cms, cc_id and vdn; families of a CMS by cms."""
     for target in targets(uid):
         for selector in nodes(target.expr, promql_parser.VectorSelector):
             chosen = {
@@ -161,7 +171,7 @@ def test_choices_reach_every_expression(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_panels_are_current_named_and_numbered(uid: str) -> None:
-    """No panel of a kind that Grafana has given up; each with its own title, number and legend."""
+    """No deprecated panel types; each panel has its own title, id and legend."""
     dashboard = read(uid)
     found = panels(dashboard)
     assert {panel["type"] for panel in found} <= PANEL_TYPES
@@ -178,7 +188,7 @@ def test_panels_are_current_named_and_numbered(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_panels_tile_the_page(uid: str) -> None:
-    """None covers another or leaves the page; every line is filled to its end."""
+    """No panels overlap or leave the page, and every line is full."""
     boxes = [panel["gridPos"] for panel in read(uid)["panels"]]
     assert all(box["x"] >= 0 and box["x"] + box["w"] <= 24 for box in boxes)
     for one, other in combinations(boxes, 2):
@@ -195,16 +205,16 @@ def test_panels_tile_the_page(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_descriptions_say_what_to_do(uid: str) -> None:
-    """Each says in whole sentences what is shown, and then what to do when it is bad."""
+    """Each says in whole sentences what the panel shows, and then what to do if values are bad."""
     for panel in panels(read(uid)):
-        shows, _, act = panel["description"].partition("\n\n**If it is bad:** ")
+        shows, _, act = panel["description"].partition("\n\n**What to do:** ")
         assert re.fullmatch(r"[A-Z].*\.", shows, re.DOTALL), panel["title"]
-        assert act.endswith("."), panel["title"]
+        assert re.fullmatch(r"[A-Z].*\.", act, re.DOTALL), panel["title"]
 
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_dashboards_lead_to_each_other(uid: str) -> None:
-    """By the tag that both have, keeping the choices and the time."""
+    """By their common tag, keeping selections and time range."""
     dashboard = read(uid)
     assert dashboard["uid"] == uid
     (link,) = [link for link in dashboard["links"] if link["type"] == "dashboards"]
@@ -214,7 +224,7 @@ def test_dashboards_lead_to_each_other(uid: str) -> None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_rows_of_tables_lead_to_their_vdn(uid: str) -> None:
-    """To both dashboards, filtered by the row's own labels, in the time that is shown."""
+    """To both dashboards, filtered by the labels of the row, with the same time range."""
     (table,) = [panel for panel in panels(read(uid)) if panel["type"] == "table"]
     (urls,) = [
         [link["url"] for link in one["value"]]

@@ -1,4 +1,4 @@
-"""The container's recipe, as far as it can be tried without a container engine."""
+"""The Dockerfile, as far as it can be tested without a container engine."""
 
 import fnmatch
 import json
@@ -35,7 +35,7 @@ def given(name: str) -> list[str]:
 
 
 def ignored(path: str) -> bool:
-    """Whether the ignore file keeps a path out of the context: its last match counts."""
+    """Whether the ignore file excludes a path from the context: the last match counts."""
     parents = [path, *(str(parent) for parent in Path(path).parents)]
     out = False
     for line in (DOCKER / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines():
@@ -49,7 +49,7 @@ def ignored(path: str) -> bool:
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a container engine would be sent: a copy of everything that is not ignored."""
+    """What a container engine would receive: a copy of everything that is not ignored."""
     target = tmp_path_factory.mktemp("context")
     kept = [path for path in ROOT.iterdir() if path.is_file() or not ignored(f"{path.name}/any")]
     for top in [*kept, ROOT / "deploy"]:
@@ -62,7 +62,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copied() -> list[str]:
-    """Every file and folder of the context that the recipe copies."""
+    """Every file and directory of the context that the Dockerfile copies."""
     sources: list[str] = []
     for text in given("COPY"):
         if not text.startswith("--from="):
@@ -71,7 +71,7 @@ def copied() -> list[str]:
 
 
 def test_hadolint_finds_no_fault() -> None:
-    """Silent, with every one of its rules."""
+    """It prints nothing, with all rules on."""
     done = subprocess.run(
         [Path(sys.executable).with_name("hadolint"), DOCKER / "Dockerfile"],
         capture_output=True,
@@ -82,7 +82,7 @@ def test_hadolint_finds_no_fault() -> None:
 
 
 def test_the_context_is_small_and_holds_what_is_copied(context: Path) -> None:
-    """Nothing is sent that is not used: neither a virtual environment nor a stray secret."""
+    """It contains only what is used: no virtual environment, and no stray secret."""
     files = [path for path in context.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 1_000_000
     sources = copied()
@@ -100,7 +100,7 @@ def test_the_context_is_small_and_holds_what_is_copied(context: Path) -> None:
 
 
 def test_the_context_is_enough_for_the_wheel(context: Path, tmp_path: Path) -> None:
-    """The recipe's own command builds it: every module, the licence and the command are in it."""
+    """The Dockerfile's own command builds it: modules, templates, the license, the command."""
     [command] = [text for text in given("RUN") if "pip wheel" in text]
     arguments = command.split(" && ")[0].split()
     assert arguments[:2] == ["pip", "wheel"]
@@ -114,8 +114,11 @@ def test_the_context_is_enough_for_the_wheel(context: Path, tmp_path: Path) -> N
         names = set(archive.namelist())
         [entry_points] = [name for name in names if name.endswith("/entry_points.txt")]
         assert f"{PROGRAM} = exporter.cli:main" in archive.read(entry_points).decode()
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "exporter").rglob("*.py")}
-    assert modules <= names
+    files = [
+        path for path in (ROOT / "exporter").rglob("*") if path.is_file() and path.suffix != ".pyc"
+    ]
+    assert {str(path.relative_to(ROOT)) for path in files} <= names
+    assert {".py", ".html", ".css", ".js"} <= {path.suffix for path in files}
     assert "exporter/py.typed" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
@@ -139,7 +142,7 @@ def test_the_container_starts_and_is_checked() -> None:
 
 
 def test_nobody_is_root() -> None:
-    """A number, for a name does not convince Kubernetes' runAsNonRoot."""
+    """Kubernetes' runAsNonRoot needs a numeric user."""
     [user] = given("USER")
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
     names = [instruction for instruction, _ in instructions()]
@@ -147,7 +150,7 @@ def test_nobody_is_root() -> None:
 
 
 def test_every_download_is_held_to_its_hash() -> None:
-    """What is not in a lock file is not installed, and the image's version is no moving tag."""
+    """Only what is in a lock file is installed, and the base image has a fixed version."""
     commands = [part for text in given("RUN") for part in text.split(" && ") if "install" in part]
     assert len(commands) == 3
     for command in commands:
@@ -160,7 +163,7 @@ def test_every_download_is_held_to_its_hash() -> None:
 
 
 def test_the_image_says_what_it_is() -> None:
-    """The annotations of the OCI, where registries and people look."""
+    """OCI annotations, which registries show."""
     [labels] = given("LABEL")
     found = dict(re.findall(r'org\.opencontainers\.image\.([a-z]+)="([^"]*)"', labels))
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -189,9 +192,9 @@ def locked(path: Path) -> dict[str, list[str]]:
 
 
 def test_what_builds_the_image_is_what_builds_here() -> None:
-    """The builder's lock is a part of the developers': after `make lock`, make it anew, too.
+    """The builder's lock file is a subset of the developers'. Write it again after `make lock`.
 
-    The command stands in its first lines.
+    The command is in its first lines.
     """
     build_lock, dev_lock = locked(BUILD_LOCK), locked(ROOT / "requirements-dev.lock")
     assert {pin: dev_lock.get(pin) for pin in build_lock} == build_lock

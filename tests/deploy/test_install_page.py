@@ -1,4 +1,4 @@
-"""The page on installing: what it tells people to type exists and is understood."""
+"""docs/install.md: its files exist, and its commands and examples are valid."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from exporter.config import load
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/install.md").read_text(encoding="utf-8")
-# What its reader makes, by commands of the same page.
+# Files that the page's own commands create.
 MADE = {
     "deploy/compose/.env",
     "deploy/compose/exporter/config.yaml",
@@ -29,7 +29,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_file_that_it_names_is_there() -> None:
-    """Or is made by the reader, as the page says."""
+    """Or is created by a command of the page."""
     named = set(re.findall(r"(?<![\w/.-])(?:deploy|requirements)[\w/.-]*\w", PAGE))
     assert {name for name in named if not (ROOT / name).exists()} <= MADE <= named
     assert "deploy/systemd/agent-rest-exporter.service" in named
@@ -51,7 +51,7 @@ def test_the_commands_are_understood() -> None:
 
 
 def test_the_variables_are_flags() -> None:
-    """Every variable that it sets is one of the flags'."""
+    """Every variable that it sets belongs to a flag."""
     known = {flag.variable for command in COMMANDS for flag in command.flags}
     named = set(re.findall(rf"{ENVIRONMENT_PREFIX}[A-Z_]+", PAGE))
     assert len(named) > 2
@@ -59,7 +59,7 @@ def test_the_variables_are_flags() -> None:
 
 
 def test_the_smallest_configuration_is_valid(tmp_path: Path) -> None:
-    """It is taken as it is, with the secret where systemd would put it."""
+    """With the secret where systemd would put it."""
     [text] = blocks("yaml")
     unit = "/run/credentials/agent-rest-exporter.service"
     assert text.count(unit) == 1
@@ -78,7 +78,7 @@ def test_the_smallest_configuration_is_valid(tmp_path: Path) -> None:
     ],
 )
 def test_the_unit_and_the_page_agree(path: str) -> None:
-    """What one installs, the other starts and reads."""
+    """The unit starts and reads what the page installs."""
     unit = (ROOT / "deploy/systemd/agent-rest-exporter.service").read_text(encoding="utf-8")
     assert path in unit
     assert path in PAGE

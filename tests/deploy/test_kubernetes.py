@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes, as far as they can be tried without a cluster."""
+"""The Kubernetes manifests, as far as they can be tested without a cluster."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def container() -> Any:
 
 
 def test_everything_is_applied() -> None:
-    """What lies in the folder, the kustomization names."""
+    """The kustomization names every file of the directory."""
     kustomization = manifest("kustomization")
     [generated] = kustomization["configMapGenerator"]
     named = {*kustomization["resources"], *generated["files"], "kustomization.yaml"}
@@ -45,7 +45,7 @@ def test_everything_is_applied() -> None:
 
 @pytest.mark.parametrize("ordinal", [0, 1, 2])
 def test_each_pod_is_a_shard(ordinal: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line understands what a pod starts, and there are as many pods as shards."""
+    """A pod's command line is valid, and there are as many pods as shards."""
     [variable] = container()["env"]
     assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
     monkeypatch.setenv(variable["name"], f"{NAME}-{ordinal}")
@@ -75,7 +75,7 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
 
 
 def test_volumes_are_what_is_made() -> None:
-    """The ConfigMap of the kustomization, and a secret of the page's name."""
+    """The ConfigMap of the kustomization, and the secret that docs/scaling.md creates."""
     volumes = {volume["name"]: volume for volume in pod()["spec"]["volumes"]}
     [generated] = manifest("kustomization")["configMapGenerator"]
     assert volumes["config"]["configMap"]["name"] == generated["name"]
@@ -85,7 +85,7 @@ def test_volumes_are_what_is_made() -> None:
 
 
 def test_what_selects_pods_finds_them() -> None:
-    """A selector that finds nobody is no error to Kubernetes."""
+    """Kubernetes does not report a selector that matches nothing."""
     labels = pod()["metadata"]["labels"]
     specs = {
         name: manifest(name)["spec"]
@@ -106,7 +106,7 @@ def test_what_selects_pods_finds_them() -> None:
 
 
 def test_pods_may_run_where_the_namespace_is_restricted() -> None:
-    """What the pod security standard asks for, and a file system that nobody writes."""
+    """They meet the pod security standard, with a read-only file system."""
     enforced = manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert enforced == "restricted"
     security = pod()["spec"]["securityContext"]

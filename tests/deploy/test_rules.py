@@ -1,7 +1,7 @@
-"""The alert rules and what carries them on, by the judgement of their own tools.
+"""The alert rules and Alertmanager's configuration, checked by promtool and amtool.
 
-promtool's unit tests stand in fixtures/rules, one file for each alert. That they can fail is a
-test here, too: with a rule that fires a minute earlier or later they do.
+promtool's unit tests are in fixtures/rules, one file for each alert. A test here proves that they
+can fail: they do, if a rule fires a minute earlier or later.
 """
 
 import re
@@ -30,7 +30,7 @@ from tests.support.alert_rules import (
     rules,
 )
 from tests.support.paths import ROOT
-from tests.support.real_parts import real_part
+from tests.support.processes import program
 
 UNIT_TESTS = ROOT / "tests" / "fixtures" / "rules"
 PROMETHEUS = ROOT / "deploy" / "prometheus" / "prometheus.yml"
@@ -67,7 +67,7 @@ each_alert = pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS)
 def run(command: str, package: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """A checker's verdict; what it says of errors and of the rest, in one text."""
     return subprocess.run(
-        [real_part(command, package), *map(str, arguments)],
+        [program(command, package), *map(str, arguments)],
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -92,7 +92,7 @@ def test_names_severities_and_times_are_the_promised_ones() -> None:
 
 @each_alert
 def test_annotations(alert: Alert) -> None:
-    """The summary is one fixed sentence; the description tells where and how much; a page helps."""
+    """A fixed sentence as summary; a description that says where and how much; a runbook."""
     summary, description = alert.annotations["summary"], alert.annotations["description"]
     assert re.fullmatch(r"[A-Z][^.{]+\.", summary)
     assert description.endswith((".", "{{ end }}"))
@@ -110,7 +110,7 @@ def test_annotations(alert: Alert) -> None:
 
 
 def test_rules_speak_of_metrics_that_exist() -> None:
-    """In expressions and templates; recorded names follow `level:metric:operations`."""
+    """In expressions and templates; names of recorded series are `level:metric:operations`."""
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     assert all(re.fullmatch(r"[a-z_]+:agent_rest_[a-z_]+:[a-z_]+5m", name) for name in recorded)
     text = yaml.safe_dump(list(rules()))
@@ -119,7 +119,7 @@ def test_rules_speak_of_metrics_that_exist() -> None:
 
 
 def test_rules_speak_of_reasons_that_exist() -> None:
-    """Both labels `reason` have closed sets."""
+    """The two labels `reason` have closed sets of values."""
     named = {
         reason
         for rule in rules()
@@ -139,13 +139,15 @@ def test_the_bucket_for_late_polls_is_written_as_the_rule_has_it() -> None:
         assert line in page
 
 
+@pytest.mark.real
 def test_promtool_accepts_the_rules() -> None:
-    """Every lint of promtool is an error here."""
+    """With every lint as an error."""
     verdict = promtool("check", "rules", "--lint=all", "--lint-fatal", *sorted(RULES.iterdir()))
     assert verdict.returncode == 0, verdict.stdout
     assert verdict.stdout.count("SUCCESS") == len(list(RULES.iterdir()))
 
 
+@pytest.mark.real
 def test_promtool_accepts_the_configuration_and_finds_the_rules() -> None:
     """The configuration loads every rule file, and no other file."""
     verdict = promtool("check", "config", PROMETHEUS)
@@ -169,13 +171,15 @@ def test_every_alert_has_unit_tests() -> None:
             assert any(event in name for name in names), (file.name, event)
 
 
+@pytest.mark.real
 @each_alert
 def test_unit_tests(alert: Alert) -> None:
-    """The verdict of promtool on each file."""
+    """Each file passes in promtool."""
     verdict = promtool("test", "rules", UNIT_TESTS / f"{alert.name}.yaml")
     assert verdict.returncode == 0, verdict.stdout
 
 
+@pytest.mark.real
 @each_alert
 @pytest.mark.parametrize("minutes", [-1, 1])
 def test_unit_tests_notice_a_minute(alert: Alert, minutes: int, tmp_path: Path) -> None:
@@ -206,6 +210,7 @@ def shift(rule: dict[str, Any], minutes: int) -> None:
         rule["expr"] = rule["expr"].replace("600", str(600 + 60 * minutes))
 
 
+@pytest.mark.real
 def test_amtool_accepts_the_configuration() -> None:
     """Routes, receivers and inhibition rules."""
     verdict = amtool("check-config", ALERTMANAGER)
@@ -213,6 +218,7 @@ def test_amtool_accepts_the_configuration() -> None:
     assert " - 3 inhibit rules" in verdict.stdout
 
 
+@pytest.mark.real
 @each_alert
 def test_alerts_are_routed_by_severity(alert: Alert) -> None:
     """Each severity has a receiver of its name."""
@@ -221,13 +227,14 @@ def test_alerts_are_routed_by_severity(alert: Alert) -> None:
     )
 
 
+@pytest.mark.real
 def test_what_has_no_severity_is_not_lost() -> None:
-    """It goes where warnings go."""
+    """It is routed like a warning."""
     assert_routed("warning", "alertname=Other")
 
 
 def assert_routed(receiver: str, *labels: str) -> None:
-    """Asks amtool where an alert with these labels goes."""
+    """Ask amtool where it routes an alert with these labels."""
     verdict = amtool(
         "config",
         "routes",
@@ -240,7 +247,7 @@ def assert_routed(receiver: str, *labels: str) -> None:
 
 
 def test_inhibition_rules_name_alerts_and_labels_that_exist() -> None:
-    """A critical alert is never held back: a silenced alert would still hold it."""
+    """A critical alert is never inhibited: a silenced alert would still inhibit it."""
     config = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))
     for rule in config["inhibit_rules"]:
         sources, targets = map(matched, (rule["source_matchers"], rule["target_matchers"]))
@@ -251,7 +258,7 @@ def test_inhibition_rules_name_alerts_and_labels_that_exist() -> None:
 
 
 def test_warnings_wait_until_the_last_target_of_a_server_has_failed() -> None:
-    """Or the first ones are told before `AgentRestAllTargetsDown` can hold them back."""
+    """Otherwise the first ones are sent before `AgentRestAllTargetsDown` can inhibit them."""
     tree = yaml.safe_load(ALERTMANAGER.read_text(encoding="utf-8"))["route"]
     (warning,) = (route for route in tree["routes"] if route["receiver"] == "warning")
     wait = parse_duration(warning.get("group_wait", tree["group_wait"]))

@@ -1,4 +1,4 @@
-"""The runbooks: a page for each alert, whose commands can be typed as they stand."""
+"""The runbooks: a page for each alert, with valid queries and commands."""
 
 import os
 import re
@@ -11,6 +11,7 @@ import pytest
 
 from exporter.cli import COMMANDS, PROGRAM
 from exporter.cli.parser import build
+from exporter.errors import Reason
 from tests.support.alert_rules import RUNBOOKS, alerts, exposed_names, names_in, rules
 
 ALERTS = alerts()
@@ -31,13 +32,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
-    """And one index beside them."""
+    """And there is one index."""
     assert sorted(RUNBOOKS.iterdir()) == sorted([*PAGES, INDEX])
 
 
 @each_page
 def test_sections(page: Path) -> None:
-    """The same four, none empty, under the alert's name, its severity and its time."""
+    """The same four, none empty, below the alert's name, severity and time."""
     text = page.read_text(encoding="utf-8")
     alert = ALERTS[page.stem]
     hold = f"after {alert.hold.removesuffix('m')} minutes" if alert.hold else "at once"
@@ -49,7 +50,7 @@ def test_sections(page: Path) -> None:
 
 @each_page
 def test_diagnosis_has_something_to_type(page: Path) -> None:
-    """Every page asks Prometheus."""
+    """Every page has a query for Prometheus."""
     assert blocks(page, "promql")
 
 
@@ -70,7 +71,7 @@ def test_expressions_are_promql_of_metrics_that_exist(page: Path) -> None:
 
 @each_page
 def test_commands_exist(page: Path) -> None:
-    """Commands and flags of the exporter are parsed by its own parser; pages are its own."""
+    """The exporter's own parser accepts its commands and flags, and its URLs exist."""
     parser = build(PROGRAM, "", COMMANDS, os.environ)
     for line in blocks(page, "sh"):
         words = shlex.split(line)
@@ -85,13 +86,20 @@ def test_commands_exist(page: Path) -> None:
 
 @each_page
 def test_alerts_that_a_page_names_exist(page: Path) -> None:
-    """No page sends anybody to an alert of another name."""
+    """No page refers to an alert that was renamed."""
     named = re.findall(r"\bAgentRest\w+", page.read_text(encoding="utf-8"))
     assert set(named) <= ALERTS.keys()
 
 
+def test_a_target_that_is_down_is_explained_for_every_reason() -> None:
+    """The table of AgentRestTargetDown says what to do about each failure reason."""
+    page = (RUNBOOKS / "AgentRestTargetDown.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(Reason)
+
+
 def test_the_index_lists_every_alert_with_its_severity_and_time() -> None:
-    """What a route is chosen by."""
+    """Both determine how the alert is routed."""
     rows = re.findall(
         r"^\| \[(\w+)\]\((\w+)\.md\) \| (\w+) \| [^|]+ \| ([^|]+) \|$",
         INDEX.read_text(encoding="utf-8"),

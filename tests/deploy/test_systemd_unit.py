@@ -1,4 +1,4 @@
-"""The units for systemd, held against systemd's own checkers."""
+"""The systemd units, checked by systemd's own tools."""
 
 import re
 import subprocess
@@ -11,8 +11,7 @@ from exporter.cli.parser import build
 from exporter.cli.serve import LISTEN_ADDRESS
 from exporter.web.listening.listener import DRAIN_TIMEOUT
 from tests.support.paths import ROOT
-from tests.support.processes import COMMAND
-from tests.support.real_parts import real_part
+from tests.support.processes import COMMAND, program
 
 UNIT = ROOT / "deploy/systemd/agent-rest-exporter.service"
 SOCKET = UNIT.with_suffix(".socket")
@@ -28,7 +27,7 @@ def settings(name: str, unit: Path = UNIT) -> list[str]:
 @pytest.fixture(scope="session")
 def systemd_analyze() -> str:
     """The path of systemd-analyze."""
-    return real_part("systemd-analyze", "systemd")
+    return program("systemd-analyze", "systemd")
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def verify(systemd_analyze: str, *units: Path) -> tuple[str, int]:
-    """What systemd has to say about units, and its exit status."""
+    """What systemd reports about units, and its exit status."""
     done = subprocess.run(
         [systemd_analyze, "verify", *map(str, units)], capture_output=True, check=False, text=True
     )
@@ -51,13 +50,13 @@ def verify(systemd_analyze: str, *units: Path) -> tuple[str, int]:
 
 @pytest.mark.real
 def test_systemd_finds_no_fault(systemd_analyze: str, copy: Path) -> None:
-    """`verify` is silent once the program exists."""
+    """`verify` prints nothing if the program exists."""
     assert verify(systemd_analyze, copy) == ("", 0)
 
 
 @pytest.mark.real
 def test_systemd_takes_the_socket(systemd_analyze: str, copy: Path) -> None:
-    """With the drop-in from the page on installing; without the service, it is refused."""
+    """With the drop-in from docs/install.md. Without the service, systemd rejects it."""
     page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
     [drop_in] = re.findall(r"```ini\n([^`]*Sockets=[^`]*)```", page)
     folder = copy.with_name(f"{copy.name}.d")
@@ -75,7 +74,7 @@ def test_systemd_takes_the_socket(systemd_analyze: str, copy: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize(("tenths", "status"), [(15, 0), (5, 1)], ids=["enough", "out of reach"])
 def test_exposure_is_low(systemd_analyze: str, tenths: int, status: int) -> None:
-    """At most 1.5 of 10. Half a point cannot be had with a network: so the threshold bites."""
+    """At most 1.5 of 10. A service with a network cannot get 0.5, so the check can fail."""
     done = subprocess.run(
         [systemd_analyze, "security", "--offline=true", f"--threshold={tenths}", str(UNIT)],
         capture_output=True,
@@ -86,7 +85,7 @@ def test_exposure_is_low(systemd_analyze: str, tenths: int, status: int) -> None
 
 
 def test_the_command_can_be_run() -> None:
-    """What the unit starts, the command line understands."""
+    """The command line that the unit starts is valid."""
     [start] = settings("ExecStart")
     program, *arguments = start.split()
     assert program == PROGRAM_FILE
@@ -112,7 +111,7 @@ def test_a_reload_is_the_signal_that_the_exporter_waits_for() -> None:
 
 
 def test_the_socket_has_the_port_of_the_default() -> None:
-    """Whoever goes from one to the other need not tell Prometheus."""
+    """Switching to socket activation does not change the scrape address."""
     [port] = settings("ListenStream", SOCKET)
     assert f":{port}" == LISTEN_ADDRESS.default
 

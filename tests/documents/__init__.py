@@ -1,1 +1,1 @@
-"""Tests that hold the documents against the code."""
+"""The documents, compared with the code."""

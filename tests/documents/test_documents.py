@@ -1,4 +1,4 @@
-"""The documents cannot lie: what they list is held against the code, name by name."""
+"""What the documents list is compared with the code, name by name."""
 
 import re
 from pathlib import Path
@@ -10,11 +10,10 @@ from exporter.cli import COMMANDS, PROGRAM
 from exporter.clock import Moment
 from exporter.config.model import keys
 from exporter.errors import Reason
-from exporter.metrics import FAMILIES, ReloadStatus, own_registry
+from exporter.metrics import FAMILIES, own_registry
 from exporter.rest import WaitReason
-from exporter.store import Target, TargetState
+from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
-from exporter.web.reload import Outcome
 from tests.support.alert_rules import alerts
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
@@ -46,7 +45,7 @@ def first_column(header: str) -> list[str]:
 
 
 def test_the_readme_lists_every_configuration_key() -> None:
-    """And none that there is not. Keys that only hold others may be left out."""
+    """And no others. Keys that only contain other keys may be left out."""
     listed = set(first_column("| key | meaning |"))
     assert listed <= set(keys())
     groups = {key for key in keys() if any(other.startswith(f"{key}.") for other in keys())}
@@ -112,11 +111,11 @@ def test_the_readme_lists_every_alert() -> None:
 
 
 def test_the_readme_lists_every_path() -> None:
-    """That answers over HTTP."""
+    """Every path that is served over HTTP."""
     status = ReloadStatus(successful=True, last_success=0.0)
     store = store_of([])
 
-    async def reload() -> Outcome:
+    async def reload() -> ReloadOutcome:
         raise NotImplementedError
 
     async def poll(_target: Target, _within: float | None) -> TargetState:
@@ -126,14 +125,14 @@ def test_the_readme_lists_every_path() -> None:
         store=store,
         moment=lambda: Moment(0.0, 0.0),
         registry=own_registry(store, lambda: status, version="1"),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         reload=reload,
         poll=poll,
         version="1",
     )
     paths = {route.resource.canonical for route in app.router.routes() if route.resource}
-    assert set(first_column("| path | answers |")) == paths
+    assert set(first_column("| path | returns |")) == paths
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -151,7 +150,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents_name_only_metrics_that_exist(document: Path) -> None:
-    """Also in runbooks and queries: a renamed family must not live on in a page."""
+    """Also in runbooks and queries: no page may use the old name of a renamed family."""
     status = ReloadStatus(successful=True, last_success=0.0)
     known = {family.name for family in metrics.FAMILIES}
     for family in own_registry(store_of([]), lambda: status, version="1").collect():

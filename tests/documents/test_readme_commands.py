@@ -1,4 +1,4 @@
-"""The README to the letter: its commands are run, its examples are checked by who reads them."""
+"""The README's commands are run, and its examples are checked by the programs that read them."""
 
 import re
 import shlex
@@ -10,11 +10,8 @@ import pytest
 import trustme
 
 from exporter.config import load
-from tests.support import real_parts
 from tests.support.paths import ROOT
 from tests.support.processes import clean_environment
-
-promtool = real_parts.promtool
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -50,12 +47,13 @@ def configured(tmp_path: Path) -> Path:
 
 
 def test_the_smallest_configuration_is_valid(configured: Path) -> None:
-    """And it is what it says: one server, forty VDNs."""
+    """With one server and forty VDNs."""
     config = load(configured / "config.yaml", {})
     assert [server.name for server in config.servers] == ["lima"]
     assert len(config.targets) == 40
 
 
+@pytest.mark.real
 def test_installing_and_checking_as_the_readme_says(configured: Path) -> None:
     """Into an empty folder, from the lock file; then the installed command checks the example."""
     prefix = configured / "opt"
@@ -77,15 +75,16 @@ def test_installing_and_checking_as_the_readme_says(configured: Path) -> None:
 
 
 def test_the_two_targets_of_make_exist() -> None:
-    """`make demo` and `make test` are what the README begins with."""
+    """The README begins with `make demo` and `make test`."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert commands("Try it") == ["make demo", "make test"]
     for command in commands("Try it"):
         assert f"\n{command.split()[1]}:" in makefile
 
 
+@pytest.mark.real
 def test_prometheus_takes_the_scrape_configuration(promtool: str, tmp_path: Path) -> None:
-    """As it stands."""
+    """Unchanged."""
     file = tmp_path / "prometheus.yml"
     file.write_text(yaml_block("Connect Prometheus"), encoding="utf-8")
     done = subprocess.run(
@@ -99,5 +98,5 @@ def test_prometheus_takes_the_scrape_configuration(promtool: str, tmp_path: Path
 
 @pytest.mark.parametrize("query", commands("Connect Prometheus"))
 def test_the_queries_are_promql(query: str) -> None:
-    """And as they would be printed by others."""
+    """In the usual format."""
     assert promql_parser.parse(query).prettify() == query

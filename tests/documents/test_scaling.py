@@ -1,4 +1,4 @@
-"""The page on growing: its figures follow from each other, and its examples are understood."""
+"""docs/scaling.md: its figures are consistent, and its examples are valid."""
 
 import re
 import subprocess
@@ -9,11 +9,8 @@ import yaml
 
 from exporter.cli import COMMANDS
 from exporter.metrics import FAMILIES
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.real_parts import real_part
-
-promtool = real_parts.promtool
+from tests.support.processes import program
 
 PAGE = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 UNITS = {"": 1.0, "ms": 1e-3, "µs": 1e-6, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "MB/s": 1e6}
@@ -39,7 +36,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_table_follows_from_the_symbols() -> None:
-    """Each cell, by the formulas above it: a new measurement changes all of them or none."""
+    """Each cell follows from the formulas: a new measurement changes all of them or none."""
     given = {row[0]: quantity(row[2]) for row in rows("| symbol | meaning |")}
     cpu, scrape, base, each = (given[name] for name in "ckMm")
     interval, largest = 30.0, 10_000.0
@@ -67,7 +64,7 @@ def test_the_table_follows_from_the_symbols() -> None:
 
 
 def test_the_series_of_a_target_are_counted() -> None:
-    """Six reasons, one series for each other family; two families are there for some alone."""
+    """Six reasons, and one series for each other family; two families are not always present."""
     [row] = [row for row in rows("| symbol | meaning |") if row[0] == "s"]
     families = {family.name for family in FAMILIES}
     for_some = {"agent_rest_max_resting_agents", "agent_rest_failing"}
@@ -79,7 +76,7 @@ def test_the_series_of_a_target_are_counted() -> None:
 
 @pytest.mark.real
 def test_prometheus_takes_every_example(promtool: str, tmp_path: Path) -> None:
-    """Scrape configurations and rules, as they stand on the page."""
+    """Scrape configurations and rules, unchanged."""
     texts = blocks("yaml")
     kinds = [next(iter(yaml.safe_load(text))) for text in texts]
     assert kinds.count("scrape_configs") == 4
@@ -95,7 +92,7 @@ def test_prometheus_takes_every_example(promtool: str, tmp_path: Path) -> None:
 
 
 def test_families_that_a_scrape_is_limited_to_exist() -> None:
-    """A name that is none would be an empty scrape."""
+    """With a wrong name the scrape would be empty."""
     [limited] = [text for text in blocks("yaml") if "name[]" in text]
     chosen = yaml.safe_load(limited)["scrape_configs"][0]["params"]["name[]"]
     assert set(chosen) <= {family.name for family in FAMILIES}
@@ -103,16 +100,16 @@ def test_families_that_a_scrape_is_limited_to_exist() -> None:
 
 @pytest.mark.real
 def test_systemd_takes_the_template(tmp_path: Path) -> None:
-    """The shipped unit as a template, with the page's drop-in: nothing to complain of."""
-    systemd_analyze = real_part("systemd-analyze", "systemd")
+    """The shipped unit as a template, with the page's drop-in."""
+    systemd_analyze = program("systemd-analyze", "systemd")
     [drop_in] = blocks("ini")
     variables = {flag.variable for command in COMMANDS for flag in command.flags}
     assert set(re.findall(r"AGENT_REST_EXPORTER_[A-Z_]+", drop_in)) <= variables
     unit = (ROOT / "deploy/systemd/agent-rest-exporter.service").read_text(encoding="utf-8")
-    program = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
-    assert program in unit
+    installed = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
+    assert installed in unit
     template = tmp_path / "agent-rest-exporter@.service"
-    template.write_text(unit.replace(program, "/bin/true"), encoding="utf-8")
+    template.write_text(unit.replace(installed, "/bin/true"), encoding="utf-8")
     (tmp_path / f"{template.name}.d").mkdir()
     (tmp_path / f"{template.name}.d/override.conf").write_text(drop_in, encoding="utf-8")
     instance = tmp_path / "agent-rest-exporter@0.service"

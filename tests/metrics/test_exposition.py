@@ -23,20 +23,17 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    ReloadStatus,
-    TargetCollector,
     own_registry,
 )
 from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.number_format import go_float
 from exporter.rest import Snapshot
-from exporter.store import Failure, Store, Target, TargetKey, TargetState
-from tests.support import real_parts
+from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support.paths import FIXTURES
+from tests.support.stores import failure, store_of, success
+from tests.support.target_collector import TargetCollector
 
 FOLDER = FIXTURES / "exposition"
-
-promtool = real_parts.promtool
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 # The library's OpenMetrics half has no types.
@@ -92,7 +89,7 @@ names = st.sets(
 
 
 def _store(listing: list[TargetState]) -> Store:
-    store = Store(state.target for state in listing)
+    store = store_of(state.target for state in listing)
     for state in listing:
         store.record(state)
     return store
@@ -156,7 +153,7 @@ def test_the_librarys_choice_of_names(
 @pytest.mark.parametrize("form", Format)
 def test_the_librarys_bytes_over_many_slices(form: Format, count: int) -> None:
     """Targets keep their order across the seams."""
-    store = Store(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
+    store = store_of(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
     expected = LIBRARY[form](TargetCollector(store, lambda: NOW))
     slices = list(Exposition().slices(store.states(), NOW, form))
     assert b"".join(slices) == expected
@@ -197,7 +194,7 @@ def test_one_moment_whatever_polls_do_meanwhile() -> None:
     expected = b"".join(Exposition().slices(store.states(), NOW, Format.TEXT))
     slices = Exposition().slices(store.states(), NOW, Format.TEXT)
     for state in list(store.states()):
-        store.record(state.failed(NOW, NOW, PollError(Reason.DNS, "gone")))
+        store.record(state.after(failure(NOW, NOW, PollError(Reason.DNS, "gone"))))
     assert b"".join(slices) == expected
 
 
@@ -206,9 +203,9 @@ def test_label_texts_go_with_their_target() -> None:
     exposition = Exposition()
     gone, kept = Target(TargetKey("lima", 1, 1)), Target(TargetKey("lima", 1, 2))
     before = sys.getrefcount(gone)
-    b"".join(exposition.slices(Store([gone, kept]).states(), NOW, Format.TEXT))
+    b"".join(exposition.slices(store_of([gone, kept]).states(), NOW, Format.TEXT))
     assert sys.getrefcount(gone) > before
-    b"".join(exposition.slices(Store([kept]).states(), NOW, Format.TEXT))
+    b"".join(exposition.slices(store_of([kept]).states(), NOW, Format.TEXT))
     assert sys.getrefcount(gone) == before
 
 
@@ -216,7 +213,7 @@ def test_a_target_that_was_reconfigured_gets_its_new_labels() -> None:
     """A reload may rename a target and keep its key."""
     exposition, key = Exposition(), TargetKey("lima", 1, 1)
     for name in ("sales", "support", "support"):
-        store = Store([Target(key, name)])
+        store = store_of([Target(key, name)])
         text = b"".join(exposition.slices(store.states(), NOW, Format.TEXT))
         assert f'name="{name}"'.encode() in text
         assert text == generate_latest(TargetCollector(store, lambda: NOW))
@@ -245,7 +242,7 @@ def scenario() -> Store:
     stale = Target(TargetKey("lima", 1, 4), stale_after=10.0)
     never = Target(TargetKey("lima", 2, 1), max_resting=5)
     puzzling = Target(TargetKey("10.22.26.181:28443", 1, 1))
-    store = Store([healthy, failing, down, stale, never, puzzling])
+    store = store_of([healthy, failing, down, stale, never, puzzling])
     before, started, ended = (
         Moment(NOW.wall - ago, NOW.monotonic - ago) for ago in (40.0, 20.0, 19.75)
     )
@@ -255,12 +252,12 @@ def scenario() -> Store:
         (stale, resting),
         (puzzling, unknown),
     ):
-        store.record(store.state(target.key).succeeded(started, ended, snapshot))
+        store.record(store.state(target.key).after(success(started, ended, snapshot)))
     timeout = PollError(Reason.TIMEOUT, "no answer within 10 s")
     refused = PollError(Reason.AUTH, "the signature was refused")
-    store.record(store.state(failing.key).failed(started, ended, timeout))
-    store.record(store.state(down.key).failed(before, started, refused))
-    store.record(store.state(down.key).failed(started, ended, refused))
+    store.record(store.state(failing.key).after(failure(started, ended, timeout)))
+    store.record(store.state(down.key).after(failure(before, started, refused)))
+    store.record(store.state(down.key).after(failure(started, ended, refused)))
     return store
 
 
@@ -320,20 +317,3 @@ def test_promtool_finds_nothing_to_say(promtool: str) -> None:
             check=False,
         )
     assert (done.returncode, done.stdout.decode()) == (0, "")
-
-
-def test_a_missing_real_part_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or CI would stay green without having tested anything."""
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception) as failed:
-        real_parts.real_part("no-such-program", "nothing")
-    assert str(failed.value) == (
-        "no-such-program is not on the PATH: install the Debian package nothing"
-    )
-
-
-def test_a_missing_real_part_skips_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer without the package can run the rest, and is told what is missing."""
-    monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="install the Debian package nothing"):
-        real_parts.real_part("no-such-program", "nothing")

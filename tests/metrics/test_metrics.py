@@ -12,13 +12,13 @@ from exporter.errors import PollError, Reason
 from exporter.metrics import (
     FAMILIES,
     ExporterCollector,
-    ReloadStatus,
-    TargetCollector,
     labels,
     own_registry,
 )
 from exporter.rest import Snapshot, WaitReason
-from exporter.store import Store, Target, TargetKey
+from exporter.store import ReloadStatus, Store, Target, TargetKey
+from tests.support.stores import failure, store_of, success
+from tests.support.target_collector import TargetCollector
 
 KEY = TargetKey("lima", 1, 2)
 STARTED = Moment(1_700_000_000.0, 100.0)
@@ -64,14 +64,14 @@ def _target_samples(store: Store, now: Moment) -> Samples:
 
 
 def _polled(snapshot: Snapshot = SNAPSHOT, target: Target | None = None) -> Store:
-    store = Store([target or Target(KEY)])
-    store.record(store.state(KEY).succeeded(STARTED, ENDED, snapshot))
+    store = store_of([target or Target(KEY)])
+    store.record(store.state(KEY).after(success(STARTED, ENDED, snapshot)))
     return store
 
 
 def _fail(store: Store, reason: Reason = Reason.TIMEOUT) -> None:
     error = PollError(reason, "it did not answer")
-    store.record(store.state(KEY).failed(STARTED, ENDED, error))
+    store.record(store.state(KEY).after(failure(STARTED, ENDED, error)))
 
 
 def _after(seconds: float) -> Moment:
@@ -120,9 +120,10 @@ def test_help_says_that_values_were_polled() -> None:
         said = (
             "not polled"
             if "max_resting" in family.name
-            else "Polled on the exporter's own schedule"
+            else "; polled on the exporter's own schedule, or on request by /probe."
         )
         assert said in family.help
+        assert family.help.index(".") == len(family.help) - 1, "one sentence"
 
 
 def test_labels_of_a_target() -> None:
@@ -135,7 +136,7 @@ def test_labels_of_a_target() -> None:
 
 def test_before_the_first_poll() -> None:
     """Nothing is claimed but the counters' start and the configured limit."""
-    store = Store([Target(KEY, max_resting=20)])
+    store = store_of([Target(KEY, max_resting=20)])
     assert _target_samples(store, ENDED) == {
         ("agent_rest_max_resting_agents", ""): 20,
         ("agent_rest_polls_total", ""): 0,
@@ -193,7 +194,7 @@ def test_a_failure_shows_at_once_and_the_numbers_stay_while_fresh() -> None:
     assert samples["agent_rest_failing", "timeout"] == 1
     assert samples["agent_rest_poll_failures_total", ""] == 1
     assert {name for name, _ in samples} >= DATA
-    store.record(store.state(KEY).succeeded(STARTED, ENDED, SNAPSHOT))
+    store.record(store.state(KEY).after(success(STARTED, ENDED, SNAPSHOT)))
     after = _target_samples(store, ENDED)
     assert after["agent_rest_up", ""] == 1
     assert "agent_rest_failing" not in {name for name, _ in after}
@@ -201,7 +202,7 @@ def test_a_failure_shows_at_once_and_the_numbers_stay_while_fresh() -> None:
 
 def test_a_failure_before_any_success() -> None:
     """There are no numbers, and that the target is down is known."""
-    store = Store([Target(KEY)])
+    store = store_of([Target(KEY)])
     _fail(store, Reason.AUTH)
     samples = _target_samples(store, ENDED)
     assert samples["agent_rest_up", ""] == 0
@@ -234,7 +235,7 @@ def test_collector_describes_what_it_collects() -> None:
 def test_own_families_of_an_idle_exporter() -> None:
     """Every counter starts at 0, each failure reason too; the unknown skew is absent."""
     collector = ExporterCollector(
-        Store([Target(KEY), Target(KEY._replace(vdn=3))], ["lima"]),
+        store_of([Target(KEY), Target(KEY._replace(vdn=3))], ["lima"]),
         lambda: ReloadStatus(successful=True, last_success=1_700_000_000.0),
         version="1.2.3",
         python_version="3.11.0",
@@ -272,7 +273,7 @@ def test_own_families_of_an_idle_exporter() -> None:
 
 def test_own_families_of_a_busy_exporter() -> None:
     """Each number of a server's stats reaches its family; a failed reload is told."""
-    store = Store([], ["lima"])
+    store = store_of([], ["lima"])
     stats = store.server("lima")
     stats.requests, stats.skipped, stats.in_flight, stats.clock_skew = 9, 2, 3, -1.5
     stats.failures[Reason.TLS] += 4

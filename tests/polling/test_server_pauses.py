@@ -10,9 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.errors import Reason
-from exporter.metrics import ReloadStatus, own_registry
+from exporter.metrics import own_registry
 from exporter.server import Server
-from exporter.store import Store
+from exporter.store import ReloadStatus, Store
 from tests.support.scripted_server import Floor, make, running
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 

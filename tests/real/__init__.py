@@ -1,1 +1,1 @@
-"""Tests against real peers: Prometheus, Alertmanager, Chromium."""
+"""Tests with real programs that run beside the exporter: Prometheus, Alertmanager, Chromium."""

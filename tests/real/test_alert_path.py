@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
-from tests.support.alerting import watching
+from tests.support.alertmanager import watching
 from tests.support.processes import free_port, query, serving_exporter, until
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +83,7 @@ async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
         assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
         assert re.fullmatch(
             rf"VDN {vdn} \(sales\) of call center 1 at lima: the longest rest has lasted "
-            r"2h \d+m \d+s, the limit is 1h\.",
+            r"2h \d+m \d+s; the limit is 1h\.",
             alert["annotations"]["description"],
         )
         assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/AgentRestTooLong.md"
@@ -137,12 +137,11 @@ async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: 
         "cms": "cusco",
     }
     assert alert["annotations"]["description"] == (
-        "cusco: 2 of 2 targets down for 5m, by the reason of the last failure: connect 2."
+        "cusco: 2 of 2 targets down for 5m, last failures by reason: connect 2."
     )
     assert [labels["vdn"] for labels in single.labels()] == ["2"]
     assert single.alerts[0]["annotations"]["description"] == (
-        "VDN 2 of call center 1 at lima: polls have failed for 5m, the last one with the reason "
-        "api."
+        "VDN 2 of call center 1 at lima: polls have failed for 5m, most recently with reason api."
     )
     assert not watch.webhook.of("AgentRestTargetDown", "cusco")
     assert not watch.webhook.of("AgentRestAllTargetsDown", "lima")

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from exporter.simulator import Simulator, serving
 from tests.support.processes import UNMEASURED, query, scraping_prometheus, serving_exporter, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.real]
+pytestmark = pytest.mark.anyio
 
 JOBS = 20
 """Each scrapes every two seconds: together every 100 ms, with time for each on a busy machine."""

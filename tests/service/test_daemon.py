@@ -21,8 +21,7 @@ from exporter.polling.fleet import Fleet
 from exporter.service.daemon import Daemon, Options, stop_on_signals
 from exporter.simulator import Fault, Scenario, Settings, Simulator, serving
 from exporter.web.listening.listener import Address
-from tests.support.processes import COMMAND, Process, serving_exporter, started, until
-from tests.support.real_parts import real_part
+from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
 
 pytestmark = pytest.mark.anyio
 
@@ -279,7 +278,7 @@ async def test_a_client_that_does_not_read_holds_nothing_up(tmp_path: Path) -> N
                 await loop.sock_connect(raw, (host, int(port)))
                 await loop.sock_sendall(raw, b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n")
                 assert (await loop.sock_recv(raw, 12)).startswith(b"HTTP/1.")
-                assert await exporter.stop(within=5.0) == 0
+                assert await exporter.stop(within=30.0) == 0
 
 
 async def test_unix_sockets_and_ports_beside_each_other(
@@ -307,7 +306,7 @@ async def test_systemd_hands_its_sockets_over(
     tmp_path: Path, short: Path, cms: tuple[Simulator, str]
 ) -> None:
     """The first connection starts it; the addresses of the flag are not listened on."""
-    activate = real_part("systemd-socket-activate", "systemd")
+    activate = program("systemd-socket-activate", "systemd")
     config, path = configure(tmp_path, cms[1]), short / "web.sock"
     command = [
         activate,
@@ -335,8 +334,8 @@ async def test_no_socket_was_handed_over(tmp_path: Path) -> None:
     ) as service:
         assert await service.handle.wait() == 2
     assert "".join(service.lines) == (
-        "--web.systemd-socket is given, and systemd has handed over no socket: start the service "
-        "by its .socket unit, or leave the flag out"
+        "--web.systemd-socket is set, but systemd passed no socket: start the service through its "
+        ".socket unit, or remove the flag"
     )
 
 

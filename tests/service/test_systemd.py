@@ -1,4 +1,4 @@
-"""What the service manager hears, on a real socket as systemd opens one."""
+"""What the service manager receives, on a real socket like systemd's."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.service import systemd as notify
+from exporter.service import systemd
 from exporter.service.systemd import Notifier
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -24,8 +24,8 @@ class Manager:
         self.socket.bind(address.replace("@", "\0"))
         self.socket.setblocking(False)  # noqa: FBT003  # the socket's own signature
 
-    def heard(self) -> list[str]:
-        """Every message so far that was not heard yet."""
+    def received(self) -> list[str]:
+        """Every message that has arrived since the last call."""
         messages = []
         while True:
             try:
@@ -36,7 +36,7 @@ class Manager:
 
 @pytest.fixture(params=["path", "abstract"])
 def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
-    """One with a name in the file system, one without."""
+    """One with a path in the file system, one with an abstract name."""
     # a socket's path is short, and pytest's folders are not
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "notify")
@@ -45,15 +45,15 @@ def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
             yield manager
 
 
-def test_a_life(manager: Manager) -> None:
-    """Started, reloaded, stopped; nothing is said after the last word."""
+def test_start_reload_and_stop(manager: Manager) -> None:
+    """Nothing is sent after STOPPING."""
     notifier = Notifier.of_environment({"NOTIFY_SOCKET": manager.variable}, PID)
     notifier.ready("3 targets")
     notifier.reloading(12.3456789)
     notifier.ready("the last reload failed, see the log")
     notifier.stopping()
     notifier.ready("too late")
-    assert manager.heard() == [
+    assert manager.received() == [
         "READY=1\nSTATUS=3 targets",
         "RELOADING=1\nMONOTONIC_USEC=12345679",
         "READY=1\nSTATUS=the last reload failed, see the log",
@@ -61,8 +61,8 @@ def test_a_life(manager: Manager) -> None:
     ]
 
 
-def test_alive_twice_in_each_period_while_there_is_progress(manager: Manager) -> None:
-    """The watchdog starves while nothing moves, and eats again when it does."""
+def test_the_watchdog_is_fed_twice_in_each_period_while_there_is_progress(manager: Manager) -> None:
+    """It is not fed without progress, and again when there is some."""
     notifier = Notifier.of_environment(
         {"NOTIFY_SOCKET": manager.variable, "WATCHDOG_USEC": "30000000"}, PID
     )
@@ -73,7 +73,7 @@ def test_alive_twice_in_each_period_while_there_is_progress(manager: Manager) ->
         for change, expected in ((moving.set, 4), (moving.clear, 0), (moving.set, 4)):
             change()
             await asyncio.sleep(60)
-            assert manager.heard() == ["WATCHDOG=1"] * expected
+            assert manager.received() == ["WATCHDOG=1"] * expected
         task.cancel()
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
@@ -93,15 +93,15 @@ def test_alive_twice_in_each_period_while_there_is_progress(manager: Manager) ->
     ],
 )
 def test_no_watchdog(manager: Manager, environ: dict[str, str]) -> None:
-    """Nobody watches, or somebody else is watched: the task ends at once."""
+    """No watchdog, or one for another process: the task ends at once."""
     notifier = Notifier.of_environment({"NOTIFY_SOCKET": manager.variable, **environ}, PID)
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(notifier.keep_alive(lambda: True))
-    assert manager.heard() == []
+    assert manager.received() == []
 
 
-def test_the_watchdog_is_meant_for_this_process(manager: Manager) -> None:
-    """As systemd says it: with its pid."""
+def test_a_watchdog_for_this_process(manager: Manager) -> None:
+    """The variable WATCHDOG_PID names it."""
     environ = {
         "NOTIFY_SOCKET": manager.variable,
         "WATCHDOG_USEC": "2000000",
@@ -116,21 +116,23 @@ def test_the_watchdog_is_meant_for_this_process(manager: Manager) -> None:
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(live())
-    assert manager.heard() == ["WATCHDOG=1"] * 3
+    assert manager.received() == ["WATCHDOG=1"] * 3
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "relative", "/no/such/socket"])
-def test_nobody_listens(address: str) -> None:
-    """Not started by systemd, or it is gone: nobody is told, and nothing fails."""
+def test_no_service_manager(address: str) -> None:
+    """Not started by systemd, or it is gone: nothing is sent, and nothing fails."""
     notifier = Notifier.of_environment({"NOTIFY_SOCKET": address}, PID)
     notifier.ready("3 targets")
     notifier.stopping()
 
 
-def test_a_manager_that_does_not_read(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its full socket holds nothing up: what cannot be said in time is not said."""
-    monkeypatch.setattr(notify, "_PATIENCE", 0.001)
+def test_a_service_manager_that_does_not_read(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its full socket does not block the service: messages are dropped."""
+    monkeypatch.setattr(systemd, "_SEND_TIMEOUT", 0.001)
     notifier = Notifier.of_environment({"NOTIFY_SOCKET": manager.variable}, PID)
-    for _ in range(2000):
+    for _ in range(1000):
         notifier.ready("x" * 1000)
-    assert 0 < len(manager.heard()) < 2000
+    assert 0 < len(manager.received()) < 1000

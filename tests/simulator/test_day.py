@@ -1,4 +1,4 @@
-"""The simulated days of the stand-in server: what makes them believable, and consistent."""
+"""The simulated days: what makes them believable and consistent."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -8,105 +8,112 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.simulator import DEFAULT_SEED, Accelerated, Floor, SimulatedFloors
-from exporter.simulator.day import CantRest, Spell, Stage, simulate
-from exporter.simulator.people import name_of, work_number
-from exporter.simulator.roster import DAY, Staff, Wish, staff_of, wishes_of
+from exporter.simulator.day import CantRest, Period, Stage, simulate
+from exporter.simulator.roster import (
+    DAY,
+    RestRequest,
+    Staff,
+    name_of,
+    requests_of,
+    staff_of,
+    work_number,
+)
 
 MIDNIGHT = 20_000 * DAY
 TARGETS = st.tuples(st.integers(1, 65_535), st.integers(1, 5_000))
 DAYS = st.tuples(st.integers(0, 1000), TARGETS, st.integers(-1, 30_000))
 
 
-def day_of(seed: int, target: tuple[int, int], day: int) -> tuple[Staff, tuple[Spell, ...]]:
+def day_of(seed: int, target: tuple[int, int], day: int) -> tuple[Staff, tuple[Period, ...]]:
     """A VDN's staff and what they do on a day."""
     staff = staff_of(seed, *target)
-    return staff, simulate(staff, wishes_of(staff, seed, *target, day))
+    return staff, simulate(staff, requests_of(staff, seed, *target, day))
 
 
-def moments(spells: tuple[Spell, ...]) -> Iterator[tuple[int, list[Spell]]]:
+def moments(periods: tuple[Period, ...]) -> Iterator[tuple[int, list[Period]]]:
     """Every second at which something changes, and who is in which stage from then on."""
-    for second in sorted({edge for spell in spells for edge in (spell.start, spell.end)}):
-        yield second, [spell for spell in spells if spell.start <= second < spell.end]
+    for second in sorted({edge for period in periods for edge in (period.start, period.end)}):
+        yield second, [period for period in periods if period.start <= second < period.end]
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_limits_hold_at_every_moment(key: tuple[int, tuple[int, int], int]) -> None:
-    """Places never exceed a limit, and who waits because of a limit finds all places taken."""
-    staff, spells = day_of(*key)
+    """Rests never exceed a limit, and agents wait because of a limit only while it is reached."""
+    staff, periods = day_of(*key)
     assert 20 <= staff.agents <= 60
-    for _, present in moments(spells):
-        placed = [spell for spell in present if spell.stage is not Stage.WAITING]
+    for _, present in moments(periods):
+        placed = [period for period in present if period.stage is not Stage.WAITING]
         taken = len(placed)
-        queues = [staff.queue_of[spell.agent] for spell in placed]
+        queues = [staff.queue_of[period.agent] for period in placed]
         assert taken <= staff.max_resting
         assert all(queues.count(queue) <= staff.max_resting_in_queue for queue in queues)
-        for spell in present:
+        for period in present:
             full = taken == staff.max_resting
-            queue = queues.count(staff.queue_of[spell.agent])
-            match spell.reason:
+            queue = queues.count(staff.queue_of[period.agent])
+            match period.reason:
                 case CantRest.VDN_LIMIT:
                     assert full
                 case CantRest.SKILL_QUEUE_LIMIT:
                     assert not full
                     assert queue == staff.max_resting_in_queue
-                case CantRest.AWAITING_APPROVAL if spell.stage is Stage.WAITING:
+                case CantRest.AWAITING_APPROVAL if period.stage is Stage.WAITING:
                     assert not full
                     assert queue < staff.max_resting_in_queue
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_rest_goes_through_its_stages_in_order(key: tuple[int, tuple[int, int], int]) -> None:
     """An agent is in one stage at a time, waits first, then is approved, then rests."""
-    staff, spells = day_of(*key)
+    staff, periods = day_of(*key)
     for agent in range(staff.agents):
-        own = [spell for spell in spells if spell.agent == agent]
+        own = [period for period in periods if period.agent == agent]
         for before, after in pairwise(own):
             assert before.end <= after.start
             if before.end == after.start and after.stage is not Stage.WAITING:
                 assert after.stage >= before.stage
-        for spell in own:
-            assert spell.start < spell.end
-            if spell.stage is Stage.WAITING:
-                assert spell.begin <= spell.start
+        for period in own:
+            assert period.start < period.end
+            if period.stage is Stage.WAITING:
+                assert period.begin <= period.start
             else:
-                assert spell.begin == spell.start
-                assert spell.reason is CantRest.AWAITING_APPROVAL
-                assert any(b.end == spell.start and b.stage < spell.stage for b in own)
+                assert period.begin == period.start
+                assert period.reason is CantRest.AWAITING_APPROVAL
+                assert any(b.end == period.start and b.stage < period.stage for b in own)
 
 
 @given(DAYS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_nobody_rests_across_a_changeover(key: tuple[int, tuple[int, int], int]) -> None:
-    """A day begins and ends with an empty floor, so that days need not know of each other."""
-    _, spells = day_of(*key)
-    assert min(spell.start for spell in spells) >= 300
-    assert max(spell.end for spell in spells) <= DAY - 120
+    """A day begins and ends with an empty floor, so that days are independent of each other."""
+    _, periods = day_of(*key)
+    assert min(period.start for period in periods) >= 300
+    assert max(period.end for period in periods) <= DAY - 120
 
 
 @given(st.integers(0, 1000), TARGETS, st.integers(0, 2_000_000_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_counters_equal_the_rows_of_each_state(
     seed: int, target: tuple[int, int], now: int
 ) -> None:
-    """A floor's counters are those of the day's spells at that moment, and so are its rows."""
+    """A floor's counters are those of the day's periods at that moment, and so are its rows."""
     staff = staff_of(seed, *target)
     day, second = divmod(now - staff.changeover, DAY)
     present = [s for s in day_of(seed, target, day)[1] if s.start <= second < s.end]
-    stages = [spell.stage for spell in present]
+    stages = [period.stage for period in present]
     floor = SimulatedFloors(seed)(*target, now + 0.75)
     assert (floor.waiting, floor.approved, floor.resting) == tuple(map(stages.count, Stage))
     assert [
         (row.work_no, row.cant_rest_reason, row.begin_time, row.rest_duration) for row in floor.rows
     ] == [
         (
-            work_number(target[1], spell.agent),
-            spell.reason,
-            (now - second + spell.begin) * 1000,
-            spell.duration,
+            work_number(target[1], period.agent),
+            period.reason,
+            (now - second + period.begin) * 1000,
+            period.duration,
         )
-        for spell in present
+        for period in present
     ]
     assert all(row.begin_time <= now * 1000 for row in floor.rows)
     assert all(row.cant_rest_reason in range(5) for row in floor.rows)
@@ -114,23 +121,23 @@ def test_counters_equal_the_rows_of_each_state(
 
 
 def test_floors_are_deterministic_and_differ_by_seed_vdn_and_day() -> None:
-    """The same seed tells the same story to everyone, and other seeds, VDNs and days another."""
+    """The same seed gives the same day every time; other seeds, VDNs and days differ."""
 
-    def story(floors: SimulatedFloors, vdn: int, start: int) -> list[tuple[int, ...]]:
+    def day(floors: SimulatedFloors, vdn: int, start: int) -> list[tuple[int, ...]]:
         return [
             tuple(row.work_no for row in floors(1, vdn, start + hour * 3600).rows)
             for hour in range(24)
         ]
 
-    told = story(SimulatedFloors(7), 1, MIDNIGHT)
-    assert told == story(SimulatedFloors(7, capacity=1), 1, MIDNIGHT)
-    assert told != story(SimulatedFloors(8), 1, MIDNIGHT)
-    assert told != story(SimulatedFloors(7), 2, MIDNIGHT)
-    assert told != story(SimulatedFloors(7), 1, MIDNIGHT + DAY)
+    told = day(SimulatedFloors(7), 1, MIDNIGHT)
+    assert told == day(SimulatedFloors(7, capacity=1), 1, MIDNIGHT)
+    assert told != day(SimulatedFloors(8), 1, MIDNIGHT)
+    assert told != day(SimulatedFloors(7), 2, MIDNIGHT)
+    assert told != day(SimulatedFloors(7), 1, MIDNIGHT + DAY)
 
 
 def test_capacity_bounds_the_days_that_are_kept() -> None:
-    """A floor told again after its day was dropped is the same floor."""
+    """A floor simulated again after its day was dropped is the same floor."""
     floors = SimulatedFloors(capacity=2)
     first = [floors(1, vdn, MIDNIGHT) for vdn in range(1, 8)]
     assert [floors(1, vdn, MIDNIGHT) for vdn in range(1, 8)] == first
@@ -138,16 +145,16 @@ def test_capacity_bounds_the_days_that_are_kept() -> None:
 
 
 def test_rests_go_on_over_midnight() -> None:
-    """Who is on a floor a second before midnight is still there, unless the spell ends then."""
+    """Agents on a floor a second before midnight are still there, unless the period ends then."""
     floors = SimulatedFloors(3)
     went_on = 0
     for vdn in range(1, 41):
         staff = staff_of(3, 1, vdn)
         day, second = divmod(MIDNIGHT - staff.changeover, DAY)
         ending = {
-            work_number(vdn, spell.agent)
-            for spell in day_of(3, (1, vdn), day)[1]
-            if spell.end == second
+            work_number(vdn, period.agent)
+            for period in day_of(3, (1, vdn), day)[1]
+            if period.end == second
         }
         before = {row.work_no: row for row in floors(1, vdn, MIDNIGHT - 1).rows}
         after = {row.work_no: row for row in floors(1, vdn, MIDNIGHT).rows}
@@ -173,10 +180,10 @@ def test_counts_change_by_single_agents_around_midnight_and_changeover() -> None
 
 def test_a_day_of_the_default_seed_shows_everything() -> None:
     """A demo shows all five reasons, approvals, rests too long and rests far too long."""
-    _, spells = day_of(DEFAULT_SEED, (1, 1), MIDNIGHT // DAY)
-    assert {spell.reason for spell in spells if spell.stage is Stage.WAITING} == set(CantRest)
-    assert any(spell.stage is Stage.APPROVED for spell in spells)
-    taken = [(s.end - s.start) / s.duration for s in spells if s.stage is Stage.RESTING]
+    _, periods = day_of(DEFAULT_SEED, (1, 1), MIDNIGHT // DAY)
+    assert {period.reason for period in periods if period.stage is Stage.WAITING} == set(CantRest)
+    assert any(period.stage is Stage.APPROVED for period in periods)
+    taken = [(s.end - s.start) / s.duration for s in periods if s.stage is Stage.RESTING]
     in_time = [share for share in taken if share <= 1]
     assert len(in_time) > len(taken) / 2
     assert any(1 < share < 1.4 for share in taken)
@@ -184,7 +191,7 @@ def test_a_day_of_the_default_seed_shows_everything() -> None:
 
 
 def test_there_is_something_to_see_at_every_hour() -> None:
-    """Of the first three VDNs at least one has somebody resting at any full hour of a week."""
+    """At any full hour of a week somebody rests in one of the first three VDNs."""
     floors = SimulatedFloors()
     for hour in range(7 * 24):
         assert any(floors(1, vdn, MIDNIGHT + hour * 3600).resting for vdn in (1, 2, 3))
@@ -193,24 +200,24 @@ def test_there_is_something_to_see_at_every_hour() -> None:
 def test_a_second_request_of_an_agent_is_dropped() -> None:
     """An agent who still waits or rests cannot ask for another rest."""
 
-    def wish(asked_at: int) -> Wish:
-        return Wish(
+    def requested(at: int) -> RestRequest:
+        return RestRequest(
             agent=0,
-            asked_at=asked_at,
+            requested_at=at,
             duration=600,
-            busy_until=asked_at,
-            signed_in_at=asked_at,
+            busy_until=at,
+            signed_in_at=at,
             approval_takes=30,
-            finishing=0,
-            stays=500,
-            given_up_at=5000,
+            wrap_up=0,
+            rests_for=500,
+            withdrawn_at=5000,
             back_by=6000,
         )
 
     staff = Staff(agents=1, queue_of=(0,), max_resting=1, max_resting_in_queue=1, changeover=0)
     told = [
-        (spell.stage, spell.start, spell.end)
-        for spell in simulate(staff, (wish(100), wish(300), wish(700)))
+        (period.stage, period.start, period.end)
+        for period in simulate(staff, (requested(100), requested(300), requested(700)))
     ]
     assert told == [
         (Stage.WAITING, 100, 130),
@@ -220,36 +227,36 @@ def test_a_second_request_of_an_agent_is_dropped() -> None:
     ]
 
 
-def test_an_agent_who_waits_in_vain_gives_up() -> None:
-    """Near the end of the shift a request is withdrawn; the place goes to nobody."""
-    patient = Wish(
+def test_an_agent_withdraws_near_the_end_of_the_shift() -> None:
+    """A request that was not approved in time is withdrawn."""
+    patient = RestRequest(
         agent=0,
-        asked_at=100,
+        requested_at=100,
         duration=600,
         busy_until=100,
         signed_in_at=100,
         approval_takes=0,
-        finishing=60,
-        stays=2000,
-        given_up_at=4000,
+        wrap_up=60,
+        rests_for=2000,
+        withdrawn_at=4000,
         back_by=1500,
     )
-    impatient = Wish(
+    impatient = RestRequest(
         agent=1,
-        asked_at=200,
+        requested_at=200,
         duration=600,
         busy_until=250,
         signed_in_at=300,
         approval_takes=10,
-        finishing=0,
-        stays=500,
-        given_up_at=1000,
+        wrap_up=0,
+        rests_for=500,
+        withdrawn_at=1000,
         back_by=2000,
     )
     staff = Staff(agents=2, queue_of=(0, 1), max_resting=1, max_resting_in_queue=1, changeover=0)
     told = [
-        (spell.agent, spell.stage, spell.reason, spell.start, spell.end)
-        for spell in simulate(staff, (patient, impatient))
+        (period.agent, period.stage, period.reason, period.start, period.end)
+        for period in simulate(staff, (patient, impatient))
     ]
     unset = CantRest.AWAITING_APPROVAL
     assert told == [
@@ -262,7 +269,7 @@ def test_an_agent_who_waits_in_vain_gives_up() -> None:
 
 
 def test_names_are_of_both_scripts_and_stay_with_the_agent() -> None:
-    """About half of the people have a Chinese name, and nobody is renamed."""
+    """About half of the agents have a Chinese name, and every name stays the same."""
     names = [name_of(1, 1, number) for number in range(200)]
     assert names == [name_of(1, 1, number) for number in range(200)]
     chinese = [name for name in names if "\u4e00" <= name[0] <= "\u9fff"]
@@ -278,17 +285,16 @@ def test_work_numbers_are_unique_in_a_call_center() -> None:
 
 
 def test_an_accelerated_clock_runs_from_its_start() -> None:
-    """Ten real seconds are ten minutes at a speed of 60."""
+    """Ten real seconds are ten minutes at a speed of 60, and ten seconds by default."""
     now = [1000.0]
-    here = Accelerated(lambda: now[0], speed=60)
-    there = Accelerated(lambda: now[0], speed=60, start=5.0)
-    assert (here(), there()) == (1000.0, 5.0)
+    clock, real = Accelerated(lambda: now[0], speed=60), Accelerated(lambda: now[0])
+    assert (clock(), real()) == (1000.0, 1000.0)
     now[0] += 10
-    assert (here(), there()) == (1600.0, 605.0)
+    assert (clock(), real()) == (1600.0, 1010.0)
 
 
 @pytest.mark.parametrize("speed", [0, -1])
 def test_a_clock_that_does_not_run_forward_is_refused(speed: float) -> None:
-    """A clock that stands still or runs back would stop or break the day."""
+    """A clock that stops or runs backwards would stop or break the day."""
     with pytest.raises(ValueError, match=r"^the speed of a clock must be above 0, not "):
         Accelerated(lambda: 0.0, speed=speed)

@@ -1,4 +1,4 @@
-"""The pure parts of the stand-in server's answers: scenarios, queries, pages and replies."""
+"""The pure parts of the simulator: scenarios, queries, pages and replies."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.simulator import (
@@ -15,12 +15,11 @@ from exporter.simulator import (
     Fault,
     Floor,
     Scenario,
+    messages,
     parse_scenario,
-    replies,
 )
-from exporter.simulator.misbehaviour import gzip_bomb
-from exporter.simulator.pages import page_of
-from exporter.simulator.request_check import Query, ViolationError, read_query
+from exporter.simulator.faults import gzip_bomb, page_of
+from exporter.simulator.messages import Query, ViolationError, read_query
 from exporter.simulator.scenarios import scenario_for
 
 JSON = "application/json; charset=UTF-8"
@@ -62,31 +61,34 @@ def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
         ("", f"scenario '': there is no fault ''; the faults are {ALL_FAULTS}"),
         (
             "dns",
-            "scenario 'dns': no server can produce 'dns'; use a host name that does not resolve",
+            (
+                "scenario 'dns': the simulator cannot produce 'dns'; "
+                "use a host name that does not resolve"
+            ),
         ),
         (
             "connect@1/1",
             (
-                "scenario 'connect@1/1': no server can produce 'connect'; "
-                "use a port on which nothing listens"
+                "scenario 'connect@1/1': the simulator cannot produce 'connect'; "
+                "use a port that nothing listens on"
             ),
         ),
         (
             "tls",
             (
-                "scenario 'tls': no server can produce 'tls'; "
-                "start the server with a certificate that the client does not trust"
+                "scenario 'tls': the simulator cannot produce 'tls'; "
+                "start it with a certificate that the client does not trust"
             ),
         ),
-        ("hang@", "scenario 'hang@': '' is no target; write @ccId/vdn, such as @1/7"),
-        ("hang@1", "scenario 'hang@1': '1' is no target; write @ccId/vdn, such as @1/7"),
+        ("hang@", "scenario 'hang@': '' is not a target; write @ccId/vdn, such as @1/7"),
+        ("hang@1", "scenario 'hang@1': '1' is not a target; write @ccId/vdn, such as @1/7"),
         ("hang@0/7", "scenario 'hang@0/7': ccId must be from 1 to 65535, not 0"),
         ("hang@65536/7", "scenario 'hang@65536/7': ccId must be from 1 to 65535, not 65536"),
         ("hang@1/5001", "scenario 'hang@1/5001': vdn must be from 1 to 5000, not 5001"),
         ("hang=5s", "scenario 'hang=5s': hang takes no value; write 'hang'"),
-        ("slow=", "scenario 'slow=': '' is no duration; write one such as 5s or 1m30s"),
-        ("slow=-", "scenario 'slow=-': '-' is no duration; write one such as 5s or 1m30s"),
-        ("slow=5", "scenario 'slow=5': '5' is no duration; write one such as 5s or 1m30s"),
+        ("slow=", "scenario 'slow=': '' is not a duration; write one such as 5s or 1m30s"),
+        ("slow=-", "scenario 'slow=-': '-' is not a duration; write one such as 5s or 1m30s"),
+        ("slow=5", "scenario 'slow=5': '5' is not a duration; write one such as 5s or 1m30s"),
         ("slow=-5s", "scenario 'slow=-5s': the duration of slow cannot be negative"),
     ],
 )
@@ -98,13 +100,13 @@ def test_a_scenario_that_cannot_be_read_says_why(text: str, message: str) -> Non
 
 
 def test_every_fault_is_described_and_can_be_asked_for() -> None:
-    """What a help text lists is what the parser takes."""
+    """What a help text lists is what the parser accepts."""
     assert list(DESCRIPTIONS) == list(Fault)
     assert [parse_scenario(fault).fault for fault in DESCRIPTIONS] == list(Fault)
 
 
-def test_a_targets_own_scenario_goes_first_and_the_last_one_counts() -> None:
-    """A request meets one fault: the most special one, and of equals the last."""
+def test_a_targets_own_scenario_takes_precedence_and_the_last_one_applies() -> None:
+    """One fault applies to a request: the most specific one, and of equals the last."""
     given_ones = [parse_scenario(text) for text in ("drop@1/1", "hang@1/1", "error", "html")]
     assert scenario_for(given_ones, (1, 1)) == Scenario(Fault.HANG, (1, 1))
     assert scenario_for(given_ones, (1, 2)) == Scenario(Fault.HTML)
@@ -121,25 +123,25 @@ def test_a_targets_own_scenario_goes_first_and_the_last_one_counts() -> None:
         ({"ccId": 1, "vdn": 1, "offset": 2**31 - 1, "limit": 100}, Query(1, 1, (2**31 - 1, 100))),
     ],
 )
-def test_queries_within_the_rules_are_read(param: dict[str, Any], query: Query) -> None:
+def test_valid_queries_are_read(param: dict[str, Any], query: Query) -> None:
     """The bounds themselves are allowed."""
     body = json.dumps({"queryParam": param}).encode()
     for content_type in (JSON, "application/json;charset=utf-8"):
         assert read_query(content_type, body) == query
 
 
-SHAPE = "the body must be an object that holds an object queryParam"
+SHAPE = "the body must be an object with an object queryParam"
 CC_ID = "queryParam.ccId must be an integer from 1 to 65535"
 VDN = "queryParam.vdn must be an integer from 1 to 5000"
 LIMIT = "queryParam.limit must be an integer from 1 to 100"
 OFFSET = "queryParam.offset must be an integer from 0 to 2147483647"
-TOGETHER = "offset and limit must exist or not exist at the same time; only "
+TOGETHER = "offset and limit must be given together; only "
 
 
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("{", "the body is not JSON"),
+        ("{", "the body is not valid JSON"),
         ("[1]", SHAPE),
         ("{}", SHAPE),
         ('{"queryParam": 1}', SHAPE),
@@ -151,14 +153,14 @@ TOGETHER = "offset and limit must exist or not exist at the same time; only "
         ('{"queryParam": {"ccId": true, "vdn": 1}}', CC_ID),
         ('{"queryParam": {"ccId": 1, "vdn": 5001}}', VDN),
         ('{"queryParam": {"ccId": 1, "vdn": 1.0}}', VDN),
-        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0}}', TOGETHER + "offset does"),
-        ('{"queryParam": {"ccId": 1, "vdn": 1, "limit": 1}}', TOGETHER + "limit does"),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0}}', TOGETHER + "offset is"),
+        ('{"queryParam": {"ccId": 1, "vdn": 1, "limit": 1}}', TOGETHER + "limit is"),
         ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 0}}', LIMIT),
         ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 101}}', LIMIT),
         ('{"queryParam": {"ccId": 1, "vdn": 1, "offset": -1, "limit": 1}}', OFFSET),
     ],
 )
-def test_a_query_against_the_rules_gets_a_sentence(body: str, sentence: str) -> None:
+def test_an_invalid_query_gets_a_sentence(body: str, sentence: str) -> None:
     """Ranges, shapes, and offset without limit."""
     with pytest.raises(ViolationError) as caught:
         read_query(JSON, body.encode())
@@ -169,15 +171,15 @@ def test_a_query_against_the_rules_gets_a_sentence(body: str, sentence: str) -> 
     "content_type", ["", "text/plain", "application/json", "application/json; charset=latin-1"]
 )
 def test_a_query_of_another_content_type_gets_a_sentence(content_type: str) -> None:
-    """The vendor fixes the value, so nothing else will do."""
+    """The vendor's page allows no other value."""
     with pytest.raises(
         ViolationError, match=r"^Content-Type must be application/json; charset=UTF-8$"
     ):
         read_query(content_type, b'{"queryParam":{"ccId":1,"vdn":1}}')
 
 
-def test_an_interface_without_paging_does_not_look_at_it() -> None:
-    """8.13 knows neither offset nor limit, so that it cannot refuse them."""
+def test_an_interface_without_paging_ignores_it() -> None:
+    """8.13 has neither offset nor limit, so that it cannot refuse them."""
     body = b'{"queryParam":{"ccId":1,"vdn":1,"limit":0}}'
     assert read_query(JSON, body, pages=False) == Query(1, 1)
 
@@ -197,9 +199,8 @@ def read_all(
 
 
 @given(st.integers(0, 300), st.integers(1, 100))
-@settings(deadline=None)
 def test_pages_add_up_to_the_floor(count: int, limit: int) -> None:
-    """Sound pages hold every row once, in order; overlapping ones hold every row at least once."""
+    """Correct pages hold every row once, in order; overlapping ones at least once."""
     rows = rows_of(count)
     assert read_all(rows, limit, None) == list(rows)
     overlapping = read_all(rows, limit, Fault.OVERLAP)
@@ -214,9 +215,8 @@ def test_a_page_that_ignores_its_offset_is_the_first_one() -> None:
 
 
 @given(st.integers(0, 50), st.integers(1, 100))
-@settings(deadline=None)
 def test_endless_pages_are_full_of_new_agents(count: int, limit: int) -> None:
-    """Behind the real rows there are always more, and no number comes twice."""
+    """After the real rows there are always more, and no number occurs twice."""
     rows = rows_of(count)
     read = read_all(rows, limit, Fault.ENDLESS, pages=5)
     assert len(read) == 5 * limit
@@ -244,7 +244,7 @@ def test_a_reply_holds_the_numbers_twice() -> None:
             {"agentName": "z", "workNo": 2, "beginTime": 1, "restDuration": 0},
         ],
     }
-    assert json.loads(replies.success(FLOOR, FLOOR.rows)) == {
+    assert json.loads(messages.success(FLOOR, FLOOR.rows)) == {
         "result": "0",
         "resultCode": "0100000",
         "resultDatas": detail,
@@ -254,7 +254,7 @@ def test_a_reply_holds_the_numbers_twice() -> None:
 
 def test_a_legacy_reply_is_in_lowercase() -> None:
     """8.13 has no resultCode and no resultDesc."""
-    assert json.loads(replies.success(FLOOR, FLOOR.rows[:1], legacy=True)) == {
+    assert json.loads(messages.success(FLOOR, FLOOR.rows[:1], legacy=True)) == {
         "result": "0",
         "resultDatas": {
             "allowrestnum": 1,
@@ -274,18 +274,18 @@ def test_a_legacy_reply_is_in_lowercase() -> None:
 
 
 def test_a_failure_is_a_sentence() -> None:
-    """The description stands where the numbers would."""
-    assert json.loads(replies.failure("no")) == {
+    """The description takes the place of the numbers."""
+    assert json.loads(messages.failure("no")) == {
         "result": "1",
         "resultCode": "0100001",
         "resultDesc": "no",
     }
-    assert json.loads(replies.failure("no", legacy=True)) == {"result": "1", "resultDatas": "no"}
+    assert json.loads(messages.failure("no", legacy=True)) == {"result": "1", "resultDatas": "no"}
 
 
 def test_wrong_shapes_take_turns() -> None:
-    """Missing, negative, a text, null, and again."""
-    details = [json.loads(replies.wrong_shape(FLOOR, (), turn))["resultDesc"] for turn in range(5)]
+    """Missing, negative, a string, null, and again."""
+    details = [json.loads(messages.wrong_shape(FLOOR, (), turn))["resultDesc"] for turn in range(5)]
     assert [detail.get("waitRestNum", "missing") for detail in details] == [
         "missing",
         -1,
@@ -293,20 +293,20 @@ def test_wrong_shapes_take_turns() -> None:
         None,
         "missing",
     ]
-    legacy = json.loads(replies.wrong_shape(FLOOR, (), 1, legacy=True))
+    legacy = json.loads(messages.wrong_shape(FLOOR, (), 1, legacy=True))
     assert legacy["resultDatas"]["waitrestnum"] == -1
 
 
-def test_an_endless_reply_starts_like_a_sound_one() -> None:
-    """Cut at any piece and closed, it is JSON: nothing but its size is wrong with it."""
-    start = b"".join(islice(replies.endless_rows(), 3))
+def test_an_endless_reply_starts_like_a_correct_one() -> None:
+    """Cut after any piece and closed, it is valid: only its size is wrong."""
+    start = b"".join(islice(messages.endless_rows(), 3))
     rows = json.loads(start + b"]}}")["resultDesc"]["agentsRestDetails"]
     assert len(rows) == 10_001
 
 
 @pytest.mark.parametrize("mebibytes", [1, 3])
 def test_a_bomb_is_gzip_that_hides_a_reply(mebibytes: int) -> None:
-    """White space that costs next to nothing on the wire, and the reply behind it."""
+    """White space that takes almost nothing on the wire, followed by the reply."""
     bomb = b"".join(gzip_bomb(b'{"a":1}', mebibytes << 20))
     assert len(bomb) < mebibytes * 1100 + 100
     assert gzip.decompress(bomb) == b" " * (mebibytes << 20) + b'{"a":1}'

@@ -1,4 +1,4 @@
-"""The server's side of the C2 signature, against vectors computed by somebody else."""
+"""The server's side of the C2 signature, against vectors computed independently."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def time_of(vector: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 def test_every_vector_is_accepted(vector: dict[str, Any]) -> None:
-    """What an independent implementation has signed is good."""
+    """What an independent implementation has signed is accepted."""
     keys = {"other": "key", vector["access_key"]: vector["secret_key"]}
     assert verify(request_of(vector), keys, time_of(vector)) == Verdict()
 
@@ -51,7 +51,7 @@ def test_a_changed_part_breaks_the_signature(vector: dict[str, Any], part: str) 
     changed: dict[str, Any] = {part: b"x" + request.body if part == "body" else "/x=1"}
     keys = {vector["access_key"]: vector["secret_key"]}
     assert verify(replace(request, **changed), keys, time_of(vector)) == Verdict(
-        Refusal.BAD_SIGNATURE, "the signature does not fit the request and the key"
+        Refusal.BAD_SIGNATURE, "the signature does not match the request and the key"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_changed_header_or_key_breaks_the_signature() -> None:
     assert wrong_key.refusal is Refusal.BAD_SIGNATURE
 
 
-def test_an_unknown_access_key_is_told_from_a_wrong_secret() -> None:
+def test_an_unknown_access_key_is_distinguished_from_a_wrong_secret() -> None:
     """The verdict names the access key as the cause."""
     assert verify(request_of(VECTOR), {"other": "key"}, time_of(VECTOR)) == Verdict(
         Refusal.UNKNOWN_KEY, "the access key is unknown"
@@ -88,13 +88,13 @@ def test_a_clock_may_be_off_by_the_allowed_drift(drift: float, detail: str | Non
 
 
 def test_an_infinite_drift_accepts_any_clock() -> None:
-    """An accelerated server can be told to forgive every timestamp."""
+    """An accelerated server can be told to accept every timestamp."""
     assert verify(request_of(VECTOR), KEYS, 0.0, allowed_drift=math.inf) == Verdict()
 
 
-NOT_A_TIMESTAMP = "the timestamp is not UTC ISO 8601 such as 2024-10-31T14:06:52.123Z"
-NOT_THE_FORM = "Authorization is not one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE"
-NOT_SORTED = "the signed headers are not lowercase names, sorted, joined by ';'"
+NOT_A_TIMESTAMP = "the timestamp must be UTC in ISO 8601, such as 2024-10-31T14:06:52.123Z"
+NOT_THE_FORM = "Authorization must be one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE"
+NOT_SORTED = "the signed headers must be lowercase names, sorted, joined by ';'"
 MALFORMED = Refusal.MALFORMED
 
 
@@ -114,19 +114,19 @@ MALFORMED = Refusal.MALFORMED
             "content-length;content-type",
             "authorization",
             MALFORMED,
-            "Authorization cannot be among the signed headers",
+            "Authorization cannot be a signed header",
         ),
         (
             "content-length",
             "accept",
             MALFORMED,
-            "the signed header accept is not there exactly once",
+            "the signed header accept must occur exactly once",
         ),
         (
             "content-type;host",
             "content-type",
             Refusal.HOST_NOT_SIGNED,
-            "host is not among the signed headers",
+            "host must be a signed header",
         ),
     ],
 )
@@ -151,13 +151,13 @@ def test_headers_that_are_missing_or_doubled_are_refused() -> None:
         for headers in (bare, twice, two_hosts)
     ]
     assert verdicts == [
-        Verdict(Refusal.MISSING, "there is no Authorization header"),
+        Verdict(Refusal.MISSING, "the Authorization header is missing"),
         Verdict(MALFORMED, NOT_THE_FORM),
-        Verdict(MALFORMED, "the signed header host is not there exactly once"),
+        Verdict(MALFORMED, "the signed header host must occur exactly once"),
     ]
 
 
-def test_bytes_that_are_no_utf_8_are_judged_like_others() -> None:
+def test_bytes_that_are_not_utf_8_are_checked_like_others() -> None:
     """A path and a query of any bytes get a verdict, not an error."""
     request = replace(request_of(VECTOR), path="/\udcff", query="a=\udcfe")
     assert verify(request, KEYS, time_of(VECTOR)).refusal is Refusal.BAD_SIGNATURE

@@ -1,4 +1,4 @@
-"""The stand-in server on real sockets: dialects, checks, signatures, counting, shutdown."""
+"""The simulator on real sockets: both interfaces, checks, signatures, counters, shutdown."""
 
 import asyncio
 import hashlib
@@ -94,7 +94,7 @@ def authorization(host: str, body: bytes, secret_key: str, at: float = NOW) -> s
 
 
 async def test_3_8_answers_all_rows_at_once() -> None:
-    """CTI 3.8 ignores paging; the numbers stand in the reply twice, dated by its own clock."""
+    """CTI 3.8 ignores paging; the numbers are in the reply twice, dated by its own clock."""
     async with serving(Simulator(settings_of())) as address:
         answer = await ask(address.url + PATH, body_of(offset=100, limit=10))
     assert answer.status == 200
@@ -130,11 +130,11 @@ async def test_the_legacy_path_answers_in_lowercase_without_pages() -> None:
         refused = await ask(address.url + LEGACY, b"?")
     assert answer.json.keys() == {"result", "resultDatas"}
     assert len(answer.json["resultDatas"]["agentsrestdetails"]) == 250
-    assert refused.json == {"result": "1", "resultDatas": "the body is not JSON"}
+    assert refused.json == {"result": "1", "resultDatas": "the body is not valid JSON"}
 
 
-async def test_a_query_against_the_rules_fails_with_status_200() -> None:
-    """The vendor's server tells failures in resultCode, and the description in resultDesc."""
+async def test_an_invalid_query_fails_with_status_200() -> None:
+    """The vendor's server reports failures in resultCode, with a description in resultDesc."""
     simulator = Simulator(settings_of(targets={(1, 1)}))
     async with serving(simulator) as address:
         url = address.url + PATH
@@ -148,7 +148,7 @@ async def test_a_query_against_the_rules_fails_with_status_200() -> None:
     assert {answer.json["resultCode"] for answer in answers} == {"0100001"}
     assert [answer.json["resultDesc"] for answer in answers] == [
         "queryParam.ccId must be an integer from 1 to 65535",
-        "offset and limit must exist or not exist at the same time; only limit does",
+        "offset and limit must be given together; only limit is",
         "Content-Type must be application/json; charset=UTF-8",
         "call center 1 has no VDN 2",
     ]
@@ -169,7 +169,7 @@ async def test_only_post_is_served_and_the_root_says_what_this_is() -> None:
 
 
 async def test_signatures_are_checked_and_refusals_remembered() -> None:
-    """A good signature passes; a bad one, none, and an old one get 401 with the reason."""
+    """A valid signature passes; a wrong one, none, and an old one get 401 with the reason."""
     simulator = Simulator(settings_of(access_keys={"AKEXAMPLE0001": "right"}))
     async with serving(simulator) as address:
         url, host = address.url + PATH, f"127.0.0.1:{address.port}"
@@ -179,8 +179,8 @@ async def test_signatures_are_checked_and_refusals_remembered() -> None:
         old = await ask(url, Authorization=authorization(host, body_of(), "right", NOW - 1000))
     assert [answer.status for answer in (good, bad, none, old)] == [200, 401, 401, 401]
     assert list(simulator.refusals) == [
-        Verdict(Refusal.BAD_SIGNATURE, "the signature does not fit the request and the key"),
-        Verdict(Refusal.MISSING, "there is no Authorization header"),
+        Verdict(Refusal.BAD_SIGNATURE, "the signature does not match the request and the key"),
+        Verdict(Refusal.MISSING, "the Authorization header is missing"),
         Verdict(
             Refusal.CLOCK_TOO_FAR,
             "the timestamp is 1000 s behind the server's clock; 900 s are allowed",
@@ -189,7 +189,7 @@ async def test_signatures_are_checked_and_refusals_remembered() -> None:
 
 
 async def test_a_clock_that_is_off_dates_replies_and_refuses_signatures() -> None:
-    """What looks like a wrong key is a wrong clock, and the header Date tells."""
+    """What looks like a wrong key is a wrong clock, and the header Date shows it."""
     simulator = Simulator(
         settings_of(
             access_keys={"AKEXAMPLE0001": "right"}, scenarios=(parse_scenario("clock=-20m"),)
@@ -206,7 +206,7 @@ async def test_a_clock_that_is_off_dates_replies_and_refuses_signatures() -> Non
 
 
 async def test_the_clock_moves_the_simulated_day() -> None:
-    """With the default floors, rows belong to the moment that the clock tells."""
+    """With the default floors, rows belong to the clock's time."""
     now = [NOW]
     clock = Accelerated(lambda: now[0], speed=3600)
     simulator = Simulator(Settings(clock=clock, floors=SimulatedFloors(5)))

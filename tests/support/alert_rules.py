@@ -8,8 +8,8 @@ from typing import Any, Final
 import yaml
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics import FAMILIES, ReloadStatus, own_registry
-from exporter.store import POLL_DELAY_BUCKETS
+from exporter.metrics import FAMILIES, own_registry
+from exporter.store import POLL_DELAY_BUCKETS, ReloadStatus
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
 

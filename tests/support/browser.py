@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from playwright.async_api import Browser, async_playwright
 
-from tests.support.real_parts import real_part
+from tests.support.processes import program
 
 _ARGUMENTS = (
     "--no-sandbox",  # tests run as root, in containers
@@ -21,7 +21,7 @@ _ARGUMENTS = (
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """Debian's Chromium, without a window, until the block is left."""
-    path = real_part("chromium", "chromium")
+    path = program("chromium", "chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
         try:

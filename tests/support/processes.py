@@ -1,12 +1,14 @@
 """Real processes for tests: the exporter's own command, and Prometheus beside it.
 
-Every process listens on 127.0.0.1 alone, and is gone when its block is left.
+Every process listens on 127.0.0.1 only, and is stopped when its block is left.
 """
 
 import asyncio
 import contextlib
 import os
+import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-
-from tests.support.real_parts import real_part
+import pytest
 
 COMMAND = str(Path(sys.executable).with_name("agent-rest-exporter"))
 PATIENCE = 60.0
@@ -25,6 +26,23 @@ PATIENCE = 60.0
 
 UNMEASURED: Mapping[str, str | None] = {"COVERAGE_PROCESS_CONFIG": None}
 """For an exporter under load: with its coverage measured, it takes three times as long."""
+
+_PORTS = range(15_000, 32_000)
+"""Below the ports of outgoing connections, which could take one before the process listens."""
+
+
+def program(name: str, package: str) -> str:
+    """The path of the program `name`, which the Debian package `package` installs.
+
+    A machine without it skips the tests that need it and says why; in CI that is a failure.
+    """
+    path = shutil.which(name)
+    if path is None:
+        reason = f"{name} is not on the PATH: install the Debian package {package}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 def run(
@@ -58,7 +76,7 @@ def clean_environment(more: Mapping[str, str | None] | None = None) -> dict[str,
 
 @dataclass
 class Process:
-    """A process at work, and what it has written so far."""
+    """A running process, and what it has written so far."""
 
     handle: asyncio.subprocess.Process
     lines: list[str] = field(default_factory=list)
@@ -76,7 +94,7 @@ class Process:
                     raise AssertionError("the process has ended: " + "\n".join(self.lines))
                 await asyncio.sleep(0.02)
 
-    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = 5.0) -> int:
+    async def stop(self, number: signal.Signals = signal.SIGTERM, within: float = PATIENCE) -> int:
         """Send a signal, and give the exit status."""
         self.handle.send_signal(number)
         async with asyncio.timeout(within):
@@ -138,7 +156,7 @@ async def serving_exporter(
 @contextlib.asynccontextmanager
 async def scraping_prometheus(folder: Path, config: str) -> AsyncIterator[httpx.AsyncClient]:
     """A real Prometheus on a free port; gives a client of its API."""
-    binary = real_part("prometheus", "prometheus")
+    binary = program("prometheus", "prometheus")
     folder.mkdir(exist_ok=True)
     file = folder / "prometheus.yml"
     file.write_text(config, encoding="utf-8")
@@ -185,8 +203,12 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that is not in use, for a program that cannot choose one itself.
+
+    It is random, so that tests that run side by side do not choose the same one.
+    """
+    while True:
+        port = random.choice(_PORTS)  # noqa: S311  # hides nothing
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

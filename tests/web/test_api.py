@@ -21,18 +21,19 @@ from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll
 from tests.support.paths import ROOT
 from tests.support.status_targets import BUSY, NOW, TIMEOUT, fail, succeed, target
+from tests.support.stores import store_of
 
 DOCUMENT = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def _answer(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> Any:
-    return json.loads(b"".join(api.slices(store, NOW, query or Query(), next_poll=next_poll)))
+    return json.loads(b"".join(api.slices(store, NOW, query or Query(), next_poll)))
 
 
 def _full() -> tuple[Store, Target]:
     """A target that has everything to tell: it failed, and its numbers are still fresh."""
     each = target(2, "sales", (("site", "lima"),), max_resting=20)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each, replace(BUSY, deadlines=(1_699_999_780.0,), unusable_begin_times=1))
     fail(store, each)
     store.server("lima").clock_skew = -1.5
@@ -105,7 +106,7 @@ def test_everything_there_is_to_tell() -> None:
 def test_stale_numbers_are_absent() -> None:
     """Neither zero nor null: the promise that the metrics make."""
     each = target(1, stale_after=10)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     (answer,) = _answer(store)["targets"]
     assert answer.keys() == {
@@ -118,7 +119,7 @@ def test_stale_numbers_are_absent() -> None:
 
 def test_a_target_that_was_never_polled() -> None:
     """Hardly anything is known of it, and its server's clock was never seen."""
-    answer = _answer(Store([target(1)]))
+    answer = _answer(store_of([target(1)]))
     assert answer["targets"] == [
         {
             "cms": "lima",
@@ -135,7 +136,7 @@ def test_a_target_that_was_never_polled() -> None:
 
 def test_a_poll_that_is_due_waits_no_negative_time() -> None:
     """Its time is told as it was."""
-    (answer,) = _answer(Store([target(1)]), next_poll=lambda _: NOW.monotonic - 2.0)["targets"]
+    (answer,) = _answer(store_of([target(1)]), next_poll=lambda _: NOW.monotonic - 2.0)["targets"]
     assert answer["next_poll_in_seconds"] == 0.0
     assert answer["next_poll_timestamp_seconds"] == NOW.wall - 2.0
 
@@ -153,7 +154,7 @@ def test_a_poll_that_is_due_waits_no_negative_time() -> None:
 )
 def test_pages(query: Query, vdns: range | list[int]) -> None:
     """A page beyond the last one is empty, so that a script knows where to end."""
-    answer = _answer(Store(map(target, range(1, 251))), query)
+    answer = _answer(store_of(map(target, range(1, 251))), query)
     assert [each["vdn"] for each in answer["targets"]] == list(vdns)
     assert answer["pages"] == max(1, -(-answer["found"] // answer["limit"]))
 
@@ -162,7 +163,7 @@ def test_pages(query: Query, vdns: range | list[int]) -> None:
 def test_any_text_is_told_as_it_is(text: str) -> None:
     """Names, labels and messages survive the journey."""
     each = Target(TargetKey(text, 1, 1), text, ((text, text),))
-    store = Store([each])
+    store = store_of([each])
     fail(store, each, text, Reason.API)
     (answer,) = _answer(store)["targets"]
     assert answer["cms"] == answer["name"] == answer["labels"][text] == text
@@ -177,8 +178,8 @@ async def test_over_http() -> None:
         store=store,
         moment=lambda: NOW,
         registry=CollectorRegistry(),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version="1.2.3",
         next_poll=lambda key: NOW.monotonic + 5.0 if key == each.key else None,
     )
@@ -192,7 +193,7 @@ async def test_over_http() -> None:
             refusal = await client.get("/api/v1/targets?state=bad")
             assert (refusal.status, await refusal.json()) == (
                 400,
-                {"error": "state is none of down, stale, waiting, up"},
+                {"error": "state must be one of down, stale, waiting, up"},
             )
             page = await client.get("/?sort=<script>")
             assert (page.status, page.headers["Content-Type"]) == (
@@ -200,7 +201,7 @@ async def test_over_http() -> None:
                 "text/plain; charset=utf-8",
             )
             assert await page.text() == (
-                "400: sort is none of trouble, target, resting, waiting, approved, "
+                "400: sort must be one of trouble, target, resting, waiting, approved, "
                 "longest_rest, last_success, next_poll.\n"
             )
             assert ">in 5 s</td>" in await (await client.get("/")).text()

@@ -11,11 +11,12 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
-from exporter.metrics import ReloadStatus, own_registry
+from exporter.metrics import own_registry
 from exporter.metrics.exposition import Exposition, Format
-from exporter.store import Store, Target, TargetKey
-from exporter.web.app import application
+from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
+from exporter.web.app import Reload, application
 from exporter.web.listening.listener import Address, listen
+from tests.support.stores import store_of
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 PROMETHEUS = (
@@ -26,7 +27,7 @@ PATHS = ("/", "/api/v1/targets", "/metrics", "/-/healthy", "/-/ready")
 
 
 def _store(count: int = 3) -> Store:
-    return Store(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
+    return store_of(Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1))
 
 
 def _fine() -> str | None:
@@ -37,18 +38,20 @@ def _app(
     store: Store | None = None,
     *,
     registry: CollectorRegistry | None = None,
-    healthy: Callable[[], str | None] = _fine,
-    ready: Callable[[], str | None] = _fine,
+    unhealthy: Callable[[], str | None] = _fine,
+    unready: Callable[[], str | None] = _fine,
     telemetry_path: str = "/metrics",
+    reload: Reload | None = None,
 ) -> web.Application:
     return application(
         store=store or _store(),
         moment=lambda: NOW,
         registry=registry or CollectorRegistry(),
-        healthy=healthy,
-        ready=ready,
+        unhealthy=unhealthy,
+        unready=unready,
         version="1.2.3",
         telemetry_path=telemetry_path,
+        reload=reload,
     )
 
 
@@ -185,13 +188,33 @@ async def test_head_is_get_without_its_body(path: str, encoding: str) -> None:
 async def test_checks(name: str) -> None:
     """200 and a sentence while all is well, 503 and the sentence of what is not."""
     problems = [None, "the scheduler has made no progress for 63 s"]
-    app = _app(**{name: lambda: problems.pop(0)})  # type: ignore[arg-type]  # one of two names
+    app = _app(**{f"un{name}": lambda: problems.pop(0)})  # type: ignore[arg-type]  # one of two names
     async with _serving(app) as client:
         fine = await client.get(f"/-/{name}")
         assert (fine.status, await fine.text()) == (200, f"agent-rest-exporter is {name}.\n")
         ill = await client.get(f"/-/{name}")
         assert ill.status == 503
         assert await ill.text() == "the scheduler has made no progress for 63 s\n"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_reload(method: str) -> None:
+    """200 with what changed, 500 with each problem; a GET, as a link makes it, reloads nothing."""
+    outcomes = [
+        ReloadOutcome(successful=True, report="1 added"),
+        ReloadOutcome(successful=False, report="a: bad\nb: bad"),
+    ]
+
+    async def reload() -> ReloadOutcome:
+        return outcomes.pop(0)
+
+    async with _serving(_app(reload=reload)) as client:
+        assert (await client.get("/-/reload")).status == 405
+        for expected in ((200, "1 added\n"), (500, "a: bad\nb: bad\n")):
+            reply = await client.request(method, "/-/reload")
+            assert (reply.status, await reply.text()) == expected
+        assert "/-/reload" in await (await client.get("/nothing")).text()
 
 
 @pytest.mark.anyio
@@ -228,7 +251,7 @@ async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
         reply = await client.get(path)
         assert reply.status == 404
         assert await reply.text() == (
-            "404: nothing is here. There are /, /-/healthy, /-/ready, /api/v1/targets, /metrics.\n"
+            "404: not found. The paths are /, /-/healthy, /-/ready, /api/v1/targets, /metrics.\n"
         )
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
 
@@ -240,7 +263,7 @@ async def test_other_methods_are_refused(path: str) -> None:
     async with _serving(_app()) as client:
         reply = await client.post(path, data=b"x")
         assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
-        assert await reply.text() == f"405: {path} answers GET, HEAD.\n"
+        assert await reply.text() == "405: POST is not allowed here; use GET, HEAD.\n"
 
 
 REMEDY = "choose another one with --web.telemetry-path, such as /metrics"
@@ -249,20 +272,20 @@ REMEDY = "choose another one with --web.telemetry-path, such as /metrics"
 @pytest.mark.parametrize("path", ["/", "/-/healthy", "/-/ready", "/api/v1/targets"])
 def test_telemetry_path_that_is_taken(path: str) -> None:
     """Metrics cannot stand where another page does."""
-    with pytest.raises(ValueError, match="taken") as refusal:
+    with pytest.raises(ValueError, match="already used") as refusal:
         _app(telemetry_path=path)
     assert str(refusal.value) == (
-        f"the telemetry path '{path}' is taken by a page of the exporter: {REMEDY}"
+        f"the telemetry path '{path}' is already used by another page of the exporter: {REMEDY}"
     )
 
 
 @pytest.mark.parametrize("path", ["", "metrics", "/a b", "/{name}", "/metrics?x", "/métrics"])
 def test_telemetry_path_that_is_none(path: str) -> None:
     """Nor can they stand where no request can come, or every one does."""
-    with pytest.raises(ValueError, match="not a slash") as refusal:
+    with pytest.raises(ValueError, match="must be a slash") as refusal:
         _app(telemetry_path=path)
     assert str(refusal.value) == (
-        f"the telemetry path '{path}' is not a slash followed by letters, digits or any of "
+        f"the telemetry path '{path}' must be a slash followed only by letters, digits or any of "
         f". _ ~ / -: {REMEDY}"
     )
 

@@ -15,6 +15,7 @@ from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.discovery import group, slices
 from exporter.web.listening.listener import Address, listen
+from tests.support.stores import store_of
 
 TARGETS = [
     Target(TargetKey("lima", 1, 2), name="sales", labels=(("site", "a"), ("floor", "ü\n"))),
@@ -33,8 +34,8 @@ async def serving(store: Store) -> AsyncIterator[str]:
         store=store,
         moment=lambda: Moment(1.0, 1.0),
         registry=CollectorRegistry(),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version="1.2.3",
         poll=_never,
     )
@@ -75,11 +76,11 @@ def test_slices_join_to_json(count: int) -> None:
 @pytest.mark.parametrize("host", ["exporter.example:10072", "[2001:db8::1]:10072", "exporter"])
 async def test_the_address_is_the_one_that_was_asked(host: str) -> None:
     """Whoever reaches /sd under it reaches /probe too."""
-    async with serving(Store(TARGETS)) as address, aiohttp.ClientSession() as client:
+    async with serving(store_of(TARGETS)) as address, aiohttp.ClientSession() as client:
         reply = await client.get(f"http://{address}/sd", headers={"Host": host})
         assert await reply.json() == [group(target, host) for target in TARGETS]
     assert reply.headers["Content-Type"] == "application/json"
-    assert reply.headers["Vary"] == "Accept-Encoding, Host"
+    assert reply.headers["Vary"] == "Host, Accept-Encoding"
 
 
 @pytest.mark.anyio
@@ -89,7 +90,7 @@ async def test_the_address_is_the_one_that_was_asked(host: str) -> None:
 )
 async def test_without_an_address_there_is_nothing_to_discover(head: str) -> None:
     """A guess would lead Prometheus elsewhere."""
-    async with serving(Store(TARGETS)) as address:
+    async with serving(store_of(TARGETS)) as address:
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"{head}Connection: close\r\n\r\n".encode())
@@ -98,7 +99,7 @@ async def test_without_an_address_there_is_nothing_to_discover(head: str) -> Non
         await writer.wait_closed()
     assert reply.split()[1] == "400"
     assert reply.endswith(
-        "\r\n\r\n400: the Host header must be the host and port at which Prometheus reaches this "
+        "\r\n\r\n400: the Host header must be the host and port at which Prometheus reaches the "
         "exporter.\n"
     )
 
@@ -108,7 +109,7 @@ async def test_ten_thousand_targets_are_small_and_leave_the_loop_free() -> None:
     """Compressed for the wire, and made in slices between which polls go on."""
     targets = [Target(TargetKey("lima", 1 + n // 5000, 1 + n % 5000)) for n in range(10_000)]
     async with (
-        serving(Store(targets)) as address,
+        serving(store_of(targets)) as address,
         aiohttp.ClientSession(auto_decompress=False) as client,
     ):
         reply = await client.get(f"http://{address}/sd", headers={"Accept-Encoding": "gzip"})

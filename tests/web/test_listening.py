@@ -14,7 +14,6 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.listening.activation import activated
 from exporter.web.listening.addresses import Inherited, parse_endpoint
 from exporter.web.listening.listener import (
     Address,
@@ -24,6 +23,7 @@ from exporter.web.listening.listener import (
     UnixAddress,
     listen,
 )
+from exporter.web.listening.sockets import activated
 
 REMEDY = "choose another address with --web.listen-address"
 Bind = Callable[..., socket.socket]
@@ -73,7 +73,7 @@ def test_brackets_around_no_ipv6_address(value: str) -> None:
     with pytest.raises(ValueError, match="brackets") as refusal:
         Address.parse(value)
     assert str(refusal.value) == (
-        f"the listen address '{value}' has no IPv6 address between its brackets"
+        f"the listen address '{value}' must have an IPv6 address between its brackets"
     )
 
 
@@ -324,7 +324,7 @@ def test_what_is_no_path(value: str) -> None:
     with pytest.raises(ValueError, match="path") as refusal:
         parse_endpoint(value)
     assert str(refusal.value) == (
-        f"the listen address {value!r} names no absolute path: write it like "
+        f"the listen address {value!r} must have an absolute path: write it like "
         "unix:/run/agent-rest-exporter/web.sock"
     )
 
@@ -388,7 +388,7 @@ async def test_a_file_is_not_replaced(path: Path) -> None:
     with pytest.raises(ListenError) as refusal:
         await _listen(UnixAddress(path))
     assert str(refusal.value) == (
-        f"{path} is no socket, and is not replaced: remove it or choose another path with "
+        f"{path} exists and is not a socket: remove it or choose another path with "
         "--web.listen-address"
     )
     assert path.read_text(encoding="utf-8") == "precious"
@@ -442,8 +442,8 @@ def test_no_activation(environ: dict[str, str]) -> None:
     with pytest.raises(ListenError) as refusal:
         activated(environ, 4711)
     assert str(refusal.value) == (
-        "--web.systemd-socket is given, and systemd has handed over no socket: start the service "
-        "by its .socket unit, or leave the flag out"
+        "--web.systemd-socket is set, but systemd passed no socket: start the service through its "
+        ".socket unit, or remove the flag"
     )
 
 
@@ -473,6 +473,6 @@ async def test_a_descriptor_that_does_not_listen(kind: socket.SocketKind | None)
     with pytest.raises(ListenError) as refusal:
         await _listen(Inherited(descriptor))
     assert str(refusal.value) == (
-        f"systemd has handed over descriptor {descriptor}, which is no listening stream socket: "
+        f"systemd passed file descriptor {descriptor}, which is not a listening stream socket: "
         "use ListenStream= and Accept=no in the .socket unit"
     )

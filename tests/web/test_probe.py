@@ -12,13 +12,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import Moment
-from exporter.errors import PollError, Reason
+from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import BeginTimeUnit, Counters, reduce
-from exporter.store import Store, Target, TargetKey, TargetState
+from exporter.store import Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe import RequestError, asked_for, parameters, time_left
+from exporter.web.probe import asked_for, parameters, time_left
+from exporter.web.target_query import RequestError
+from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_700_000_100.0, 1100.0)
 TARGETS = [
@@ -26,7 +28,7 @@ TARGETS = [
     Target(TargetKey("lima", 1, 3)),
     Target(TargetKey("quito: 1 & 2", 1, 2)),
 ]
-ASK = "ask as in /probe?cms=lima&cc_id=1&vdn=2; /sd lists every target"
+ASK = "write it like /probe?cms=lima&cc_id=1&vdn=2; /sd lists all targets"
 
 
 class Server:
@@ -34,28 +36,28 @@ class Server:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Target, float | None]] = []
-        self.answer: PollError | str | None = None
+        self.answer: PollError | ProbeRefusedError | None = None
 
-    async def __call__(self, target: Target, within: float | None) -> TargetState | str:
+    async def __call__(self, target: Target, within: float | None) -> TargetState:
         self.asked.append((target, within))
-        if isinstance(self.answer, str):
-            return self.answer
+        if isinstance(self.answer, ProbeRefusedError):
+            raise self.answer
         state = TargetState(target)
         if self.answer:
-            return state.failed(NOW, NOW, self.answer)
+            return state.after(failure(NOW, NOW, self.answer))
         numbers = reduce(Counters(target.key.vdn, 0, 0), [], NOW.wall, BeginTimeUnit.AUTO)
-        return state.succeeded(NOW, NOW, numbers)
+        return state.after(success(NOW, NOW, numbers))
 
 
 @asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that adds no header of its own, of an exporter with `TARGETS`."""
     app = application(
-        store=Store(TARGETS),
+        store=store_of(TARGETS),
         moment=lambda: NOW,
         registry=CollectorRegistry(),
-        healthy=lambda: None,
-        ready=lambda: None,
+        unhealthy=lambda: None,
+        unready=lambda: None,
         version="1.2.3",
         poll=server,
     )
@@ -104,14 +106,14 @@ def test_what_discovery_says_is_what_a_probe_asks(key: TargetKey) -> None:
     [
         ({}, "cms is missing, cc_id is missing, vdn is missing"),
         ({"cms": "lima", "cc_id": "", "vdn": "2"}, "cc_id is missing"),
-        ({"cms": "", "cc_id": "1", "vdn": "x"}, "cms is missing, vdn is no whole number"),
-        ({"cms": "lima", "cc_id": "-1", "vdn": "2"}, "cc_id is no whole number"),
-        ({"cms": "lima", "cc_id": "1", "vdn": "2.0"}, "vdn is no whole number"),
+        ({"cms": "", "cc_id": "1", "vdn": "x"}, "cms is missing, vdn is not a whole number"),
+        ({"cms": "lima", "cc_id": "-1", "vdn": "2"}, "cc_id is not a whole number"),
+        ({"cms": "lima", "cc_id": "1", "vdn": "2.0"}, "vdn is not a whole number"),
         (
             {"cms": "lima", "cc_id": "1", "vdn": "\N{DEVANAGARI DIGIT ONE}"},
-            "vdn is no whole number",
+            "vdn is not a whole number",
         ),
-        ({"cms": "lima", "cc_id": "1" * 5000, "vdn": "2"}, "cc_id is no whole number"),
+        ({"cms": "lima", "cc_id": "1" * 5000, "vdn": "2"}, "cc_id is not a whole number"),
     ],
 )
 def test_what_does_not_ask_for_a_target(query: dict[str, str], wrong: str) -> None:
@@ -183,7 +185,6 @@ async def test_format_and_coding_as_of_metrics(accept: str, form: Format, *, gzi
         reply = await client.get("/probe", params=query, headers=headers)
         body = await reply.read()
     expected = await Server()(TARGETS[1], None)
-    assert isinstance(expected, TargetState)
     assert reply.headers["Content-Type"] == form.value
     assert reply.headers["Vary"] == "Accept, Accept-Encoding"
     assert (reply.headers.get("Content-Encoding") == "gzip") is gzip
@@ -234,11 +235,11 @@ async def test_prometheus_says_how_long() -> None:
         ("cms=lima&vdn=2", f"cc_id is missing: {ASK}"),
         (
             "cms=lima&cc_id=1&vdn=4",
-            "no target is configured with cms 'lima', cc_id 1 and vdn 4: /sd lists every target",
+            "no target is configured with cms 'lima', cc_id 1 and vdn 4: /sd lists all targets",
         ),
         (
             "cms=%0A<b>&cc_id=1&vdn=2",
-            r"no target is configured with cms '\n<b>', cc_id 1 and vdn 2: /sd lists every target",
+            r"no target is configured with cms '\n<b>', cc_id 1 and vdn 2: /sd lists all targets",
         ),
     ],
 )
@@ -256,7 +257,7 @@ async def test_unknown_targets_are_refused(query: str, sentence: str) -> None:
 async def test_a_probe_that_is_not_made() -> None:
     """It is no failure of the target: the scrape itself fails, and says why."""
     server = Server()
-    server.answer = "500 probes wait for lima already"
+    server.answer = ProbeRefusedError("500 probes wait for lima already")
     async with serving(server) as client:
         reply = await client.get("/probe", params=dict(parameters(TARGETS[0].key)))
         assert (reply.status, await reply.text()) == (
@@ -268,13 +269,13 @@ async def test_a_probe_that_is_not_made() -> None:
 @pytest.mark.parametrize("path", ["/probe", "/sd"])
 def test_metrics_cannot_stand_there(path: str) -> None:
     """The telemetry path is another one."""
-    with pytest.raises(ValueError, match=f"the telemetry path '{path}' is taken by a page"):
+    with pytest.raises(ValueError, match=f"'{path}' is already used by another page"):
         application(
-            store=Store([]),
+            store=store_of([]),
             moment=lambda: NOW,
             registry=CollectorRegistry(),
-            healthy=lambda: None,
-            ready=lambda: None,
+            unhealthy=lambda: None,
+            unready=lambda: None,
             version="1.2.3",
             telemetry_path=path,
             poll=Server(),

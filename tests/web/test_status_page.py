@@ -12,14 +12,21 @@ from msgspec.structs import replace
 
 from exporter.rest import Snapshot
 from exporter.store import Store, Target, TargetKey
-from exporter.web import status
-from exporter.web.status import words
-from exporter.web.target_query import Query, Standing
+from exporter.web import status_page
+from exporter.web import status_words as words
+from exporter.web.status_page import StatusPage
+from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import NextPoll
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, ago, fail, succeed, target
+from tests.support.stores import store_of
 
 VOID = {"meta", "link", "input"}
 NONE = words.NONE
+PAGE = StatusPage(version="1.2.3", telemetry_path="/metrics")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 class _Page(HTMLParser):
@@ -36,6 +43,10 @@ class _Page(HTMLParser):
         self.feed(page)
         self.close()
         assert not self.open
+        # as a browser shows them: any white space is one space
+        self.rows = [[_one_line(cell) for cell in row] for row in self.rows]
+        self.by_id = {name: _one_line(text) for name, text in self.by_id.items()}
+        self.text = _one_line(self.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -67,18 +78,10 @@ def _html(
     store: Store,
     query: Query | None = None,
     *,
-    telemetry_path: str = "/metrics",
+    page: StatusPage = PAGE,
     next_poll: NextPoll = lambda _: None,
 ) -> str:
-    slices = status.slices(
-        store,
-        NOW,
-        query or Query(),
-        next_poll=next_poll,
-        version="1.2.3",
-        telemetry_path=telemetry_path,
-    )
-    return b"".join(slices).decode()
+    return b"".join(page.slices(store, NOW, query or Query(), next_poll)).decode()
 
 
 def _page(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> _Page:
@@ -92,7 +95,7 @@ def _row(store: Store) -> list[str]:
 def test_a_healthy_target() -> None:
     """Its numbers, reasons and limit, and the longest rest as a person would say it."""
     each = target(2, "sales", (("site", "lima"), ("zone", "a")), max_resting=20)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     page = _page(store, next_poll=lambda key: NOW.monotonic + 12.5 if key == each.key else None)
     assert page.rows[1] == [
@@ -110,7 +113,7 @@ def test_a_healthy_target() -> None:
 def test_more_agents_rest_than_may() -> None:
     """The page says so in words, not by a colour alone."""
     each = target(1, max_resting=2)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     assert _row(store)[2] == "3 of 2 | above the limit"
 
@@ -119,7 +122,10 @@ def test_more_agents_rest_than_may() -> None:
     ("snapshot", "rest"),
     [
         (QUIET, NONE),
-        (replace(BUSY, longest_rest_start=None), "unknown | no row tells since when"),
+        (
+            replace(BUSY, longest_rest_start=None),
+            "unknown | the server did not report a start time",
+        ),
         (replace(BUSY, unclassified=2), "at most 1 h 12 min"),
         (replace(BUSY, deadlines=(1_699_999_780.0,)), "1 h 12 min | 1 overdue by 5 min"),
         (
@@ -131,7 +137,7 @@ def test_more_agents_rest_than_may() -> None:
 def test_the_longest_rest(snapshot: Snapshot, rest: str) -> None:
     """That nobody rests and that nobody knows since when are two things; a bound is called one."""
     each = target(1)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each, snapshot)
     assert _row(store)[5] == rest
 
@@ -139,7 +145,7 @@ def test_the_longest_rest(snapshot: Snapshot, rest: str) -> None:
 def test_a_target_that_fails_shows_its_last_numbers_while_they_are_fresh() -> None:
     """With their age, with what went wrong for how long, and with what to do about it."""
     each = target(1)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each, replace(BUSY, waiting_by_reason=(7, 0, 0, 0, 0, 0)))
     fail(store, each)
     assert _row(store) == [
@@ -157,7 +163,7 @@ def test_a_target_that_fails_shows_its_last_numbers_while_they_are_fresh() -> No
 def test_a_target_that_never_answered() -> None:
     """It has no numbers and no last success."""
     each = target(1)
-    store = Store([each])
+    store = store_of([each])
     fail(store, each)
     assert _row(store)[2:7] == [NONE, NONE, NONE, NONE, "never"]
 
@@ -165,7 +171,7 @@ def test_a_target_that_never_answered() -> None:
 def test_stale_numbers_are_not_shown() -> None:
     """The page keeps the promise that the metrics make."""
     each = target(1, stale_after=10)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     assert _row(store)[1:7] == ["stale", NONE, NONE, NONE, NONE, "20 s ago"]
 
@@ -173,21 +179,21 @@ def test_stale_numbers_are_not_shown() -> None:
 def test_the_summary_and_the_title_say_how_much_trouble_there_is() -> None:
     """The title is all that a reader with many tabs sees."""
     down, stale, waiting, *well = [target(vdn, stale_after=60) for vdn in range(1, 1005)]
-    store = Store([down, stale, waiting, *well])
+    store = store_of([down, stale, waiting, *well])
     fail(store, down)
     succeed(store, stale, when=ago(61))
     for each in well:
         succeed(store, each)
     html = _html(store)
     assert f"<title>2 in trouble {NONE} agent-rest-exporter</title>" in html
-    assert _Page(html).by_id["summary"].removeprefix(" | ") == (
+    assert _Page(html).by_id["summary"].removeprefix("| ") == (
         "1,004 targets on 1 server: 1 down, 1 stale, 1 waiting for first poll, 1,001 up."
     )
 
 
 def test_nothing_is_configured() -> None:
     """An exporter without targets says so instead of an empty table."""
-    page = _page(Store([]))
+    page = _page(store_of([]))
     assert "No targets are configured." in page.by_id["summary"]
     assert page.rows == []
     assert "match" not in page.text
@@ -206,8 +212,8 @@ def test_nothing_is_configured() -> None:
 )
 def test_what_is_found_is_counted(query: Query, found: str) -> None:
     """And a page beyond the last shows the last: the targets may have become fewer meanwhile."""
-    page = _page(Store(map(target, range(1, 121))), query)
-    assert page.by_id["found"].removeprefix(" | ") == found
+    page = _page(store_of(map(target, range(1, 121))), query)
+    assert page.by_id["found"].removeprefix("| ") == found
     shown = re.match(r"(\d+)(?:\N{EN DASH}(\d+))? of", found)
     expected = 0 if shown is None else int(shown[2] or shown[1]) - int(shown[1]) + 1
     assert len(page.rows[1:]) == expected
@@ -220,7 +226,7 @@ def _links(html: str, after: str) -> dict[str, str]:
 
 def test_pages_are_linked_with_everything_that_was_asked_for() -> None:
     """Links work without JavaScript; those that lead nowhere are none."""
-    store = Store(map(target, range(1, 121)))
+    store = store_of(map(target, range(1, 121)))
     html = _html(store, Query(search="lima", page=2))
     assert _links(html, "<nav") == {
         "First": "?q=lima",
@@ -235,12 +241,12 @@ def test_pages_are_linked_with_everything_that_was_asked_for() -> None:
         *("Next", "Last"),
         *("Metrics", "These targets as JSON"),
     }
-    assert "<nav" not in _html(Store(map(target, range(1, 51))))
+    assert "<nav" not in _html(store_of(map(target, range(1, 51))))
 
 
 def test_columns_are_links_that_order() -> None:
     """Numbers begin with the most; the column in force turns round, and says which way it is."""
-    store = Store([target(1)])
+    store = store_of([target(1)])
     html = _html(store, Query(search="lima", page=2))
     assert _links(html, "<thead")["Resting"] == "?q=lima&amp;sort=-resting"
     assert _links(html, "<thead")["Target"] == "?q=lima&amp;sort=target"
@@ -251,10 +257,21 @@ def test_columns_are_links_that_order() -> None:
     assert '<th scope="col" aria-sort="descending"><a href="?sort=resting">' in turned
 
 
+def test_cells_have_the_titles_of_their_columns() -> None:
+    """A narrow screen shows these instead of the table's head, with numbers and without."""
+    healthy, down = target(1), target(2)
+    store = store_of([healthy, down])
+    succeed(store, healthy)
+    fail(store, down)
+    page = _page(store)
+    titles = [attributes["data-title"] for tag, attributes in page.tags if tag == "td"]
+    assert titles == page.rows[0][1:] * 2
+
+
 def test_the_form_shows_what_was_asked_for() -> None:
     """Including a server that is gone, an order that is not offered, and the size of a page."""
     one, other = target(1), target(2, cms="quito")
-    store = Store([one, other])
+    store = store_of([one, other])
     fail(store, other)
     query = Query.parse(
         [("q", '"x"'), ("cms", "gone"), ("state", "up"), ("sort", "resting"), ("limit", "7")]
@@ -274,23 +291,23 @@ def test_the_form_shows_what_was_asked_for() -> None:
 def test_states_are_counted_beside_their_boxes() -> None:
     """By the search and the server in force, whatever states are chosen."""
     targets = [target(vdn) for vdn in range(1, 4)] + [target(9, cms="quito")]
-    store = Store(targets)
+    store = store_of(targets)
     fail(store, targets[0])
     succeed(store, targets[3])
-    page = _page(store, Query(cms="lima", states=frozenset({Standing.UP})))
-    counts = {each.value: page.by_id[f"count-{each.value}"] for each in Standing}
+    page = _page(store, Query(cms="lima", states=frozenset({TargetStatus.UP})))
+    counts = {each.value: page.by_id[f"count-{each.value}"] for each in TargetStatus}
     assert counts == {"down": "1", "stale": "0", "waiting": "2", "up": "0"}
 
 
 def _servers(page: _Page) -> list[str]:
-    return [line.strip() for line in page.by_id["servers"].split(" | ")[1:]]
+    return [line.strip() for line in page.by_id["servers"].split("| ")[1:]]
 
 
 def test_servers_in_trouble_come_first_with_their_clocks() -> None:
     """A refused signature is most often a clock that is wrong."""
     names = ("calm", "ahead", "behind", "unseen", "down")
     targets = [target(1, cms=name) for name in names]
-    store = Store(targets, ["empty", *names])
+    store = store_of(targets, ["empty", *names])
     for each in targets[:4]:
         succeed(store, each)
     fail(store, targets[4])
@@ -298,12 +315,12 @@ def test_servers_in_trouble_come_first_with_their_clocks() -> None:
         store.server(name).clock_skew = skew
     page = _page(store, Query(cms="calm"))
     assert _servers(page) == [
-        "down 1 down clock 1 h 6 min ahead of this host\u2019s: set both by NTP",
-        "behind 1 up clock 95 s behind this host\u2019s: set both by NTP",
-        "empty no targets clock not seen yet",
-        "calm 1 up clock in step",
+        "down 1 down clock 1 h 6 min ahead of this host\u2019s: synchronize both with NTP",
+        "behind 1 up clock 95 s behind this host\u2019s: synchronize both with NTP",
+        "empty no targets clock not known yet",
+        "calm 1 up clock in sync",
         "ahead 1 up clock 30 s ahead of this host\u2019s",
-        "unseen 1 up clock not seen yet",
+        "unseen 1 up clock not known yet",
     ]
     assert ("a", {"href": "?cms=calm", "aria-current": "true"}) in page.tags
 
@@ -311,7 +328,7 @@ def test_servers_in_trouble_come_first_with_their_clocks() -> None:
 def test_many_servers() -> None:
     """The page stays short, and says where the others are."""
     targets = [target(1, cms=f"server-{number}") for number in range(14)]
-    store = Store(targets)
+    store = store_of(targets)
     fail(store, targets[-1])
     lines = _servers(_page(store))
     assert len(lines) == 12 + 1
@@ -321,16 +338,17 @@ def test_many_servers() -> None:
 
 def test_links_lead_to_the_metrics_wherever_they_are() -> None:
     """Relative, so that they survive a proxy that puts the exporter under a prefix."""
-    html = _html(Store([target(1)]), telemetry_path="/my/metrics")
+    page = StatusPage(version="1.2.3", telemetry_path="/my/metrics")
+    html = _html(store_of([target(1)]), page=page)
     assert _links(html, "<footer")["Metrics"] == "./my/metrics"
     assert all(link.startswith(("?", "./")) for link in _links(html, "<main").values())
 
 
 def test_the_page_says_what_it_is_and_when() -> None:
     """A screenshot in a ticket dates itself."""
-    page = _page(Store([]))
+    page = _page(store_of([]))
     assert "agent-rest-exporter 1.2.3" in page.text
-    assert page.by_id["as-of"] == " | As of 2023-11-14 22:15:00 UTC"
+    assert page.by_id["as-of"] == "| As of 2023-11-14 22:15:00 UTC"
 
 
 @given(
@@ -342,7 +360,7 @@ def test_everything_is_escaped(text: str) -> None:
 
     def tags(text: str) -> list[tuple[str, list[str]]]:
         each = Target(TargetKey(text, 1, 1), text, (("note", text),))
-        store = Store([each])
+        store = store_of([each])
         fail(store, each, text)
         html = _html(store) + _html(store, Query(cms=text, search=f"no=such {text}"))
         assert "<script>alert" not in html
@@ -353,13 +371,13 @@ def test_everything_is_escaped(text: str) -> None:
 
 def test_the_policy_allows_this_style_and_script_and_nothing_else() -> None:
     """Even markup that slipped through could neither run nor load nor send anything."""
-    html = _html(Store([]))
+    html = _html(store_of([]))
 
     def digest(tag: str) -> str:
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
-    assert status.HEADERS["Content-Security-Policy"] == (
+    assert status_page.HEADERS["Content-Security-Policy"] == (
         f"default-src 'none'; style-src 'sha256-{digest('style')}'; "
         f"script-src 'sha256-{digest('script')}'; img-src data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
@@ -407,7 +425,7 @@ def _luminance(colour: str) -> float:
 @pytest.mark.parametrize("ground", ["page", "card"])
 def test_contrast(scheme: int, ground: str) -> None:
     """Every colour of text reaches WCAG's AA on page and card, and every edge of a control."""
-    palette = re.findall(r":root \{(.*?)\}", _html(Store([])), re.DOTALL)[scheme]
+    palette = re.findall(r":root \{(.*?)\}", _html(store_of([])), re.DOTALL)[scheme]
     colours = {name: _luminance(c) for name, c in re.findall(r"--(\w+): #(\w+)", palette)}
     assert colours.keys() == {
         *("text", "soft", "link", "bad", "warn", "good"),

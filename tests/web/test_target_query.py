@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.target_query import Query, Sort, Standing
+from exporter.web.target_query import Query, Sort, TargetStatus
 
 SORTS = "trouble, target, resting, waiting, approved, longest_rest, last_success, next_poll"
 texts = st.text(max_size=20).map(str.strip)
@@ -14,7 +14,7 @@ queries = st.builds(
     Query,
     search=texts,
     cms=texts,
-    states=st.frozensets(st.sampled_from(Standing)),
+    states=st.frozensets(st.sampled_from(TargetStatus)),
     sort=st.sampled_from(Sort),
     descending=st.booleans(),
     page=st.integers(1, 10**9 - 1),
@@ -36,7 +36,7 @@ def test_everything_asked() -> None:
     assert query == Query(
         "a b",
         "lima",
-        frozenset({Standing.DOWN, Standing.STALE}),
+        frozenset({TargetStatus.DOWN, TargetStatus.STALE}),
         Sort.LONGEST_REST,
         descending=True,
         page=2,
@@ -59,26 +59,26 @@ def test_a_link_asks_what_it_was_made_from(query: Query) -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ("state=bad", "state is none of down, stale, waiting, up"),
+        ("state=bad", "state must be one of down, stale, waiting, up"),
         (
             "sort=name",
-            f"sort is none of {SORTS}",
+            f"sort must be one of {SORTS}",
         ),
-        ("sort=--resting", f"sort is none of {SORTS}"),
-        ("page=0", "page is no whole number from 1 upwards"),
-        ("page=-1", "page is no whole number from 1 upwards"),
-        ("page=1.0", "page is no whole number from 1 upwards"),
-        ("page=%C2%B2", "page is no whole number from 1 upwards"),
-        ("page=1000000000", "page is no whole number from 1 upwards"),
-        ("limit=0", "limit is no whole number from 1 to 1000"),
-        ("limit=1001", "limit is no whole number from 1 to 1000"),
-        ("limit=all", "limit is no whole number from 1 to 1000"),
-        ("q=" + "x" * 201, "q is longer than 200 characters"),
+        ("sort=--resting", f"sort must be one of {SORTS}"),
+        ("page=0", "page must be a whole number from 1 to 999999999"),
+        ("page=-1", "page must be a whole number from 1 to 999999999"),
+        ("page=1.0", "page must be a whole number from 1 to 999999999"),
+        ("page=%C2%B2", "page must be a whole number from 1 to 999999999"),
+        ("page=1000000000", "page must be a whole number from 1 to 999999999"),
+        ("limit=0", "limit must be a whole number from 1 to 1000"),
+        ("limit=1001", "limit must be a whole number from 1 to 1000"),
+        ("limit=all", "limit must be a whole number from 1 to 1000"),
+        ("q=" + "x" * 201, "q must not be longer than 200 characters"),
     ],
 )
 def test_what_cannot_be_had(parameters: str, sentence: str) -> None:
     """A typing error in a script is told, instead of answered by all targets; none is repeated."""
-    with pytest.raises(ValueError, match="is") as refusal:
+    with pytest.raises(ValueError, match="must") as refusal:
         Query.parse(parse_qsl(parameters))
     assert str(refusal.value) == sentence
 

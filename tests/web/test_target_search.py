@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exporter.store import Store
-from exporter.web.target_query import Query, Sort, Standing
+from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import Listing, NextPoll, entry, find
 from tests.support.status_targets import BUSY, NOW, QUIET, ago, fail, succeed, target
+from tests.support.stores import store_of
 
 
 def _find(store: Store, query: Query, next_poll: NextPoll = lambda _: None) -> Listing:
@@ -40,7 +41,7 @@ def _floor() -> Store:
         target(5, max_resting=2),
         target(6),
     )
-    store = Store([up, waiting, stale, down, full, down_too])
+    store = store_of([up, waiting, stale, down, full, down_too])
     succeed(store, up, QUIET)
     succeed(store, full)
     succeed(store, stale, when=ago(61))
@@ -59,16 +60,16 @@ def test_trouble_comes_first_then_the_order_of_the_configuration() -> None:
 def test_a_target_that_fails_and_is_stale_is_down() -> None:
     """Down says more than stale: it comes with a reason."""
     each = target(1, stale_after=10)
-    store = Store([each])
+    store = store_of([each])
     succeed(store, each)
     fail(store, each)
-    assert entry(store.state(each.key), NOW).standing is Standing.DOWN
+    assert entry(store.state(each.key), NOW).status is TargetStatus.DOWN
 
 
 def test_numbers_order_targets_and_those_without_come_last() -> None:
     """Whichever way the order is: what is not known is neither many nor few."""
     targets = [target(vdn) for vdn in range(1, 6)]
-    store = Store(targets)
+    store = store_of(targets)
     for each, resting in zip(targets, (3, 9, 0, 5), strict=False):
         start = NOW.wall - 100 * resting if resting != 9 else None
         succeed(
@@ -93,14 +94,14 @@ def test_numbers_order_targets_and_those_without_come_last() -> None:
 
 def test_the_order_of_next_polls() -> None:
     """As the schedule says; a target that it does not know comes last."""
-    store = Store(map(target, range(1, 4)))
+    store = store_of(map(target, range(1, 4)))
     due = {1: 1130.0, 3: 1105.0}
     assert _vdns(store, Query(sort=Sort.NEXT_POLL), lambda key: due.get(key.vdn)) == [3, 1, 2]
 
 
 def test_the_order_of_targets() -> None:
     """By name as a person reads it, else by place, and numbers as numbers."""
-    store = Store(
+    store = store_of(
         [
             target(1, "Zoo"),
             target(10),
@@ -144,7 +145,7 @@ def test_search(search: str, found: list[int]) -> None:
         target(12),
         target(120, labels=(("at", "Straße"),), cms="quito"),
     ]
-    store = Store(targets)
+    store = store_of(targets)
     fail(store, targets[2], "no reply: a firewall drops packets")
     assert _vdns(store, Query(search=search)) in (
         found,
@@ -160,7 +161,7 @@ def _down_first(vdn: int) -> tuple[bool, int]:
 def test_filters() -> None:
     """By server and by states; counts beside the states ignore which ones are chosen."""
     store = _floor()
-    chosen = Query(states=frozenset({Standing.STALE, Standing.UP}))
+    chosen = Query(states=frozenset({TargetStatus.STALE, TargetStatus.UP}))
     assert _vdns(store, chosen) == [3, 5, 1]
     listing = _find(store, chosen)
     assert (
@@ -174,7 +175,7 @@ def test_filters() -> None:
 @given(count=st.integers(0, 60), limit=st.integers(1, 20), picked=st.sampled_from(Sort))
 def test_pages_hold_every_target_once(count: int, limit: int, picked: Sort) -> None:
     """In order, whatever the size of a page."""
-    store = Store(map(target, range(1, count + 1)))
+    store = store_of(map(target, range(1, count + 1)))
     listing = _find(store, Query(sort=picked))
     pages = [listing.page(number, limit) for number in range(1, listing.pages(limit) + 1)]
     assert [each for page in pages for each in page] == listing.entries
@@ -184,15 +185,15 @@ def test_pages_hold_every_target_once(count: int, limit: int, picked: Sort) -> N
 
 def test_many_targets_are_looked_at_in_slices() -> None:
     """The loop that polls run in is given back after every five hundred."""
-    store = Store(map(target, range(1, 2001)))
+    store = store_of(map(target, range(1, 2001)))
     assert sum(1 for _ in find(store.states(), ["lima"], NOW, Query(), lambda _: None)) == 4
 
 
 def test_a_reload_meanwhile_changes_nothing() -> None:
     """The targets are taken at once: those of the moment are shown."""
     targets = [target(vdn) for vdn in range(1, 1001)]
-    store = Store(targets)
+    store = store_of(targets)
     finding = find(store.states(), ["lima"], NOW, Query(), lambda _: None)
     next(finding)
     fail(store, targets[-1])
-    assert _end(finding).facets == {Standing.WAITING: 1000}
+    assert _end(finding).facets == {TargetStatus.WAITING: 1000}

@@ -22,11 +22,8 @@ from exporter.webconfig.server_context import (
 )
 from exporter.webconfig.shape import WebFile
 from exporter.webconfig.web_file import ALLOWED_HEADERS, WebConfig, load_web_config
-from tests.support import real_parts
 from tests.support.paths import ROOT
-from tests.support.web_config_files import FOLDER, lay_out
-
-promtool = real_parts.promtool
+from tests.support.web_config import FOLDER, lay_out
 
 DOCUMENT = ROOT / "docs" / "web-config.md"
 HASH = "$2y$10$2UXri9cIDdgeKjBo4Rlpx.U3ZLDV8X1IxKmsfOvhcM5oXQt/mLmXq"

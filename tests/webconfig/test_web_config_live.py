@@ -16,8 +16,7 @@ from exporter.config import ConfigError
 from exporter.service.watcher import watch_files
 from exporter.webconfig import LiveWebConfig, live_web_config
 from exporter.webconfig.web_file import WebConfig
-from tests.support.web_config_files import chain, key
-from tests.support.web_config_server import PATIENCE, Connection, ask, connected, served
+from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
 

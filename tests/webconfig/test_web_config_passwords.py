@@ -14,10 +14,8 @@ from exporter.secret import Secret
 from exporter.webconfig import LiveWebConfig
 from exporter.webconfig.guard import credentials
 from exporter.webconfig.passwords import BusyError, Passwords
-from tests.support.processes import query, scraping_prometheus, until
-from tests.support.real_parts import real_part
-from tests.support.web_config_files import chain, key
-from tests.support.web_config_server import PATIENCE, ask, connected, served
+from tests.support.processes import program, query, scraping_prometheus, until
+from tests.support.web_config import PATIENCE, ask, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
 
@@ -274,7 +272,7 @@ def secured(folder: Path) -> tuple[LiveWebConfig, trustme.CA]:
 @pytest.mark.real
 async def test_curl(tmp_path: Path) -> None:
     """Right, wrong and without: password, certificate of the client, CA of the server."""
-    curl = real_part("curl", "curl")
+    curl = program("curl", "curl")
     live, _ = secured(tmp_path)
     certificate = ["--cert", "client.pem", "--key", "client.key"]
     silent = ["-qsS", "-w", "%{http_code}", "-o", "/dev/null", "--noproxy", "*"]

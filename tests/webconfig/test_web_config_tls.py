@@ -8,8 +8,7 @@ import pytest
 import trustme
 
 from exporter.webconfig import LiveWebConfig
-from tests.support.web_config_files import chain, key
-from tests.support.web_config_server import ask, connected, served
+from tests.support.web_config import ask, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
 

@@ -1,8 +1,9 @@
-"""The two dashboards, as they are written to JSON.
+"""The two dashboards, built here and written to JSON by `generate.py`.
 
-`floor` and `exporter` say what is shown and what to do about it, and leave `trouble` and `polling`
-their larger parts. `promql` knows how samples are picked, `panels` and `tables` how they look,
-`frame` what stands around them, `vocabulary` the names and limits of the exporter and its alerts.
+`floor` and `exporter` define the dashboards: what each panel shows and what to do about it. Their
+largest rows are in `trouble` and `polling`. `promql` builds the expressions, `panels` and `tables`
+the panels, `frame` the dashboard around them. `vocabulary` holds the names of the metrics and the
+limits of the alerts.
 """
 
 from generator.exporter import exporter

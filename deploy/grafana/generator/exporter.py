@@ -1,4 +1,4 @@
-"""The dashboard for those who run the exporter: does it poll, in time, and what fails."""
+"""The dashboard for exporter operators: does it poll, on schedule, and what fails."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _CHOICES: Final = (
     ("job", "Job", _BUILD, model.VariableSort.ALPHABETICAL_ASC),
     ("instance", "Instance", f'{_BUILD}{{job=~"$job"}}', model.VariableSort.ALPHABETICAL_ASC),
 )
-# One exporter that fails is trouble even if its twin polls the same VDN: the worse state counts.
+# If two exporters poll the same VDN, the worse state counts: each of them has to work.
 _WORST_UP: Final = f"min by ({KEY}) ({polled(UP)})"
 _OLDEST_SUCCESS: Final = polled(SUCCESS)
 
@@ -27,8 +27,8 @@ def exporter() -> model.Dashboard:
     board = Board(
         EXPORTER,
         "Agent rest / Exporter",
-        "For those who run the exporter: is it up, are its numbers fresh, what fails and why, and "
-        "does it keep up.",
+        "For exporter operators: is the exporter up, is its data fresh, what fails and why, and "
+        "does polling keep up.",
         since="now-6h",
         variables=[*_CHOICES, *VARIABLES],
     )
@@ -40,14 +40,15 @@ def exporter() -> model.Dashboard:
 
 def _health(board: Board) -> None:
     words = {1: ("up", "green"), 0: ("down", "red")}
-    loaded = {1: ("loaded", "green"), 0: ("refused", "red")}
+    loaded = {1: ("loaded", "green"), 0: ("failed", "red")}
     board.row(
         "Health",
         single(
             About(
                 "Exporters",
-                "Whether Prometheus reaches each exporter, as the worst of its servers sees it.",
-                "look at the process and its log; without it every number here goes missing.",
+                "Whether Prometheus can scrape each exporter. With several Prometheus servers, the "
+                "worst result counts.",
+                "Check the exporter's process and its log. Without scrapes there is no data here.",
                 ("AgentRestExporterDown",),
             ),
             Look("none", words=words),
@@ -57,8 +58,8 @@ def _health(board: Board) -> None:
         single(
             About(
                 "Targets down",
-                "Targets whose last poll failed, each counted once even if two exporters poll it.",
-                "see which and why in Targets that fail.",
+                "Targets whose last poll failed. A target that two exporters poll is counted once.",
+                "Failing targets below lists them with the reason.",
                 ("AgentRestTargetDown", "AgentRestAllTargetsDown"),
             ),
             Look(units.Short, ((1, "red"),), decimals=0),
@@ -67,9 +68,9 @@ def _health(board: Board) -> None:
         single(
             About(
                 "Never succeeded",
-                "Targets that have been polled and have never answered well.",
-                "most often a wrong ccId or vdn, or a key without rights: "
-                "agent-rest-exporter check --live explains each.",
+                "Targets that have been polled, but never successfully.",
+                "Usually ccId or vdn is wrong, or the key has no rights to the VDN: "
+                "agent-rest-exporter check --live explains each failure.",
                 ("AgentRestTargetDown",),
             ),
             Look(units.Short, ((1, "orange"),), decimals=0),
@@ -81,8 +82,8 @@ def _health(board: Board) -> None:
         single(
             About(
                 "Oldest success",
-                "The age of the last success of the target that has waited longest for one.",
-                "its numbers have disappeared from the floor's dashboard: see what fails.",
+                "The age of the last successful poll, of the target where it is oldest.",
+                "The target's data has disappeared from the Floor dashboard. See what fails below.",
                 ("AgentRestDataStale",),
             ),
             Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
@@ -92,8 +93,8 @@ def _health(board: Board) -> None:
             About(
                 "Configuration",
                 "Whether the last attempt to load the configuration succeeded.",
-                "the old one is still in use. agent-rest-exporter check prints every error with "
-                "its line.",
+                "The exporter still uses the previous configuration. agent-rest-exporter check "
+                "prints every error with its line.",
                 ("AgentRestReloadFailed",),
             ),
             Look("none", words=loaded),
@@ -105,9 +106,9 @@ def _health(board: Board) -> None:
         single(
             About(
                 "Age of the configuration",
-                "Since when each exporter has used its configuration.",
-                "after a change it must fall to nothing; if it does not, the reload failed or "
-                "the file did not reach the exporter.",
+                "How long ago each exporter loaded the configuration it uses.",
+                "It must drop to zero after each change. If it does not, the reload failed or the "
+                "changed file did not reach the exporter.",
                 ("AgentRestReloadFailed",),
             ),
             Look(units.DurationSeconds, base="blue", decimals=0),
@@ -127,9 +128,9 @@ def _targets(board: Board) -> None:
         course(
             About(
                 "Age of the last success",
-                "For each CMS, the age of the last success of its most neglected target.",
-                "a line that climbs steadily is a target that fails all the time; several that "
-                "climb together are a server or a network.",
+                "The age of the last successful poll, of the target where it is oldest, by CMS.",
+                "A line that climbs steadily is a target that keeps failing. Several lines that "
+                "climb together point to a server or the network.",
                 ("AgentRestDataStale", "AgentRestAllTargetsDown"),
             ),
             Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
@@ -139,8 +140,8 @@ def _targets(board: Board) -> None:
             About(
                 "Targets down by CMS",
                 "Targets whose last poll failed, by CMS.",
-                "one target: its ccId, vdn or rights. All of a CMS: the server, the way to it, "
-                "or the key.",
+                "One target: check its ccId, its vdn and the key's rights. All targets of a CMS: "
+                "check the server, the network and the key.",
                 ("AgentRestTargetDown", "AgentRestAllTargetsDown"),
             ),
             Look(units.Short, decimals=0),
@@ -150,10 +151,11 @@ def _targets(board: Board) -> None:
         course(
             About(
                 "Failures by reason",
-                "Failed polls per minute, by the reason that the exporter gives.",
-                "auth: key, rights or clock. timeout, connect, dns, tls: network or server. "
-                "rate_limited: poll less. api: what the server refuses. decode, schema, "
-                "too_large: not the API that was expected.",
+                "Failed polls per minute, by failure reason.",
+                "Depends on the reason. auth: check key, rights and clocks. dns, connect, tls, "
+                "timeout, disconnected: check network and server. rate_limited: poll less often. "
+                "api: the server reports an error for the query. http, decode, schema, too_large: "
+                "the server does not return what the API should. internal: please report the bug.",
                 ("AgentRestAuthRefused", "AgentRestTargetDown"),
             ),
             Look(units.CountsPerMinute),
@@ -162,10 +164,10 @@ def _targets(board: Board) -> None:
         ),
         rows(
             About(
-                "Targets that fail",
-                "Targets whose last poll failed, with the reason. Empty when all is well.",
-                "agent-rest-exporter query with the target's cms, cc_id and vdn asks it now and "
-                "explains the failure.",
+                "Failing targets",
+                "Targets whose last poll failed, with the failure reason.",
+                "Run agent-rest-exporter query with the target's cms, cc_id and vdn: it polls the "
+                "target now and explains the failure.",
                 ("AgentRestTargetDown", "AgentRestAuthRefused"),
             ),
             ("cms", "cc_id", "vdn", "name", "reason"),
@@ -179,6 +181,6 @@ def _targets(board: Board) -> None:
                 ),
             ),
             {"vdn": vdn_links("__data.fields")},
-            empty="no target fails",
+            empty="no failing targets",
         ),
     )

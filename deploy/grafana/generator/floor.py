@@ -1,4 +1,4 @@
-"""The dashboard for those who run the floor: who rests, who waits, where the trouble is.
+"""The dashboard for floor supervisors: who rests, who waits, and where the problems are.
 
 Every number is a state of a VDN, so each VDN is counted once, however many exporters poll it.
 """
@@ -31,7 +31,7 @@ _JOB: Final = ("job", "Job", UP, model.VariableSort.ALPHABETICAL_ASC)
 
 _FULL: Final = 1
 _BEYOND_FULL: Final = 1.0001
-"""A threshold colours what equals it, and a full VDN is not yet over its limit."""
+"""Grafana applies a threshold to values equal to it, but a full VDN is not over its limit."""
 
 _SHARE: Final = f"{each(RESTING)} / {each(LIMIT)}"
 
@@ -41,8 +41,8 @@ def floor() -> model.Dashboard:
     board = Board(
         FLOOR,
         "Agent rest / Floor",
-        "For those who run the floor: who rests against the limit, who waits and why, and which "
-        "VDN needs a look first.",
+        "For floor supervisors: how many agents rest compared to the limit, who waits and why, and "
+        "which VDN needs attention first.",
         since="now/d",
         variables=[_JOB, *VARIABLES],
     )
@@ -59,8 +59,8 @@ def _now(board: Board) -> None:
         single(
             About(
                 "Resting",
-                "Agents who rest now, in all chosen VDNs with fresh numbers.",
-                "compare with the limits below, and with the same hour of other days.",
+                "Agents resting now, in all selected VDNs with fresh data.",
+                "Compare with the limits below, and with the same hour on other days.",
             ),
             Look(units.Short, base="blue", decimals=0),
             Query(total(RESTING), "resting"),
@@ -68,9 +68,9 @@ def _now(board: Board) -> None:
         single(
             About(
                 "Waiting",
-                "Agents who have applied for a rest and wait.",
-                "see below what they wait for: approvals are a supervisor's to give, limits are a "
-                "planner's to set.",
+                "Agents who have requested a rest and are waiting.",
+                "Waiting by reason below shows what they wait for. Supervisors give approvals; "
+                "planners set limits.",
                 ("AgentRestApprovalsWaiting", "AgentRestLimitReached"),
             ),
             Look(units.Short, base="blue", decimals=0),
@@ -79,20 +79,20 @@ def _now(board: Board) -> None:
         single(
             About(
                 "VDNs over their limit",
-                "VDNs where more agents rest than max_resting of the exporter's configuration "
-                "allows. VDNs without a limit do not count.",
-                "find them in the table below and ask their supervisors to call agents back.",
+                "VDNs with more resting agents than max_resting in the exporter's configuration "
+                "allows. VDNs without a limit are not counted.",
+                "Find them in the table below and ask their supervisors to call agents back.",
                 ("AgentRestTooManyResting",),
             ),
             Look(units.Short, ((1, "red"),), decimals=0),
             Query(f"sum({once(RESTING)} > bool {once(LIMIT)})", "over the limit"),
-            empty="no limit is set",
+            empty="no limits set",
         ),
         single(
             About(
                 "Longest rest",
-                "How long the longest rest of all lasts, by the server's clock.",
-                "find its VDN below; the agent may have forgotten to end the rest.",
+                "How long the longest current rest has lasted, by the server's clock.",
+                "Find its VDN below. The agent may have forgotten to end the rest.",
                 ("AgentRestTooLong",),
             ),
             LONGEST_LOOK,
@@ -101,8 +101,8 @@ def _now(board: Board) -> None:
         single(
             About(
                 "Overdue agents",
-                "Agents who rest for longer than they asked for.",
-                "see below where and by how much; a few minutes are usual, more is not.",
+                "Agents who have been resting for longer than they requested.",
+                "See below where and by how much. A few minutes are normal.",
                 ("AgentRestOverdue",),
             ),
             Look(units.Short, ((1, "yellow"),), decimals=0),
@@ -110,13 +110,13 @@ def _now(board: Board) -> None:
         ),
         single(
             About(
-                "VDNs without fresh numbers",
-                "VDNs that are polled and have no fresh numbers: every sum here lacks them.",
-                "do not trust the sums; see the dashboard Exporter for what fails.",
+                "VDNs without fresh data",
+                "VDNs that are polled but have no fresh data. They are missing from all sums here.",
+                "Do not rely on the sums. The Exporter dashboard shows what fails.",
                 ("AgentRestTargetDown", "AgentRestDataStale"),
             ),
             Look(units.Short, ((1, "orange"),), decimals=0),
-            Query(lacking(once(UP), once(RESTING)), "without fresh numbers"),
+            Query(lacking(once(UP), once(RESTING)), "without fresh data"),
         ),
     )
 
@@ -129,9 +129,9 @@ def _rests(board: Board) -> None:
         bars(
             About(
                 "Resting against the limit",
-                "Resting agents as a share of the VDN's limit, the twenty fullest. Only VDNs with "
-                "max_resting in the exporter's configuration.",
-                "above 100 % call agents back; at 100 % every further application waits.",
+                "Resting agents as a share of the VDN's limit, for the twenty VDNs with the "
+                "highest share. Only VDNs with max_resting in the exporter's configuration.",
+                "Above 100 %, call agents back. At 100 %, no further agent should start a rest.",
                 ("AgentRestTooManyResting",),
             ),
             share,
@@ -141,10 +141,10 @@ def _rests(board: Board) -> None:
         course(
             About(
                 "Longest rests",
-                "The longest rest of each VDN, of the ten VDNs where it is longest. It grows "
-                "between polls; the line falls when the rest ends.",
-                "a line that passes an hour is a forgotten rest or a lost session: ask the "
-                "supervisor.",
+                "The longest rest of each VDN, for the ten VDNs where it is longest. It grows "
+                "between polls and drops when the rest ends.",
+                "A rest of more than an hour has usually been forgotten, or the session was lost: "
+                "ask the supervisor.",
                 ("AgentRestTooLong",),
             ),
             Look(units.DurationSeconds, ((TOO_LONG, "red"),)),
@@ -154,9 +154,9 @@ def _rests(board: Board) -> None:
         course(
             About(
                 "Longest overdue",
-                "By how much the most overdue rest of each VDN exceeds what was asked for, of the "
-                "ten VDNs where it is most.",
-                "ten minutes and more deserve a question to the agent's supervisor.",
+                "By how much the most overdue rest of each VDN exceeds its requested duration, for "
+                "the ten VDNs where it is most.",
+                "At ten minutes or more, ask the agent's supervisor.",
                 ("AgentRestOverdue",),
             ),
             Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
@@ -170,13 +170,13 @@ def _day(board: Board) -> None:
     count = Look(units.Short, decimals=0)
     by_reason = f"sum by (reason) (max by ({KEY}, reason) ({on_floor(REASON)}))"
     board.row(
-        "The day's course",
+        "Over time",
         course(
             About(
                 "Resting, approved and waiting",
-                "All chosen VDNs together: who rests, whose rest is approved but has not begun, "
-                "who waits.",
-                "waiting that grows while resting does not means that limits or approvals hold "
+                "Agents in all selected VDNs who rest, whose rest is approved but has not begun, "
+                "and who wait.",
+                "If waiting grows while resting does not, limits or missing approvals are holding "
                 "rests up.",
                 ("AgentRestLimitReached",),
             ),
@@ -189,11 +189,11 @@ def _day(board: Board) -> None:
         course(
             About(
                 "Waiting by reason",
-                "What keeps waiting agents from resting. The reasons add up to all who wait; "
-                "unknown are those whose row gives none.",
-                "awaiting_approval: a supervisor has to decide. vdn_limit, skill_queue_limit: the "
-                "limit is used up. busy: they are on a call. no_skill_queue: they have to sign in "
-                "to a skill queue.",
+                "What waiting agents wait for. The reasons add up to all waiting agents; unknown "
+                "means that the server gave no usable reason.",
+                "Depends on the reason. awaiting_approval: a supervisor has to decide. vdn_limit, "
+                "skill_queue_limit: the limit is reached. busy: the agent is on a call. "
+                "no_skill_queue: the agent has to sign in to a skill queue.",
                 ("AgentRestApprovalsWaiting", "AgentRestLimitReached"),
             ),
             count,
@@ -204,9 +204,9 @@ def _day(board: Board) -> None:
         course(
             About(
                 "Resting by call center",
-                "Resting agents of each call center, one upon the other.",
-                "a call center that drops to nothing while others go on may have lost its "
-                "numbers: see VDNs without fresh numbers.",
+                "Resting agents of each call center, stacked.",
+                "If one call center drops to zero or disappears while others continue, its data "
+                "may be missing: see VDNs without fresh data.",
                 ("AgentRestAllTargetsDown",),
             ),
             count,
@@ -217,10 +217,10 @@ def _day(board: Board) -> None:
         course(
             About(
                 "Share of the limit",
-                "Resting agents as a share of the VDN's limit, of the ten fullest VDNs at each "
-                "moment.",
-                "a VDN that is full for long stretches needs a higher limit or another plan of "
-                "breaks.",
+                "Resting agents as a share of the VDN's limit, for the ten VDNs with the highest "
+                "share at each moment.",
+                "A VDN that is full for long periods needs a higher limit or a different break "
+                "schedule.",
                 ("AgentRestTooManyResting",),
             ),
             Look(units.PercentUnit, ((_BEYOND_FULL, "red"),)),

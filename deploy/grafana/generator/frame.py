@@ -1,7 +1,4 @@
-"""What stands around the panels: variables, links, rows, the time shown.
-
-Knows nothing of what panels hold.
-"""
+"""The dashboard around the panels: variables, links, rows and the time range."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -29,15 +26,15 @@ VARIABLES: Final = (
 
 
 class Board:
-    """A dashboard under construction: rows of panels, numbered as they come.
+    """A dashboard under construction. Rows and panels are numbered in the order they are added.
 
     Args:
-        uid: a promise to links.
-        title: for people.
-        description: whom it is for.
-        since: the start of the time shown at first, as Grafana writes it.
-        variables: name, label, selector and sort order of each label that can be chosen, in the
-            order in which each narrows the next.
+        uid: the stable ID that links use.
+        title: the title.
+        description: who the dashboard is for.
+        since: the start of the default time range, as Grafana writes it.
+        variables: name, label, selector and sort order of each label that can be selected; each
+            narrows the choices of the next.
     """
 
     def __init__(
@@ -81,17 +78,17 @@ class Board:
 
 
 def vdn_links(field: str) -> list[dashboard.DashboardLink]:
-    """From one VDN's number to both dashboards, filtered by it.
+    """Links from a VDN's value to both dashboards, filtered by that VDN.
 
     Args:
-        field: where Grafana finds the labels `cms`, `cc_id` and `vdn` of what was clicked.
+        field: where Grafana finds the labels `cms`, `cc_id` and `vdn` of the clicked value.
     """
     chosen = "&".join(f"var-{name}=${{{field}.{name}:percentencode}}" for name, *_ in VARIABLES)
     return [
         dashboard.DashboardLink(title).url(
             f"/d/{uid}?${{datasource:queryparam}}&${{job:queryparam}}&{chosen}&${{__url_time_range}}"
         )
-        for title, uid in (("This VDN alone", FLOOR), ("How this VDN is polled", EXPORTER))
+        for title, uid in (("Show only this VDN", FLOOR), ("Show polling of this VDN", EXPORTER))
     ]
 
 
@@ -136,7 +133,7 @@ def _runbooks() -> dashboard.DashboardLink:
         dashboard.DashboardLink("Runbooks")
         .type(model.DashboardLinkType.LINK)
         .icon("doc")
-        .tooltip("What each alert means and what to do")
+        .tooltip("What each alert means and what to do about it")
         .url(RUNBOOKS)
         .target_blank(target_blank=True)
     )

@@ -1,6 +1,6 @@
-"""How panels look: numbers, bars and lines. Knows no metric and no threshold.
+"""Panels: single numbers, bars and lines. Knows no metric and no threshold.
 
-A panel cannot be made without saying what it shows and what to do when that is bad.
+Every panel needs a text that says what it shows and what to do if the values are bad.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,20 +26,20 @@ _P = TypeVar("_P", stat.Panel, timeseries.Panel, table.Panel, bargauge.Panel)
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel tells people."""
+    """The texts of a panel."""
 
     title: str
     shows: str
-    """What it shows: one sentence or two."""
+    """What it shows, in one or two sentences."""
     act: str
-    """What to do when it is bad."""
+    """What to do if the values are bad."""
     alerts: tuple[str, ...] = ()
-    """The alerts that watch the same thing; each has a runbook of its name."""
+    """The alerts on the same values; the panel links to their runbooks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One expression. The legend names its series; in a table, its column."""
+    """An expression, and the legend of its series; in a table, the title of its column."""
 
     expr: str
     legend: str
@@ -50,11 +50,11 @@ class Look:
     """How values are drawn.
 
     Args:
-        unit: Grafana's name of the values' unit.
-        steps: the colour from each value up; below the first one it is `base`.
-        base: the colour of everything below the first step.
+        unit: Grafana's name for the unit.
+        steps: each value with the colour from there on.
+        base: the colour below the first step.
         decimals: digits after the point; None lets Grafana choose.
-        words: texts that stand for values.
+        words: texts to show in place of values, with their colours.
     """
 
     unit: str
@@ -65,18 +65,18 @@ class Look:
 
 
 class Shape(Enum):
-    """What a query asks for."""
+    """What a query returns."""
 
     NOW = auto()
-    """The value at the end of the time shown."""
+    """The value at the end of the time range."""
     COURSE = auto()
-    """The values over the time shown."""
+    """The values over the time range."""
     TABLE = auto()
-    """As `NOW`, with a row for each series."""
+    """Like `NOW`, with a row for each series."""
 
 
 def single(about: About, look: Look, query: Query, *, empty: str = "no data") -> stat.Panel:
-    """One number, or one for each series; `empty` stands there if there is none."""
+    """One number for each series, or the text `empty` if there is none."""
     panel = (
         stat.Panel()
         .height(4)
@@ -92,7 +92,7 @@ def single(about: About, look: Look, query: Query, *, empty: str = "no data") ->
 def bars(
     about: About, look: Look, query: Query, links: Sequence[dashboard.DashboardLink]
 ) -> bargauge.Panel:
-    """A bar for each series of shares, from empty to full; beyond that only the number grows."""
+    """A bar for each series, from 0 to 100 %. Above that only the number grows."""
     panel = (
         bargauge.Panel()
         .height(9)
@@ -118,12 +118,12 @@ def course(
     """Lines over time, with the thresholds as dashed lines. Missing samples stay gaps.
 
     Args:
-        about: what it tells people.
+        about: its texts.
         look: how values are drawn.
-        queries: each gives lines.
+        queries: the expressions; each can return several lines.
         width: in 24ths of the page.
-        stacked: whether lines stand one upon the other, because their sum means something.
-        links: where a click on a line leads.
+        stacked: whether to stack the lines, because their sum is meaningful.
+        links: the links of each line.
     """
     panel = (
         timeseries.Panel()
@@ -153,23 +153,23 @@ def course(
         panel.thresholds_style(
             common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.DASHED)
         )
-    # Lines keep their own colours: a threshold is a line among them.
+    # Lines keep their own colours; thresholds are drawn as dashed lines.
     panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.data_links(list(links))
     return dressed(panel, about, look, queries, Shape.COURSE)
 
 
 def dressed(panel: _P, about: About, look: Look, queries: Sequence[Query], shape: Shape) -> _P:
-    """The panel with its texts, links, colours and queries.
+    """Add texts, links, colours and queries to a panel, and return it.
 
     Args:
-        panel: of any kind; it is changed.
-        about: what it tells people.
-        look: how its values are drawn.
-        queries: its expressions.
-        shape: what they ask for.
+        panel: of any kind; it is changed in place.
+        about: its texts.
+        look: how values are drawn.
+        queries: the expressions.
+        shape: what the expressions return.
     """
-    panel.title(about.title).description(f"{about.shows}\n\n**If it is bad:** {about.act}")
+    panel.title(about.title).description(f"{about.shows}\n\n**What to do:** {about.act}")
     panel.datasource(DATASOURCE).unit(look.unit).thresholds(thresholds(look))
     panel.links(
         [
@@ -194,14 +194,14 @@ def dressed(panel: _P, about: About, look: Look, queries: Sequence[Query], shape
 
 
 def thresholds(look: Look) -> dashboard.ThresholdsConfig:
-    """The colours of `look`, as every kind of panel takes them."""
+    """The colours of `look`, in the form that every kind of panel takes."""
     steps = [model.Threshold(None, look.base)]
     steps += [model.Threshold(value, colour) for value, colour in look.steps]
     return dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
 def words(look: Look) -> model.ValueMap:
-    """The words of `look`, as every kind of panel takes them."""
+    """The words of `look`, in the form that every kind of panel takes."""
     return model.ValueMap(
         {
             str(value): model.ValueMappingResult(text=text, color=colour)

@@ -1,4 +1,4 @@
-"""The exporter's dashboard, its lower half: does the process keep up with its polls."""
+"""The lower half of the exporter dashboard: does the process keep up with its polls."""
 
 from grafana_foundation_sdk.models import units
 
@@ -30,9 +30,9 @@ def _polls(board: Board) -> None:
         course(
             About(
                 "Poll duration",
-                "How long polls take, all their pages: median, 90th and 99th percentile.",
-                "a slow server, or too many pages for one poll; polls end at the timeout of the "
-                "configuration and then fail.",
+                "How long polls take, with all their pages: median, 90th and 99th percentile.",
+                "The server is slow, or a poll has too many pages. A poll that reaches the "
+                "configured timeout fails.",
                 ("AgentRestPollsLate",),
             ),
             Look(units.Seconds),
@@ -42,7 +42,7 @@ def _polls(board: Board) -> None:
             About(
                 "Poll delay",
                 "How late polls start: median, 90th and 99th percentile.",
-                "raise max_concurrency or the interval, or split the targets over shards.",
+                "Raise max_concurrency or the interval, or split the targets into shards.",
                 ("AgentRestPollsLate",),
             ),
             Look(units.Seconds, ((LATE, "red"),)),
@@ -51,9 +51,9 @@ def _polls(board: Board) -> None:
         course(
             About(
                 "Polls skipped",
-                "Polls per minute that were left out, because the one before was still in flight.",
-                "the interval is shorter than the server can answer: raise it, or find out why "
-                "the server is slow.",
+                "Polls per minute that were skipped because the previous one was still in flight.",
+                "The server takes longer than the interval to answer: raise the interval, or find "
+                "out why the server is slow.",
                 ("AgentRestPollsLate",),
             ),
             Look(units.CountsPerMinute),
@@ -62,8 +62,8 @@ def _polls(board: Board) -> None:
         course(
             About(
                 "Requests",
-                "Requests per second that reach each CMS, from all chosen exporters.",
-                "if it nears what the server stands, raise the interval or set "
+                "Requests per second to each CMS, from all selected exporters.",
+                "If this approaches what the server can handle, raise the interval or set "
                 "max_requests_per_second.",
             ),
             Look(units.RequestsPerSecond),
@@ -72,9 +72,9 @@ def _polls(board: Board) -> None:
         course(
             About(
                 "Polls in flight",
-                "Polls that have started and not ended, from all chosen exporters.",
-                "a line that stays at max_concurrency means that polls queue: the server is slow, "
-                "or the limit too low.",
+                "Polls that have started but not ended, from all selected exporters.",
+                "A line that stays at max_concurrency means that polls are queueing: the server is "
+                "slow, or the limit is too low.",
                 ("AgentRestPollsLate",),
             ),
             Look(units.Short, decimals=0),
@@ -83,9 +83,9 @@ def _polls(board: Board) -> None:
         course(
             About(
                 "Clock skew",
-                "The server's clock less the exporter's.",
-                "beyond a minute either way a signature may be refused as if the key were wrong: "
-                "set the clocks by NTP on both sides.",
+                "The server's clock minus the exporter's.",
+                "With more than a minute either way, the server may refuse signatures as if the "
+                "key were wrong. Synchronize both clocks with NTP.",
                 ("AgentRestClockSkew", "AgentRestAuthRefused"),
             ),
             Look(units.Seconds, ((-SKEWED, "green"), (SKEWED, "red")), base="red"),
@@ -102,8 +102,8 @@ def _process(board: Board) -> None:
             About(
                 "Memory",
                 "Resident memory of each exporter.",
-                "it should follow the number of targets and then stay flat; if it climbs for "
-                "days, report it with the configuration's size.",
+                "It should depend on the number of targets and stay flat. If it grows for days, "
+                "please report it with the number of targets.",
             ),
             Look(units.BytesIEC),
             Query(
@@ -114,8 +114,8 @@ def _process(board: Board) -> None:
         course(
             About(
                 "CPU",
-                "Share of one processor that each exporter uses.",
-                "near 100 % polls start late: raise intervals, or split the targets over shards.",
+                "How much of one CPU core each exporter uses.",
+                "Near 100 %, polls start late: raise intervals, or split the targets into shards.",
                 ("AgentRestPollsLate",),
             ),
             Look(units.PercentUnit, ((0.9, "red"),)),
@@ -127,8 +127,8 @@ def _process(board: Board) -> None:
         course(
             About(
                 "Open files",
-                "Share of the file descriptors that each exporter may open.",
-                "raise the limit of open files, or lower max_concurrency.",
+                "Open file descriptors of each exporter as a share of its limit.",
+                "Raise the limit on open files, or lower max_concurrency.",
             ),
             Look(units.PercentUnit, ((0.8, "red"),)),
             Query(f"max by (instance) ({files})", "{{instance}}"),
@@ -137,7 +137,7 @@ def _process(board: Board) -> None:
             About(
                 "Scrape duration",
                 "How long Prometheus takes to scrape each exporter.",
-                "near the scrape timeout scrapes are lost: raise it, or split the targets over "
+                "Scrapes that reach the scrape timeout fail: raise it, or split the targets into "
                 "shards.",
                 ("AgentRestExporterDown",),
             ),
@@ -149,8 +149,8 @@ def _process(board: Board) -> None:
             About(
                 "Targets polled",
                 "Targets of each exporter, by CMS.",
-                "it changes only with the configuration: a drop is a target file that went "
-                "missing, or a shard that lost its place.",
+                "This changes only with the configuration. A drop means that a target file is "
+                "missing or that a shard is down.",
                 ("AgentRestReloadFailed",),
             ),
             Look(units.Short, decimals=0),

@@ -1,16 +1,16 @@
-"""How an expression picks its samples. Knows nothing of panels.
+"""Builds expressions. Knows nothing of panels.
 
-Two exporters may poll the same floor, and two Prometheus servers may scrape them. A state of a VDN
-is then there several times and is taken once: `max by` its key, or `min by` where the worse one
-counts. Work that an exporter does is done by each of them and is added up by `sum`.
+Two exporters may poll the same VDNs, and two Prometheus servers may scrape them. A VDN's state then
+exists several times and must be counted once: `max by` its key, or `min by` where the worse state
+counts. Work that exporters do, such as requests, is summed.
 """
 
 from typing import Final
 
 KEY: Final = "cms, cc_id, vdn"
-"""What tells one VDN from every other."""
+"""The labels that identify a VDN."""
 NAMED: Final = f"{KEY}, name"
-"""The same with the name that people know it by, which is empty if the configuration sets none."""
+"""The same with the name, which is empty if the configuration sets none."""
 
 _JOB: Final = 'job=~"$job"'
 _INSTANCE: Final = f'{_JOB}, instance=~"$instance"'
@@ -24,22 +24,22 @@ def on_floor(family: str, *matchers: str) -> str:
 
 
 def polled(family: str) -> str:
-    """A target family, of the chosen exporters alone."""
+    """A target family, of the selected exporters only."""
     return _selector(family, _INSTANCE, _VDN)
 
 
 def of_server(family: str) -> str:
-    """A family of the exporter's own that is kept for each CMS."""
+    """A family of the exporter itself with a series for each CMS."""
     return _selector(family, _CMS)
 
 
 def of_process(family: str) -> str:
-    """A family that an exporter, or the scrape of it, has once."""
+    """A family with one series for each exporter."""
     return _selector(family, _INSTANCE)
 
 
 def each(family: str) -> str:
-    """One sample for each VDN, named."""
+    """One sample for each VDN, with its name."""
     return f"max by ({NAMED}) ({on_floor(family)})"
 
 
@@ -49,22 +49,22 @@ def total(family: str) -> str:
 
 
 def once(family: str) -> str:
-    """One sample for each VDN, by its key alone: what sums and counts are made of."""
+    """One sample for each VDN, without its name: for sums and counts."""
     return f"max by ({KEY}) ({on_floor(family)})"
 
 
 def lacking(wanted: str, had: str) -> str:
-    """How many VDNs have a sample of `wanted` and none of `had`; nothing if none has `wanted`."""
+    """The number of VDNs with `wanted` but not `had`; no sample if no VDN has `wanted`."""
     return f"count({wanted}) - (count({had}) or 0 * count({wanted}))"
 
 
 def rate(selector: str) -> str:
-    """A counter's increase per second, over an interval that always holds enough scrapes."""
+    """A counter's increase per second, over an interval that always contains enough scrapes."""
     return f"rate({selector}[$__rate_interval])"
 
 
 def quantile(share: float, histogram: str) -> str:
-    """A quantile of a histogram of `of_server`, over all exporters."""
+    """A quantile of a histogram with a series for each CMS, over all exporters."""
     buckets = rate(of_server(f"{histogram}_bucket"))
     return f"histogram_quantile({share}, sum by (cms, le) ({buckets}))"
 

@@ -1,6 +1,6 @@
-"""Tables with a row for each VDN: how several queries become one. Knows no metric.
+"""Tables with a row for each VDN, joined from several queries. Knows no metric.
 
-Every query must give the same labels, since rows are joined by whatever labels queries share.
+All queries must return the same labels: Grafana joins rows by the labels that queries share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from generator.panels import About, Look, Query, Shape, dressed, thresholds, wor
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table: an expression for each row, and how its values look."""
+    """A column of a table: its expression, and how its values are drawn."""
 
     query: Query
     look: Look
@@ -29,14 +29,14 @@ def rows(
     *,
     empty: str,
 ) -> table.Panel:
-    """A table with a row for each combination of the labels `key`, the worst first.
+    """A table with a row for each combination of the labels `key`, the worst rows first.
 
     Args:
-        about: what it tells people.
-        key: the labels that every query has and that make the first columns, in their order.
-        columns: the others, in their order; rows are sorted by the first of them, highest first.
-        links: where a click on a column of `key` leads.
-        empty: stands in cells without a value.
+        about: its texts.
+        key: the labels that every query returns; they are the first columns.
+        columns: the other columns; rows are sorted by the first of them, highest first.
+        links: the links of the columns of `key`.
+        empty: the text of cells without a value.
     """
     names = [column.query.legend for column in columns]
     panel = (
@@ -60,7 +60,7 @@ def rows(
 
 
 def _arranged(key: Sequence[str], names: Sequence[str]) -> model.DataTransformerConfig:
-    # Grafana calls the values of query A "Value #A", and of a single query "Value".
+    # Grafana names the values of query A "Value #A", and those of a single query "Value".
     values = (
         [f"Value #{letter}" for letter, _ in zip(ascii_uppercase, names, strict=False)]
         if len(names) > 1

@@ -1,4 +1,4 @@
-"""The floor's table: each VDN with the worst that is true of it, the worst VDNs first."""
+"""The table of the floor dashboard: each VDN with its worst problem, the worst VDNs first."""
 
 from typing import Final
 
@@ -25,9 +25,9 @@ from generator.vocabulary import (
 )
 
 LONGEST_LOOK: Final = Look(units.DurationSeconds, ((0.75 * TOO_LONG, "yellow"), (TOO_LONG, "red")))
-"""How the longest rest looks, here and as a single number."""
+"""How the longest rest is drawn, in this table and as a single number."""
 
-# The worst that is true of a VDN: `or` keeps the first of these that a VDN matches.
+# The worst problem of a VDN: `or` keeps the first of these expressions that a VDN matches.
 _TROUBLE: Final = "\nor ".join(
     [
         f"({each(UP)} == 0) + 5",
@@ -39,38 +39,37 @@ _TROUBLE: Final = "\nor ".join(
     ]
 )
 _TROUBLE_WORDS: Final = {
-    5: ("no answer", "dark-red"),
-    4: ("over its limit", "red"),
-    3: ("rests too long", "orange"),
+    5: ("down", "dark-red"),
+    4: ("over limit", "red"),
+    3: ("rest too long", "orange"),
     2: ("overdue", "yellow"),
-    1: ("agents wait", "blue"),
-    0: ("fine", "green"),
+    1: ("agents waiting", "blue"),
+    0: ("ok", "green"),
 }
 
 
 def trouble(board: Board) -> None:
-    """Add the row that holds the table."""
+    """Add the row with the table."""
     count = Look(units.Short, decimals=0)
     awaiting = on_floor(REASON, 'reason="awaiting_approval"')
     board.row(
-        "VDNs, trouble first",
+        "VDNs, problems first",
         rows(
             About(
                 "VDNs",
-                "Each VDN with the worst that is true of it, the worst VDNs first. Columns are "
-                "empty where there are no fresh numbers, or no limit.",
-                "work from the top. A click on a VDN leads to its own course, and to how it is "
-                "polled.",
+                "Each VDN with its worst problem, the worst VDNs first. Columns are empty if there "
+                "is no fresh data or no limit.",
+                "Start at the top. Click a VDN to see only its panels, or how it is polled.",
                 ("AgentRestTooManyResting", "AgentRestTargetDown"),
             ),
             ("cms", "cc_id", "vdn", "name"),
             (
-                Column(Query(_TROUBLE, "trouble"), Look(units.Short, words=_TROUBLE_WORDS)),
+                Column(Query(_TROUBLE, "problem"), Look(units.Short, words=_TROUBLE_WORDS)),
                 Column(Query(each(RESTING), "resting"), count),
                 Column(Query(each(LIMIT), "limit"), count),
                 Column(Query(each(APPROVED), "approved"), count),
                 Column(Query(each(WAITING), "waiting"), count),
-                Column(Query(f"max by ({NAMED}) ({awaiting})", "for approval"), count),
+                Column(Query(f"max by ({NAMED}) ({awaiting})", "awaiting approval"), count),
                 Column(Query(each(LONGEST), "longest rest"), LONGEST_LOOK),
                 Column(Query(each(OVERDUE), "overdue agents"), count),
                 Column(
@@ -78,7 +77,7 @@ def trouble(board: Board) -> None:
                     Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
                 ),
                 Column(
-                    Query(f"time() - {each(SUCCESS)}", "age of numbers"),
+                    Query(f"time() - {each(SUCCESS)}", "age of data"),
                     Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
                 ),
             ),

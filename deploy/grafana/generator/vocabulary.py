@@ -1,6 +1,6 @@
-"""What the dashboards share with the exporter and with the alert rules: names and limits.
+"""Metric names, and the limits of the alert rules.
 
-The limits are the alert rules' own, so that a colour and an alert never contradict each other.
+Panels turn red at the limits of the alerts, so that colours and alerts agree.
 """
 
 from typing import Final
@@ -17,15 +17,15 @@ LONGEST_OVERDUE: Final = "agent_rest_longest_overdue_seconds"
 SUCCESS: Final = "agent_rest_last_success_timestamp_seconds"
 FAILING: Final = "agent_rest_failing"
 OWN: Final = "agent_rest_exporter_"
-"""How every family begins that the exporter has of itself."""
+"""The prefix of the families of the exporter itself."""
 
 TOO_LONG: Final = 3600
-"""Seconds of a rest: AgentRestTooLong."""
+"""AgentRestTooLong: seconds of a rest."""
 TOO_OVERDUE: Final = 600
-"""Seconds beyond what was asked for: AgentRestOverdue."""
+"""AgentRestOverdue: seconds past the requested duration."""
 STALE: Final = 600
-"""Seconds since the last success: AgentRestDataStale."""
+"""AgentRestDataStale: seconds since the last success."""
 LATE: Final = 5
-"""Seconds by which a poll starts late: AgentRestPollsLate."""
+"""AgentRestPollsLate: seconds by which a poll starts late."""
 SKEWED: Final = 60
-"""Seconds between two clocks, either way: AgentRestClockSkew."""
+"""AgentRestClockSkew: seconds between the two clocks, either way."""

@@ -1,1 +1,1 @@
-"""Addresses and sockets that the pages are served on."""
+"""Listen addresses, their sockets, and the server on them."""

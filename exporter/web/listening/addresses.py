@@ -1,8 +1,4 @@
-"""Where the exporter can listen, and how that is written. Opens nothing.
-
-An address that cannot be had is an operator's problem, so that each such error is a sentence that
-names the address and the remedy.
-"""
+"""Listen addresses and how they are written. Opens nothing."""
 
 import re
 from dataclasses import dataclass
@@ -16,30 +12,26 @@ _UNIX: Final = "unix:"
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on.
-
-    Args:
-        message: a sentence that names the address and the remedy.
-        in_use: whether another process has it.
-    """
+    """An address that cannot be listened on: a sentence with the address and the remedy."""
 
     def __init__(self, message: str, *, in_use: bool = False) -> None:
         super().__init__(message)
         self.in_use = in_use
+        """Whether another process uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a port of TCP."""
+    """A TCP host and port."""
 
     host: str
-    """Empty for every address of this host; an IPv6 address has no brackets."""
+    """Empty for all addresses of this host; IPv6 without brackets."""
     port: int
-    """0 for any free one."""
+    """0 for any free port."""
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """Read `[HOST]:PORT`; an IPv6 address stands in brackets.
+        """Read `[HOST]:PORT`; an IPv6 address is written in brackets.
 
         Raises:
             ValueError: the message is a sentence.
@@ -59,21 +51,21 @@ class Address:
             IPv6Address(match["ipv6"])
         except ValueError:
             raise ValueError(
-                f"the listen address {value!r} has no IPv6 address between its brackets"
+                f"the listen address {value!r} must have an IPv6 address between its brackets"
             ) from None
         return cls(match["ipv6"], port)
 
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A socket in the file system, such as a reverse proxy on the same host wants it."""
+    """A Unix socket, for example for a reverse proxy on the same host."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """A socket that whoever started this process has opened and listens on."""
+    """A listening socket that the parent process opened."""
 
     descriptor: int
 
@@ -92,7 +84,7 @@ def parse_endpoint(value: str) -> Endpoint:
     path = value.removeprefix(_UNIX)
     if not path.startswith("/") or "\0" in path:
         raise ValueError(
-            f"the listen address {value!r} names no absolute path: write it like "
+            f"the listen address {value!r} must have an absolute path: write it like "
             "unix:/run/agent-rest-exporter/web.sock"
         )
     return UnixAddress(Path(path))

@@ -1,4 +1,4 @@
-"""Serves an application where it was told to. Knows nothing of what is served."""
+"""Serves an application on its listen addresses."""
 
 import socket
 import ssl
@@ -9,22 +9,20 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.web.listening.activation import inherited
 from exporter.web.listening.addresses import Address, Endpoint, ListenError, UnixAddress, written
-from exporter.web.listening.tcp import bind_tcp
-from exporter.web.listening.unix import bind_unix
+from exporter.web.listening.sockets import bind_tcp, bind_unix, inherited
 
 __all__ = ["Address", "Endpoint", "ListenError", "Listener", "UnixAddress", "listen"]
 
 IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
 DRAIN_TIMEOUT: Final = 3.0
-"""Seconds that replies under way are given to end."""
+"""Seconds for replies in progress to finish."""
 _LINGER: Final = 2.0
 
 
 class Listener:
-    """An application that is being served."""
+    """A running server."""
 
     def __init__(
         self, runner: web.AppRunner, addresses: tuple[str, ...], files: Sequence[Path]
@@ -32,11 +30,10 @@ class Listener:
         self._runner = runner
         self._files = files
         self.addresses = addresses
-        """What is really listened on: `host:port`, with the port that was found for 0, or
-        `unix:path`."""
+        """The addresses as bound: `host:port`, with the actual port for 0, or `unix:path`."""
 
     async def close(self) -> None:
-        """Accept no more, let replies finish for a few seconds, and close every connection."""
+        """Stop listening, let replies finish for a few seconds, and close every connection."""
         for file in self._files:
             file.unlink(missing_ok=True)
         await self._runner.cleanup()
@@ -49,16 +46,12 @@ async def listen(
     tls: ssl.SSLContext | None = None,
     idle_timeout: float = IDLE_TIMEOUT,
 ) -> Listener:
-    """Serve `app` on every one of `addresses`, or on none.
+    """Serve `app` on all of `addresses`, or on none of them.
 
-    Args:
-        app: what to serve.
-        addresses: where.
-        tls: None for plain HTTP.
-        idle_timeout: seconds after which a connection without a whole request is closed.
+    A connection without a complete request is closed after `idle_timeout` seconds.
 
     Raises:
-        ListenError: an address cannot be had.
+        ListenError: an address cannot be listened on.
     """
     with ExitStack() as opened:
         sockets = []
@@ -72,12 +65,12 @@ async def listen(
             access_log=None,
             keepalive_timeout=idle_timeout,
             lingering_time=_LINGER,
-            # it passes twice: once before what still runs is asked to end, and once after
+            # aiohttp waits for it twice: before it cancels what still runs, and after
             shutdown_timeout=DRAIN_TIMEOUT / 2,
         )
         await runner.setup()
         for each in sockets:
-            # also for sockets of files: nothing of TCP is asked of them
+            # serves Unix sockets too: it does nothing that needs TCP
             await web.SockSite(runner, each, ssl_context=tls).start()
         opened.pop_all()
     files = [each.path for each in addresses if isinstance(each, UnixAddress)]

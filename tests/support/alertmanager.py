@@ -1,7 +1,7 @@
-"""Alertmanager and what it tells, for tests of an alert's whole way.
+"""A real Alertmanager and its notifications, for tests of an alert from its cause to people.
 
-The shipped files are used as they are, but for two things: times are shortened, so that a test
-takes seconds, and addresses are those of the test. Conditions and limits stay.
+The shipped files are used as they are, except that times are shortened, so that a test takes
+seconds, and that addresses are those of the test. Conditions and limits stay.
 """
 
 import contextlib
@@ -16,8 +16,7 @@ from aiohttp import web
 
 from tests.support.alert_rules import RULES
 from tests.support.paths import ROOT
-from tests.support.processes import free_port, scraping_prometheus, started, until
-from tests.support.real_parts import real_part
+from tests.support.processes import free_port, program, scraping_prometheus, started, until
 
 HOLD: Final = "1s"
 """In place of every rule's `for`."""
@@ -133,7 +132,7 @@ async def _listening() -> AsyncIterator[Webhook]:
 @contextlib.asynccontextmanager
 async def _alertmanager(folder: Path, webhook: str) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
     """A real Alertmanager with the shipped routes; gives its address and a client of its API."""
-    binary = real_part("prometheus-alertmanager", "prometheus-alertmanager")
+    binary = program("prometheus-alertmanager", "prometheus-alertmanager")
     folder.mkdir()
     file = folder / "alertmanager.yml"
     file.write_text(_routes(webhook), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Each fault of the stand-in server, as a client sees it on the wire."""
+"""Each fault of the simulator, as a client sees it on the wire."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from exporter.simulator import (
     parse_scenario,
     serving,
 )
-from exporter.simulator.misbehaviour import answer_in_front
+from exporter.simulator.faults import gateway_answer
 
 pytestmark = pytest.mark.anyio
 
@@ -111,7 +111,7 @@ async def pages_of(simulator: Simulator, limit: int, pages: int) -> list[list[in
 
 
 async def test_hang_never_answers() -> None:
-    """The request is taken, and no byte comes back while the server lives."""
+    """The request is accepted, and no byte comes back while the server runs."""
     async with asking(simulator_of("hang")) as reader:
         reading = asyncio.create_task(reader.read())
         await asyncio.wait([reading], timeout=0.05)
@@ -120,7 +120,7 @@ async def test_hang_never_answers() -> None:
 
 
 async def test_slow_sleeps_before_it_answers() -> None:
-    """The answer itself is a sound one."""
+    """The answer itself is correct."""
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -137,14 +137,14 @@ async def test_drop_closes_without_a_byte() -> None:
         assert await reader.read() == b""
 
 
-async def test_drop_takes_it_well_if_the_client_has_left_first() -> None:
+async def test_drop_does_nothing_if_the_client_has_left_first() -> None:
     """There is no connection left to close."""
     request = Mock(web.Request, transport=None)
-    assert await answer_in_front(request, Scenario(Fault.DROP), "") is not None
+    assert await gateway_answer(request, Scenario(Fault.DROP), "") is not None
 
 
 async def test_cut_ends_before_the_announced_length() -> None:
-    """The body is shorter than Content-Length says, and starts like the sound one."""
+    """The body is shorter than Content-Length says, and starts like the correct one."""
     sound = (await answer_of(simulator_of())).body
     answer = await answer_of(simulator_of("cut"))
     assert int(answer.headers["Content-Length"]) == len(sound)
@@ -154,7 +154,7 @@ async def test_cut_ends_before_the_announced_length() -> None:
 @pytest.mark.parametrize(
     ("scenario", "status", "header", "content_type", "text"),
     [
-        ("unauthorized", 401, None, "text/plain", "the signature is refused"),
+        ("unauthorized", 401, None, "text/plain", "invalid signature"),
         ("forbidden", 403, None, "text/html", "<h1>403 Forbidden</h1>"),
         ("rate-limited", 429, ("Retry-After", "30"), "text/plain", "too many requests"),
         ("rate-limited=1500ms", 429, ("Retry-After", "2"), "text/plain", "too many requests"),
@@ -167,7 +167,7 @@ async def test_cut_ends_before_the_announced_length() -> None:
 async def test_answers_of_gateways(
     scenario: str, status: int, header: tuple[str, str] | None, content_type: str, text: str
 ) -> None:
-    """Each has its status, its headers and a body that is no JSON, dated by the server's clock."""
+    """Each has its status, its headers and a body that is not JSON, dated by the server's clock."""
     answer = await answer_of(simulator_of(scenario))
     assert answer.status == status
     assert answer.headers["Content-Type"] == f"{content_type}; charset=utf-8"
@@ -211,7 +211,7 @@ async def test_garbage_is_not_json() -> None:
 
 
 async def test_wrong_shapes_take_turns() -> None:
-    """One server tells a missing, a negative, a textual and a null counter, by turns."""
+    """A counter is missing, negative, a string and null, in turn."""
     simulator = simulator_of("wrong-shape")
     told = [json.loads((await answer_of(simulator)).body)["resultDesc"] for _ in range(5)]
     assert [detail.get("waitRestNum", "missing") for detail in told] == [
@@ -262,8 +262,8 @@ async def test_overlap_repeats_rows_of_the_page_before() -> None:
     assert pages == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9], [8, 9]]
 
 
-async def test_a_fault_meets_only_its_target() -> None:
-    """The neighbours of a broken target are served."""
+async def test_a_fault_applies_only_to_its_target() -> None:
+    """Other targets of the server are answered."""
     simulator = simulator_of("error@1/2")
     assert (await answer_of(simulator, vdn=2)).status == 500
     assert (await answer_of(simulator, vdn=1)).status == 200

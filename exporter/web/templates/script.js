@@ -49,11 +49,11 @@
 
   function failed() {
     pace = Math.min(2 * pace, SLOWEST);
-    say("The exporter does not answer: this is what it said last. Trying again.");
+    say("The exporter is not responding: this page shows its last reply. Retrying.");
     wait();
   }
 
-  // Live regions speak when their text changes, so it changes only when there is news.
+  // Screen readers read a live region when its text changes, so it changes only when there is news.
   function say(text) {
     if (connection.textContent !== text) connection.textContent = text;
   }
@@ -65,14 +65,14 @@
       const old = document.getElementById(part.id);
       if (old) become(old, part);
     }
-    // a row that moves loses the focus
+    // an element that moves loses the focus
     if (focused !== document.activeElement && focused?.isConnected) {
       focused.focus({ preventScroll: true });
     }
   }
 
-  // Makes one node equal to another, and keeps every part of it that stays the same: its focus,
-  // its selection and the place where the reader is.
+  // Makes one node equal to another, and keeps every part that is the same: with it stay the focus,
+  // the selection and the scroll position.
   function become(old, fresh) {
     if (old.isEqualNode(fresh)) return;
     if (old.nodeType !== Node.ELEMENT_NODE) {
@@ -107,7 +107,7 @@
     }
   }
 
-  // What stands for `next` already: the child with its key, else the one in its place.
+  // The node that `next` updates: the child with its key, else the one in its place.
   function counterpart(next, keyed, at) {
     const key = next.dataset?.key;
     const old = key ? keyed.get(key) : at;

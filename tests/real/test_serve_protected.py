@@ -1,4 +1,4 @@
-"""`serve` with `--web.config.file`: what stands between the metrics and everybody else."""
+"""`serve` with `--web.config.file`: TLS and a password, with a real Prometheus."""
 
 import ssl
 from pathlib import Path

@@ -1,16 +1,21 @@
-"""The rules of Grafana's dashboard-linter, as functions from a dashboard to complaints.
+"""The committed dashboards as Grafana reads them, and the rules of Grafana's dashboard-linter.
 
-They are its rules for Prometheus and are called by its names. Where it looks at some kinds of
-panel only, these look at all of them. A complaint is the title of the panel, empty for the
-dashboard as a whole, and a sentence.
+The rules are functions from a dashboard to complaints, and have the names of the linter's rules for
+Prometheus. Where it checks some kinds of panels only, these check all of them. A complaint is the
+title of the panel, empty for the dashboard as a whole, and a sentence.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import promql_parser
 
-from tests.support.dashboard_files import Json, filled, panels, variables
+from tests.support.paths import ROOT
+
+GRAFANA: Final = ROOT / "deploy" / "grafana"
+UIDS: Final = ("agent-rest-floor", "agent-rest-exporter")
 
 _DATASOURCES: Final = {"$datasource", "${datasource}"}
 # An odd duration that nobody writes by hand stands for the variable.
@@ -18,6 +23,51 @@ _RATE_INTERVAL: Final = "8869990s"
 _COUNTER_FUNCTIONS: Final = {"rate", "irate", "increase"}
 _UNITS: Final = {"none", "short", "percentunit", "bytes", "s", "dtdurations", "cpm", "reqps"}
 """Those of the linter's list that are used here."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One expression of a panel."""
+
+    uid: str
+    panel: str
+    expr: str
+    instant: bool
+
+
+def read(uid: str) -> Json:
+    """A committed dashboard."""
+    dashboard: Json = json.loads((GRAFANA / f"{uid}.json").read_text(encoding="utf-8"))
+    return dashboard
+
+
+def panels(dashboard: Json) -> list[Json]:
+    """Its panels, without the rows that head them."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def variables(dashboard: Json) -> dict[str, Json]:
+    """Its variables by name, in their order."""
+    return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+
+
+def targets(uid: str) -> list[Target]:
+    """Every expression of a dashboard."""
+    return [
+        Target(uid, panel["title"], target["expr"], target["instant"])
+        for panel in panels(read(uid))
+        for target in panel["targets"]
+    ]
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with its variables replaced, as `$name` and as `${name}`."""
+    # The longest first, so that $job does not take the start of $job_name.
+    for name in sorted(values, key=len, reverse=True):
+        text = text.replace(f"${{{name}}}", values[name]).replace(f"${name}", values[name])
+    return text
 
 
 class Complaint(NamedTuple):

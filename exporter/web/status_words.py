@@ -1,0 +1,142 @@
+"""Numbers and states in words, for the status page. Pure; knows nothing of HTML."""
+
+from collections import Counter
+from typing import Final
+
+from exporter.rest import Snapshot, WaitReason
+from exporter.web.target_query import TargetStatus
+
+NONE: Final = "\N{EN DASH}"
+
+STATUSES: Final = {
+    TargetStatus.DOWN: "down",
+    TargetStatus.STALE: "stale",
+    TargetStatus.WAITING: "waiting for first poll",
+    TargetStatus.UP: "up",
+}
+
+ORDERS: Final = {
+    "trouble": "trouble first",
+    "target": "target",
+    "-resting": "most resting",
+    "-waiting": "most waiting",
+    "-approved": "most approved",
+    "-longest_rest": "longest rest",
+    "last_success": "oldest success",
+    "next_poll": "next poll",
+}
+"""The orders that the form offers, by the parameter `sort`; a column's first click gives these."""
+
+_REVERSED_ORDERS: Final = {
+    "-trouble": "trouble last",
+    "-target": "target, reversed",
+    "resting": "fewest resting",
+    "waiting": "fewest waiting",
+    "approved": "fewest approved",
+    "longest_rest": "shortest rest",
+    "-last_success": "latest success",
+    "-next_poll": "next poll, latest first",
+}
+
+_REASONS: Final = {
+    WaitReason.AWAITING_APPROVAL: "awaiting approval",
+    WaitReason.BUSY: "busy",
+    WaitReason.VDN_LIMIT: "VDN limit",
+    WaitReason.NO_SKILL_QUEUE: "no skill queue",
+    WaitReason.SKILL_QUEUE_LIMIT: "skill queue limit",
+    WaitReason.UNKNOWN: "unknown reason",
+}
+
+_IN_SYNC: Final = 2.0
+"""A `Date` header has whole seconds, and takes a while to arrive."""
+_IN_SECONDS: Final = 300.0
+"""A skew up to this is written in seconds: minutes would be too coarse."""
+_OUT_OF_SYNC: Final = 60.0
+"""The same as in the alert AgentRestClockSkew."""
+
+
+def order(name: str) -> str:
+    """An order by its parameter `sort`."""
+    return ORDERS.get(name) or _REVERSED_ORDERS[name]
+
+
+def thousands(number: int) -> str:
+    """`10,000`."""
+    return f"{number:,}"
+
+
+def count(number: int, one: str, more: str) -> str:
+    """`1 target` or `10,000 targets`."""
+    return f"1 {one}" if number == 1 else f"{number:,} {more}"
+
+
+def statuses(counts: Counter[TargetStatus]) -> str:
+    """`1 down, 2 stale`; empty without targets."""
+    return ", ".join(f"{counts[each]:,} {text}" for each, text in STATUSES.items() if counts[each])
+
+
+def duration(seconds: float) -> str:
+    """A duration in one unit or two: `1 h 12 min`."""
+    whole = max(0, int(seconds))
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    if not minutes:
+        return f"{whole} s"
+    if not hours:
+        return f"{minutes} min"
+    if not days:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
+def due(seconds: float | None) -> str:
+    """The time until the next poll; a poll that is due is running, or waits for its turn."""
+    if seconds is None:
+        return NONE
+    return "now" if seconds < 1 else f"in {duration(seconds)}"
+
+
+def reasons(snapshot: Snapshot) -> list[str]:
+    """Why agents wait: `2 busy`."""
+    named = zip(_REASONS.values(), snapshot.waiting_by_reason, strict=True)
+    return [f"{number} {reason}" for reason, number in named if number]
+
+
+def longest_rest(snapshot: Snapshot, server_time: float) -> str:
+    """The longest rest: a duration, a bound, or that it is not known."""
+    if not snapshot.resting:
+        return NONE
+    longest = snapshot.longest_rest(server_time)
+    if longest is None:
+        return "unknown"
+    return f"{'at most ' if snapshot.unclassified else ''}{duration(longest)}"
+
+
+def rest_note(snapshot: Snapshot, server_time: float) -> str:
+    """What a reader should know about the longest rest; empty for nothing."""
+    if not snapshot.resting:
+        return ""
+    if snapshot.longest_rest(server_time) is None:
+        return "the server did not report a start time"
+    overdue = snapshot.overdue(server_time)
+    if not overdue.agents:
+        return ""
+    most = "by" if overdue.agents == 1 else "by up to"
+    return f"{overdue.agents} overdue {most} {duration(overdue.longest)}"
+
+
+def clock(skew: float | None) -> tuple[str, bool]:
+    """A server's clock compared with this host's, and whether that is a problem.
+
+    `skew` is the server's clock minus this host's in seconds, None before its first reply.
+    """
+    if skew is None:
+        return "clock not known yet", False
+    apart = abs(skew)
+    if apart < _IN_SYNC:
+        return "clock in sync", False
+    length = f"{apart:.0f} s" if apart < _IN_SECONDS else duration(apart)
+    way = "ahead of" if skew > 0 else "behind"
+    sentence = f"clock {length} {way} this host\N{RIGHT SINGLE QUOTATION MARK}s"
+    if apart < _OUT_OF_SYNC:
+        return sentence, False
+    return f"{sentence}: synchronize both with NTP", True
