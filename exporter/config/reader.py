@@ -25,7 +25,6 @@ class Reader:
     def __init__(
         self, path: Path, environ: Mapping[str, str] | None = None, *, once: bool = False
     ) -> None:
-        self.path = path
         self.folder = Path() if path.is_relative_to("/dev") else path.parent
         self.environ = environ or {}
         self.problems: list[Problem] = []

@@ -149,7 +149,7 @@ def test_bad_configurations_in_json(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("cms: [", "config.yaml:1:7: "),
-        ("cms:\n\t- url: x\n", "config.yaml:2:1: a tab in the indentation: YAML takes spaces only"),
+        ("cms:\n\t- url: x\n", "config.yaml:2:1: tab in the indentation: YAML allows only spaces"),
         ("- url: x\n", 'config.yaml:1:1: must be a mapping with the key "cms"'),
     ],
 )
