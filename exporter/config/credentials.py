@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from exporter.config import model
 from exporter.config.files import UnreadableError, decode, read_file
@@ -68,29 +69,38 @@ class SecretFile:
     Args:
         path: absolute.
         check: what the secret must look like each time.
+        loaded: the secret as it was when the configuration was loaded.
     """
 
     path: Path
-    check: Check = check_text
+    check: Check
+    loaded: Secret
 
-    def read(self, read: Callable[[Path], bytes] = read_file) -> Secret:
-        """The secret as it is now: the content of the file, without a newline at its end.
+    @classmethod
+    def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
+        """The secret in a file: its content, without a newline at the end.
 
         Args:
-            read: reads the file; gives what the load has read, during a load.
+            path: absolute.
+            check: what the secret must look like.
+            read: reads the file.
 
         Raises:
             SecretError: with a sentence that names the file, never the secret.
         """
         try:
-            text = decode(read(self.path))
+            text = decode(read(path))
         except UnreadableError as error:
             problem = str(error)
         else:
             if text.endswith("\n"):
                 text = text.removesuffix("\n").removesuffix("\r")
-            return _usable(text, self.check, str(self.path))
-        raise SecretError(f"{self.path} cannot be read: {problem}")
+            return cls(path, check, _usable(text, check, str(path)))
+        raise SecretError(f"{path} cannot be read: {problem}")
+
+    def read(self) -> Secret:
+        """The secret as it is now. Raises SecretError."""
+        return self.load(self.path, self.check).loaded
 
 
 def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secret:
@@ -137,23 +147,20 @@ def secret(
         reader.report(place / f"{key}_file", f"set {key} or {key}_file, not both", on_key=True)
         return None
     if file is not None:
-        return _checked(
-            SecretFile(reader.absolute(file), check), check, place / f"{key}_file", reader
-        )
-    return None if value is None else _checked(value, check, place / key, reader)
+        return _source(reader.absolute(file), check, place / f"{key}_file", reader)
+    return None if value is None else _source(value, check, place / key, reader)
 
 
-def _checked(
-    origin: Secret | SecretFile, check: Check, place: Place, reader: Reader
+def _source(
+    origin: Secret | Path, check: Check, place: Place, reader: Reader
 ) -> SecretSource | None:
     try:
-        if isinstance(origin, Secret):
-            return from_value(origin, check, reader.environ)
-        origin.read(reader.read)
+        if isinstance(origin, Path):
+            return SecretFile.load(origin, check, reader.read)
+        return from_value(origin, check, reader.environ)
     except SecretError as error:
         reader.report(place, str(error))
-        return None
-    return origin
+    return None
 
 
 def authentication(
@@ -203,7 +210,7 @@ def further_headers(
             message = "duplicate header (names are case-insensitive)"
             reader.report(place / name, message, on_key=True)
         else:
-            source = _checked(value, check_header, place / name, reader)
+            source = _source(value, check_header, place / name, reader)
             if source:
                 headers[lower] = source
     return tuple(headers.items())

@@ -6,7 +6,6 @@ from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
-from exporter.config import SecretError
 from exporter.server import Server
 
 
@@ -29,7 +28,7 @@ def clients(
         clock: for signatures and rate limits.
 
     Raises:
-        BuildError: certificates, keys or secrets cannot be read.
+        BuildError: certificates or keys cannot be read.
     """
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []
@@ -38,8 +37,6 @@ def clients(
             made[server.name] = CmsClient(server, Transport(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
-        except SecretError as error:
-            wrong.append(f"cms {server.name}: {error}")
     if wrong:
         raise BuildError(wrong)
     return made

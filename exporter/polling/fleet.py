@@ -83,7 +83,7 @@ class Fleet:
         """Read what the configuration names, and change nothing. It blocks: call it in a thread.
 
         Raises:
-            BuildError: certificates, keys or secrets cannot be read.
+            BuildError: certificates or keys cannot be read.
         """
         changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)

@@ -17,10 +17,12 @@ _NO_PAIR = " not contain a usable PEM certificate and its unencrypted key"
 def test_rotated_file(tmp_path: Path) -> None:
     """Each read gives what the file holds now, less one newline."""
     path = tmp_path / "key"
-    source = SecretFile(path)
+    path.write_text("first\n", encoding="utf-8")
+    source = SecretFile.load(path, check_text)
     for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
         path.write_bytes(content.encode())
         assert source.read() == Secret(text)
+        assert source.loaded == Secret("first")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(SecretError) as caught:
-        SecretFile(path, check_header).read()
+        SecretFile(path, check_header, Secret("old")).read()
     assert str(caught.value) == f"{path} {complaint}"
     assert caught.value.__context__ is None
 
@@ -52,7 +54,7 @@ def test_gone(tmp_path: Path) -> None:
     """A file that is gone is named."""
     path = tmp_path / "key"
     with pytest.raises(SecretError) as caught:
-        SecretFile(path).read()
+        SecretFile(path, check_text, Secret("old")).read()
     assert str(caught.value) == f"{path} cannot be read: no such file"
 
 
