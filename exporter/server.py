@@ -20,6 +20,11 @@ SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 class SecretSource(Protocol):
     """Where a secret comes from. It can be read again, because files are rotated."""
 
+    @property
+    def loaded(self) -> Secret:
+        """The secret as it was when the configuration was loaded."""
+        ...
+
     def read(self) -> Secret:
         """The secret as it is now. Raises an error whose message does not contain it."""
         ...

@@ -21,10 +21,12 @@ from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag
 from exporter.cli.progress import Progress
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.config import ConfigError, Problem, ServerConfig, format_duration, load
+from exporter.config import ConfigError, Problem, load
+from exporter.durations import format_duration
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.schedule import peak_per_second
+from exporter.server import Server
 from exporter.store import TargetKey
 
 _LIVE: Final = Flag("live", "also ask every target once, and explain each failure", metavar="")
@@ -44,10 +46,9 @@ class Forecast:
     warning: str | None
 
 
-def forecast(server: ServerConfig) -> Forecast:
+def forecast(server: Server, keys: Sequence[TargetKey]) -> Forecast:
     """Predict the load of one server's targets."""
-    count = len(server.targets)
-    keys = [TargetKey(server.name, target.cc_id, target.vdn) for target in server.targets]
+    count = len(keys)
     per_second = count / server.interval
     limit = server.max_requests_per_second
     warning = None
@@ -62,7 +63,7 @@ def forecast(server: ServerConfig) -> Forecast:
         interval=format_duration(server.interval),
         requests_per_hour=round(per_second * 3600),
         peak_per_second=peak_per_second((key, server.interval) for key in keys),
-        paged=build.server(server).page_size is not None,
+        paged=server.page_size is not None,
         warning=warning,
     )
 
@@ -75,13 +76,17 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.config_file
     try:
         config = load(path, os.environ)
-        clients = build.clients(build.servers(config), os.environ, system_clock)
+        clients = build.clients(config.servers, os.environ, system_clock)
     except ConfigError as error:
         return _refuse(error.problems, as_json=arguments.json)
     except BuildError as error:
         problems = [Problem(str(path), 1, 1, "", sentence) for sentence in error.sentences]
         return _refuse(problems, as_json=arguments.json)
-    forecasts = [forecast(server) for server in config.servers]
+    targets = [target.key for target in config.targets]
+    forecasts = [
+        forecast(server, [key for key in targets if key.cms == server.name])
+        for server in config.servers
+    ]
     findings = {
         "valid": True,
         "problems": [],
@@ -91,7 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{path}: valid", *map(_sentence, forecasts), _total(forecasts), sep="\n", flush=True)
     status = 0
     if arguments.live:
-        targets = [target.key for target in build.targets(config)]
         answers = _ask(clients, targets)
         findings["live"] = [report.as_json(answer) for answer in answers]
         if answers and not arguments.json:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.cli.progress import Progress
 from exporter.cms.client import CmsClient
-from exporter.config import format_duration
+from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.store import TargetKey
 

@@ -14,7 +14,7 @@ from typing import Final
 import aiohttp
 
 from exporter.cli.flags import Command, Flag
-from exporter.config import format_duration, parse_duration
+from exporter.durations import format_duration, parse_duration
 
 _ADDRESS: Final = re.compile(r"https?://[!-.0-~]+(/[!-~]*)?")
 _OK: Final = 200

@@ -18,9 +18,9 @@ from exporter.cli.flags import CONFIG_FILE, JSON, Command, Flag, UsageError
 from exporter.cli.query_page import Finding, Question
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.config import Config, ServerConfig, load
+from exporter.config import Config, load
 from exporter.polling import build
-from exporter.rest import BeginTimeUnit
+from exporter.server import Server
 from exporter.store import TargetKey
 
 _LISTED: Final = 10
@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask one target. 0 if it answers, 1 if it does not, 2 if it cannot be asked like this."""
     config = load(arguments.config_file, os.environ)
     server = _server(config, arguments.cms)
-    question = _question(server, arguments.cc_id, arguments.vdn)
-    client = build.clients([build.server(server)], os.environ, system_clock)[server.name]
+    question = _question(config, server, arguments.cc_id, arguments.vdn)
+    client = build.clients([server], os.environ, system_clock)[server.name]
     finding = asyncio.run(_ask(client, question))
     error = finding.inspection.result.error
     if error is not None:
@@ -60,7 +60,7 @@ async def _ask(client: CmsClient, question: Question) -> Finding:
         await client.aclose()
 
 
-def _server(config: Config, name: str | None) -> ServerConfig:
+def _server(config: Config, name: str | None) -> Server:
     names = [server.name for server in config.servers]
     if name is None:
         if len(names) > 1:
@@ -78,15 +78,11 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= _LISTED else f"{shown}, …"
 
 
-def _question(server: ServerConfig, cc_id: int, vdn: int) -> Question:
-    for target in server.targets:
-        if (target.cc_id, target.vdn) == (cc_id, vdn):
-            configured, name = True, target.name
-            break
-    else:
-        configured, name = False, None
-    unit = BeginTimeUnit(server.begin_time_unit)
-    return Question(TargetKey(server.name, cc_id, vdn), configured, name, unit)
+def _question(config: Config, server: Server, cc_id: int, vdn: int) -> Question:
+    key = TargetKey(server.name, cc_id, vdn)
+    found = [target for target in config.targets if target.key == key]
+    name = found[0].name if found else None
+    return Question(key, bool(found), name, server.begin_time_unit)
 
 
 def _print(text: str) -> None:

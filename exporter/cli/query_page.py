@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.cli.agents import Agent, agents
 from exporter.cms.client import Inspection
-from exporter.config import format_duration
+from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.rest import BeginTimeUnit, Snapshot, WaitReason
 from exporter.store import TargetKey

@@ -15,8 +15,9 @@ from typing import Final
 from exporter.cli import loop
 from exporter.cli.flags import CONFIG_FILE, LOG_FORMAT, LOG_LEVEL, Command, Flag
 from exporter.clock import system_clock
-from exporter.config import Config, load, parse_duration
+from exporter.config import Config, load
 from exporter.config.shard import Shard, part
+from exporter.durations import parse_duration
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options, stop_on_signals
 from exporter.service.reloader import Load
@@ -88,13 +89,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load(path: Path, shard: Shard) -> Config:
-    return part(load(path, os.environ), shard)
+    return part(load(path, os.environ, once=False), shard)
 
 
 async def _serve(load_config: Load, options: Options) -> None:
     stop = stop_on_signals()
     daemon = Daemon(load_config, options, os.environ, system_clock)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.look_now)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.request_reload)
     # what has been made so far stays: a full collection must not walk through it again and again,
     # which takes tens of milliseconds with ten thousand targets
     gc.collect()

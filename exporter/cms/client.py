@@ -22,7 +22,8 @@ from exporter.cms.requests import Requests
 from exporter.cms.transport import StaleConnectionError
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Asked, Row, Snapshot, reduce
-from exporter.server import Api, Auth, Server, Signature, StaticAuthorization
+from exporter.secret import Secret
+from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization
 from exporter.store import ServerStats
 
 MAX_REPLY_BYTES: Final = 16 * 2**20
@@ -81,7 +82,7 @@ class CmsClient:
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
         self._rate_limit = RateLimit(server.max_requests_per_second, clock)
-        self._auth = _read(server.auth)
+        self._auth = _secrets(server.auth, lambda source: source.loaded)
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
         self._largest_listing = 0
@@ -227,7 +228,7 @@ class CmsClient:
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
         with contextlib.suppress(Exception):
-            self._auth = _read(self.server.auth)
+            self._auth = _secrets(self.server.auth, lambda source: source.read())
         return self._auth
 
     async def _send(self, question: bytes, progress: _Progress) -> bytes:
@@ -273,11 +274,11 @@ class CmsClient:
         return self._last_date[1]
 
 
-def _read(auth: Auth) -> Auth:
-    """The same with its secrets read."""
+def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
+    """The same with the secrets of its sources."""
     match auth:
         case Signature(access_key, secret_key, signed_headers):
-            return Signature(access_key.read(), secret_key.read(), signed_headers)
+            return Signature(get(access_key), get(secret_key), signed_headers)
         case StaticAuthorization(value):
-            return StaticAuthorization(value.read())
+            return StaticAuthorization(get(value))
     return None

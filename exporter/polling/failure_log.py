@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from exporter.clock import Moment
-from exporter.config import format_duration
+from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.rest import Doubt
 from exporter.store import Failure, TargetState

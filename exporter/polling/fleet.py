@@ -82,12 +82,11 @@ class Fleet:
         """Read what the configuration names, and change nothing. It blocks: call it in a thread.
 
         Raises:
-            BuildError: certificates, keys or secrets cannot be read.
+            BuildError: certificates or keys cannot be read.
         """
-        servers = build.servers(config)
-        changed = [server for server in servers if not self._polls(server)]
+        changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)
-        return Plan(config.digest, servers, build.targets(config), clients)
+        return Plan(config.digest, config.servers, config.targets, clients)
 
     def apply(self, plan: Plan) -> Changes:
         """Poll by a new configuration from now on."""

@@ -114,7 +114,10 @@ BAD_LINES = [
         "bad.yaml:7:24: cms[0].targets[1].vdn: must be a whole number from 1 to 5000, a range "
         "such as 1-40, or a list of these"
     ),
-    ("bad.yaml:8:25: cms[0].targets[2].vdn[0]: ccId 1, vdn 3 is a target already, see bad.yaml:6"),
+    (
+        "bad.yaml:8:25: cms[0].targets[2].vdn[0]: duplicate target: ccId 1, vdn 3 is already listed"
+        " at bad.yaml:6"
+    ),
 ]
 
 
@@ -146,7 +149,7 @@ def test_bad_configurations_in_json(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("cms: [", "config.yaml:1:7: "),
-        ("cms:\n\t- url: x\n", "config.yaml:2:1: a tab in the indentation: YAML takes spaces only"),
+        ("cms:\n\t- url: x\n", "config.yaml:2:1: tab in the indentation: YAML allows only spaces"),
         ("- url: x\n", 'config.yaml:1:1: must be a mapping with the key "cms"'),
     ],
 )

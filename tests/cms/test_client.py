@@ -88,6 +88,11 @@ class Rotated:
     def __init__(self, *secrets: str | Exception) -> None:
         self.secrets = list(secrets)
 
+    @property
+    def loaded(self) -> Secret:
+        """The first one."""
+        return self.read()
+
     def read(self) -> Secret:
         """The next one."""
         secret = self.secrets.pop(0) if len(self.secrets) > 1 else self.secrets[0]

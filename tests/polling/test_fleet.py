@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from exporter.clock import Moment
-from exporter.config import ServerConfig, TargetConfig
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Changes, Plan
@@ -18,7 +17,7 @@ from exporter.polling.poller import STALLED_AFTER
 from exporter.polling.schedule import phase
 from exporter.store import TargetKey
 from tests.support import scripted_fleet
-from tests.support.scripted_fleet import Network, World, config, server
+from tests.support.scripted_fleet import Block, Network, World, config, server
 from tests.support.scripted_server import reply
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
@@ -33,10 +32,10 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 
 @contextlib.asynccontextmanager
-async def working(*servers: ServerConfig) -> AsyncIterator[World]:
-    """A fleet at work on these servers."""
+async def working(*blocks: Block) -> AsyncIterator[World]:
+    """A fleet that polls these servers."""
     world = World()
-    world.follow(*servers)
+    world.follow(*blocks)
     async with world.fleet.working():
         yield world
 
@@ -73,7 +72,7 @@ async def test_other_labels_are_no_other_server() -> None:
     """One target has changed, and nothing else."""
     world = World()
     world.follow(server("lima"))
-    renamed = server("lima", targets=(TargetConfig(1, 1), TargetConfig(1, 2, "sales")))
+    renamed = server("lima", names=(None, "sales"))
     assert world.follow(renamed) == Changes(changed=1, unchanged=1)
 
 
