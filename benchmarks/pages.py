@@ -24,7 +24,7 @@ async def _main(targets: int) -> None:
     app = application(
         store=store,
         moment=system_clock,
-        registry=own_registry(store, lambda: status, version=__version__),
+        registry=own_registry(store, lambda: status, system_clock, version=__version__),
         unhealthy=lambda: None,
         unready=lambda: None,
         version=__version__,

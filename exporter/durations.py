@@ -1,11 +1,8 @@
-"""Prometheus' durations, such as `30s` or `1m30s`, as seconds and back.
-
-Pure: knows nothing of the configuration or of what a duration is for.
-"""
+"""Prometheus durations, such as `30s` or `1m30s`, as seconds and back. Pure."""
 
 import re
 
-_UNITS = {  # milliseconds of each unit, in the only order in which they may stand
+_UNITS = {  # milliseconds of each unit, in the order in which they must be written
     "y": 365 * 24 * 3600 * 1000,
     "w": 7 * 24 * 3600 * 1000,
     "d": 24 * 3600 * 1000,
@@ -14,12 +11,12 @@ _UNITS = {  # milliseconds of each unit, in the only order in which they may sta
     "s": 1000,
     "ms": 1,
 }
-# As in Prometheus: a day that is no multiple of a year is a number of days, never "1y1d".
+# As in Prometheus: days that are not whole years are written as days, never "1y1d".
 _WHOLE_ONLY = frozenset({"y", "w"})
-# The longest duration that Prometheus can hold: 2^63 nanoseconds, about 292 years.
+# The longest duration that Prometheus can represent: 2^63 nanoseconds, about 292 years.
 _LONGEST_MS = 2**63 // 1_000_000
 
-#: Anchored, for the JSON Schema too: one of the units at least, each at most once.
+#: Anchored, for the JSON Schema too: at least one of the units, each at most once.
 PATTERN = r"^(0|(?=.)" + "".join(f"([0-9]+{unit})?" for unit in _UNITS) + ")$"
 _SHAPE = re.compile("".join(f"(?:(?P<{unit}>[0-9]+){unit})?" for unit in _UNITS))
 
@@ -39,7 +36,7 @@ def parse_duration(text: str) -> float:
     if not text or match is None:
         raise ValueError("not a duration: write it as 30s, 1m30s or 500ms")
     counts = {unit: digits for unit, digits in match.groupdict().items() if digits is not None}
-    # Digits are counted first, because int() refuses more than a few thousand of them.
+    # Check the number of digits first, because int() rejects more than a few thousand of them.
     if all(len(digits) <= len(str(_LONGEST_MS)) for digits in counts.values()):
         total = sum(int(digits) * _UNITS[unit] for unit, digits in counts.items())
         if total <= _LONGEST_MS:
@@ -48,7 +45,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """A duration in Prometheus' notation, to the nearest millisecond; nothing is `0s`.
+    """A duration in Prometheus' notation, to the nearest millisecond; zero is `0s`.
 
     Raises:
         ValueError: if it is negative, not a number, or longer than 292 years.

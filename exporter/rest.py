@@ -1,12 +1,12 @@
-"""From a reply to numbers: which agents rest, which wait and why, who is overdue.
+"""From a reply to numbers: which agents rest, which wait and why, who is overdue, what is doubtful.
 
 Pure: a function from (counters, rows, server time) to a snapshot, without I/O and without a clock.
-It knows the meaning of the vendor's fields, not how they travel.
 
 The vendor's page (*Querying Agent Rest Information*) leaves open which rows are resting and which
 wait, and its own example carries a `cantRestReason` on a resting agent. Counting rows by reason is
-therefore wrong; the rules below hold rows and counters against each other, and never invent a
-number that neither of them proves. docs/semantics.md explains them for operators.
+therefore wrong. The rules below compare rows with counters, and show no number that the reply does
+not prove; where it proves less than a reader would assume, the doubt is a number of its own.
+docs/semantics.md explains them for operators.
 """
 
 import math
@@ -37,6 +37,51 @@ class BeginTimeUnit(StrEnum):
     MILLISECONDS = "ms"
 
 
+class Doubt(StrEnum):
+    """Why the numbers of a reply may not be what they seem: the values of the label `doubt`."""
+
+    CUT_OFF = "cut_off"
+    WRONG_UNIT = "wrong_unit"
+    UNLISTED = "unlisted"
+    UNUSABLE_BEGIN_TIMES = "unusable_begin_times"
+
+    @property
+    def sentence(self) -> str:
+        """What it means and what to do: the same words on pages, in logs and in commands."""
+        return _SENTENCES[self]
+
+
+_SENTENCES: Final = {
+    Doubt.CUT_OFF: (
+        "the server seems to send its listing in pages, and only the first page was read: set "
+        'cti_version: "3.6"'
+    ),
+    Doubt.WRONG_UNIT: (
+        "no start of a rest is usable in the configured unit, and all are in the other: change "
+        "begin_time_unit, or set it to auto"
+    ),
+    Doubt.UNLISTED: (
+        "more agents rest than the server lists with a start: the longest rest and overdue rests "
+        "are lower bounds; compare the rows with `agent-rest-exporter query`"
+    ),
+    Doubt.UNUSABLE_BEGIN_TIMES: (
+        "some rows have no start that can be believed: look at beginTime with "
+        "`agent-rest-exporter query`, and at the clock of the CTI"
+    ),
+}
+
+
+class Kind(StrEnum):
+    """What the rules say about the agent of one row."""
+
+    RESTS = "rests"
+    WAITS = "waits"
+    EITHER = "either"
+    """The reply does not say whether the agent rests, waits or has an approved rest ahead."""
+    NEITHER = "neither"
+    """The agent surely does not rest: nobody does, or the row's start lies ahead."""
+
+
 class Counters(NamedTuple):
     """The vendor's three counters for one VDN, each 0 or more."""
 
@@ -49,7 +94,7 @@ class Counters(NamedTuple):
 
 
 class Row(msgspec.Struct, gc=False):
-    """One of `agentsRestDetails`; None where the reply holds nothing."""
+    """One of `agentsRestDetails`; None where the reply has no value."""
 
     work_no: int | str | None = None
     """The agent's ID, unique in a call center."""
@@ -62,7 +107,7 @@ class Row(msgspec.Struct, gc=False):
 
 
 AnyRow = TypeVar("AnyRow", bound=Row)
-"""A row, or one that knows more."""
+"""A row, or one with more fields."""
 
 
 class Overdue(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +117,7 @@ class Overdue(msgspec.Struct, frozen=True, gc=False):
     longest: float
 
 
-class Snapshot(msgspec.Struct, frozen=True, gc=False):
+class Snapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one poll proves about one VDN. Times are epoch seconds by the server's clock.
 
     It cannot be part of a cycle, so the garbage collector need not walk ten thousand of them.
@@ -82,22 +127,33 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     resting: int
     waiting: int
     waiting_by_reason: tuple[int, ...]
-    """One count for each `WaitReason`, in its order. Their sum is `waiting`, always."""
+    """One count for each `WaitReason`, in its order. Their sum is always `waiting`."""
     longest_rest_start: float | None
-    """None if nobody rests, or if no row tells since when."""
-    deadlines: tuple[float, ...]
-    """When rests are due to end, earliest first: no more of them than agents rest."""
+    """None if nobody rests, or if no row has the start of a rest."""
+    longest_wait_start: float | None
+    """The earliest start that an agent asked for who surely waits, if a row has one."""
+    deadlines: tuple[float, ...] | None
+    """When rests are due to end, earliest first, for at most as many as rest; None if unknown."""
+    starts: tuple[float, ...] | None
+    """When rests began, earliest first, for at most as many as rest, if they were asked for."""
     unclassified: int
     """Rows that could be resting, beyond the number of agents who rest."""
+    unlisted: int
+    """Agents who rest, beyond the rows that could be resting."""
     unusable_begin_times: int
     """Rows without a start that can be believed."""
+    rows: int
+    """Rows of the listing, each agent once."""
+    doubts: tuple[Doubt, ...]
+    """Why the numbers may not be what they seem, in the order of `Doubt`."""
     server_time: float
 
     def longest_rest(self, now: float) -> float | None:
         """The age in seconds of the longest rest at the server's time `now`.
 
-        0 if nobody rests; None if somebody does and no row tells since when, because a false zero
-        would silence an alert. An upper bound if `unclassified` is not 0.
+        0 if nobody rests; None if somebody does and no row has its start, because a false zero
+        would silence an alert. An upper bound if `unclassified` is above 0, a lower bound if
+        `unlisted` is.
         """
         if self.resting == 0:
             return 0.0
@@ -105,10 +161,34 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
             return None
         return max(0.0, now - self.longest_rest_start)
 
-    def overdue(self, now: float) -> Overdue:
-        """The rests past their requested duration at the server's time `now`."""
+    def longest_wait(self, now: float) -> float | None:
+        """Seconds at the server's time `now` since the earliest start that a waiting agent wanted.
+
+        0 if nobody waits, or if every such start lies ahead; None if no row that surely waits has a
+        usable one. Rows that may or may not wait do not count, so it can be a lower bound.
+        """
+        if self.waiting == 0:
+            return 0.0
+        if self.longest_wait_start is None:
+            return None
+        return max(0.0, now - self.longest_wait_start)
+
+    def overdue(self, now: float) -> Overdue | None:
+        """The rests past their requested duration at the server's time `now`.
+
+        None if agents rest and no row has the start of a rest. Bounds as for `longest_rest`.
+        """
+        if self.deadlines is None:
+            return None
         agents = bisect_left(self.deadlines, now)
         return Overdue(agents, now - self.deadlines[0] if agents else 0.0)
+
+    def resting_longer(self, seconds: float, now: float) -> int | None:
+        """How many agents rest longer than `seconds` at the server's time `now`.
+
+        None if agents rest and no row has the start of a rest, or if `starts` were not asked for.
+        """
+        return None if self.starts is None else bisect_left(self.starts, now - seconds)
 
 
 _REASONS: Final = len(WaitReason)
@@ -123,17 +203,40 @@ _FIRST_MILLISECONDS: Final = {
     BeginTimeUnit.MILLISECONDS: 0,
 }
 """From which value up a time is taken as milliseconds."""
+_OTHER_UNIT: Final = {
+    BeginTimeUnit.SECONDS: BeginTimeUnit.MILLISECONDS,
+    BeginTimeUnit.MILLISECONDS: BeginTimeUnit.SECONDS,
+}
 _YEAR_2000: Final = 946_684_800
 _DAY: Final = 86_400
-_LONGEST_DURATION: Final = 10**10
-"""Three centuries. Keeps the sum with a start inside a float, whatever a row holds."""
+_UNSET: Final = 4_294_967_295_000
+"""What some of the vendor's interfaces send for a time that was never set."""
+_TOLERANCE: Final = 5.0
+"""Seconds by which a rest that has just begun can seem to lie ahead: two clocks, whole seconds."""
+_LONGEST_DURATION: Final = 86_399
+"""The longest rest that can be requested: anything longer is no length."""
+
+
+class Asked(NamedTuple):
+    """How a server was asked for a listing, and what is known of its listings."""
+
+    unit: BeginTimeUnit = BeginTimeUnit.AUTO
+    """Of the rows' `begin_time`."""
+    paged: bool = False
+    largest_listing: int = 0
+    """The most rows that an earlier listing of this server had."""
+    with_starts: bool = False
+    """Whether `Snapshot.resting_longer` will be asked."""
+
+
+_ASKED: Final = Asked()
 
 
 def reduce(
     counters: Counters,
     rows: Iterable[Row],
     server_time: float,
-    unit: BeginTimeUnit = BeginTimeUnit.AUTO,
+    asked: Asked = _ASKED,
 ) -> Snapshot:
     """Reduce one whole listing to a snapshot. Never raises.
 
@@ -142,34 +245,45 @@ def reduce(
         rows: every row of every page, in the order read. Pages can overlap: of the rows with the
             same `work_no` the later one counts. The order does not matter otherwise.
         server_time: epoch seconds by the server's clock when it replied.
-        unit: of the rows' `begin_time`.
+        asked: how the server was asked.
     """
     listing = once_each(rows)
     by_reason, waits_from = _waiting(counters.waiting, listing)
-    unusable = candidates = 0
-    oldest: float | None = None
+    latest = server_time + _TOLERANCE
+    unusable = 0
+    begun: list[float] = []
     deadlines: list[float] = []
-    starts = _starts([row.begin_time for row in listing], server_time, unit)
+    asked_for: float | None = None
+    starts = _starts([row.begin_time for row in listing], server_time, asked.unit)
     for row, start in zip(listing, starts, strict=True):
         if start is None:
             unusable += 1
-        elif start <= server_time and (row.reason is None or row.reason < waits_from):
-            candidates += 1
-            if oldest is None or start < oldest:
-                oldest = start
+        elif row.reason is not None and row.reason >= waits_from:
+            if asked_for is None or start < asked_for:
+                asked_for = start
+        elif start <= latest:
+            begun.append(start)
             duration = row.duration
-            if duration is not None and duration > 0:
-                deadlines.append(start + min(duration, _LONGEST_DURATION))
+            if duration is not None and 0 < duration <= _LONGEST_DURATION:
+                deadlines.append(start + duration)
+    resting, candidates = counters.resting, len(begun)
+    unlisted = max(0, resting - candidates)
     deadlines.sort()
+    known = candidates > 0 or resting == 0
     return Snapshot(
         approved=counters.approved,
-        resting=counters.resting,
+        resting=resting,
         waiting=counters.waiting,
         waiting_by_reason=by_reason,
-        longest_rest_start=oldest if counters.resting else None,
-        deadlines=tuple(deadlines[: counters.resting]),
-        unclassified=max(0, candidates - counters.resting),
+        longest_rest_start=min(begun) if resting and begun else None,
+        longest_wait_start=asked_for,
+        deadlines=tuple(deadlines[:resting]) if known else None,
+        starts=tuple(sorted(begun)[:resting]) if known and asked.with_starts else None,
+        unclassified=max(0, candidates - resting),
+        unlisted=unlisted,
         unusable_begin_times=unusable,
+        rows=len(listing),
+        doubts=tuple(_doubts(unlisted, unusable, listing, server_time, asked)),
         server_time=server_time,
     )
 
@@ -186,6 +300,39 @@ def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return [*numbered.values(), *anonymous]
 
 
+def classify(
+    counters: Counters, rows: Iterable[Row], server_time: float, unit: BeginTimeUnit
+) -> list[Kind]:
+    """What the rules of `reduce` say about each row, for a person who looks at one listing.
+
+    Args:
+        counters: the reply's counters.
+        rows: each agent once.
+        server_time: epoch seconds by the server's clock when it replied.
+        unit: of the rows' `begin_time`.
+    """
+    listing = list(rows)
+    _, waits_from = _waiting(counters.waiting, listing)
+    starts = list(_starts([row.begin_time for row in listing], server_time, unit))
+    waits = [row.reason is not None and row.reason >= waits_from for row in listing]
+    latest = server_time + _TOLERANCE
+    candidates = sum(
+        start is not None and start <= latest and not sure
+        for start, sure in zip(starts, waits, strict=True)
+    )
+    kinds = []
+    for start, sure in zip(starts, waits, strict=True):
+        if sure:
+            kinds.append(Kind.WAITS)
+        elif counters.resting == 0 or (start is not None and start > latest):
+            kinds.append(Kind.NEITHER)
+        elif start is not None and candidates <= counters.resting:
+            kinds.append(Kind.RESTS)
+        else:
+            kinds.append(Kind.EITHER)
+    return kinds
+
+
 def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
     """The waiting agents by reason, and the reason from which up a row's agent surely waits."""
     if waiting == 0:
@@ -197,8 +344,8 @@ def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
     if surplus <= 0:
         counts[_UNKNOWN] -= surplus
         return tuple(counts), 0
-    # More rows carry a reason than agents wait, so some carry one that means nothing for them.
-    # An unset integer is 0 on the wire: those are the ones to take out.
+    # More rows have a reason than agents wait, so some have one that means nothing for them.
+    # An unset integer is 0 on the wire: those are taken out.
     if counts[_AWAITING_APPROVAL] >= surplus:
         counts[_AWAITING_APPROVAL] -= surplus
         return tuple(counts), 1
@@ -210,8 +357,8 @@ def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
 def usable_start(begin_time: int | None, server_time: float, unit: BeginTimeUnit) -> float | None:
     """Epoch seconds of a row's `begin_time`, by the server's clock.
 
-    None for one that cannot be believed: it would show as a 56-year rest, or lies more than a day
-    in the future.
+    None for one that cannot be believed: it would show as a 56-year rest, or is more than a day in
+    the future.
     """
     return next(_starts([begin_time], server_time, unit))
 
@@ -228,3 +375,25 @@ def _starts(
             continue
         start = begin_time / 1000 if begin_time >= first_milliseconds else float(begin_time)
         yield start if _YEAR_2000 <= start <= latest else None
+
+
+def _doubts(
+    unlisted: int, unusable: int, rows: list[Row], server_time: float, asked: Asked
+) -> Iterator[Doubt]:
+    # a page has a round number of rows, or as many as this server never exceeds
+    like_a_page = len(rows) % 10 == 0 or len(rows) == asked.largest_listing
+    if unlisted and rows and not asked.paged and like_a_page:
+        yield Doubt.CUT_OFF
+    if unusable and unusable == len(rows) and _wrong_unit(rows, server_time, asked.unit):
+        yield Doubt.WRONG_UNIT
+    if unlisted:
+        yield Doubt.UNLISTED
+    if unusable:
+        yield Doubt.UNUSABLE_BEGIN_TIMES
+
+
+def _wrong_unit(rows: list[Row], server_time: float, unit: BeginTimeUnit) -> bool:
+    """Whether every start that is set would be usable in the other unit."""
+    other = _OTHER_UNIT.get(unit)
+    is_set = [row.begin_time for row in rows if row.begin_time and 0 < row.begin_time != _UNSET]
+    return other is not None and bool(is_set) and None not in _starts(is_set, server_time, other)

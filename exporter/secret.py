@@ -20,8 +20,13 @@ class Secret:
         """The text itself: only for the place that sends it."""
         return self._text
 
+    @property
+    def loaded(self) -> "Secret":
+        """Itself: a secret in the configuration is its own source."""
+        return self
+
     def read(self) -> "Secret":
-        """Itself: a secret that stands in the configuration is its own source."""
+        """Itself, again."""
         return self
 
     def __repr__(self) -> str:

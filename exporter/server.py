@@ -20,6 +20,11 @@ SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 class SecretSource(Protocol):
     """Where a secret comes from. It can be read again, because files are rotated."""
 
+    @property
+    def loaded(self) -> Secret:
+        """The secret as it was when the configuration was loaded."""
+        ...
+
     def read(self) -> Secret:
         """The secret as it is now. Raises an error whose message does not contain it."""
         ...
@@ -95,6 +100,8 @@ class Server:
     max_requests_per_second: float | None = None
     """None for no limit."""
     begin_time_unit: BeginTimeUnit = BeginTimeUnit.AUTO
+    rest_bounds: tuple[float, ...] = ()
+    """Seconds, ascending: how many agents rest longer than each is counted."""
     tls: Tls = field(default_factory=Tls)
     proxy_url: SecretSource | None = None
     """None leaves it to the environment."""

@@ -32,8 +32,15 @@ class Target:
     name: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     max_resting: int | None = None
+    """Agents who may rest at once. The limits are for alert rules to compare with."""
     stale_after: float = 90.0
     """Seconds after its last success for which a target's numbers are shown."""
+    max_rest: float | None = None
+    """Seconds that a rest may last."""
+    max_wait: float | None = None
+    """Seconds that an agent may wait."""
+    rest_bounds: tuple[float, ...] = ()
+    """Seconds, ascending: how many agents rest longer than each is counted."""
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
@@ -94,14 +101,14 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
         """The numbers, unless there are none or the last success is older than `stale_after`."""
         if self.last_success is None:
             return None
-        age = now.monotonic - self.last_success.monotonic
+        age = now.boot - self.last_success.boot
         return self.snapshot if age <= self.target.stale_after else None
 
     def server_time(self, now: Moment) -> float | None:
         """The server's clock at `now`, from its last reply; this host's clock need not be right."""
         if self.snapshot is None or self.last_success is None:
             return None
-        return self.snapshot.server_time + (now.monotonic - self.last_success.monotonic)
+        return self.snapshot.server_time + (now.boot - self.last_success.boot)
 
 
 POLL_DURATION_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -141,11 +148,17 @@ class ServerStats:
     requests: int = 0
     in_flight: int = 0
     skipped: int = 0
+    paused_until: float = 0.0
+    """Until when the server asked not to be polled, on the boot clock."""
     clock_skew: float | None = None
     """The server's `Date` less this host's clock in seconds, from the last reply."""
     failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
     duration: Histogram = field(default_factory=lambda: Histogram(POLL_DURATION_BUCKETS))
     delay: Histogram = field(default_factory=lambda: Histogram(POLL_DELAY_BUCKETS))
+
+    def pause(self, now: Moment) -> float:
+        """Seconds for which the server will not be polled, because it asked for a pause."""
+        return max(0.0, self.paused_until - now.boot)
 
     def count(self, result: PollResult, due: float) -> None:
         """Count a scheduled poll that was due at `due` on the monotonic clock."""

@@ -27,7 +27,7 @@ def test_an_error_prints_its_sentence() -> None:
 
 def test_a_result_is_frozen_and_knows_its_duration() -> None:
     """By the monotonic clock: the other one may jump."""
-    result = PollResult(Moment(100.0, 5.0), Moment(50.0, 7.5), None, None)
+    result = PollResult(Moment(100.0, 5.0, 5.0), Moment(50.0, 7.5, 7.5), None, None)
 
     assert result.duration == 2.5
     with pytest.raises(AttributeError):

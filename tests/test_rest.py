@@ -1,14 +1,30 @@
-"""exporter.rest: each rule by an example, then what holds for every reply."""
+"""From replies to numbers: each rule by an example, then what holds for every reply."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from exporter.cms.paging import Listing
 from exporter.cms.wire import Reply
-from exporter.rest import BeginTimeUnit, Counters, Overdue, Row, Snapshot, WaitReason, reduce
+from exporter.rest import (
+    Asked,
+    BeginTimeUnit,
+    Counters,
+    Doubt,
+    Kind,
+    Overdue,
+    Row,
+    Snapshot,
+    WaitReason,
+    classify,
+    once_each,
+    reduce,
+)
 
 NOW = 1_750_000_000.0
 HOUR = 3600
@@ -44,13 +60,45 @@ def test_the_vendors_own_example() -> None:
         waiting=0,
         waiting_by_reason=(0, 0, 0, 0, 0, 0),
         longest_rest_start=None,
-        deadlines=(),
+        longest_wait_start=None,
+        deadlines=None,
+        starts=None,
         unclassified=0,
+        unlisted=1,
         unusable_begin_times=1,
+        rows=1,
+        doubts=(Doubt.UNLISTED, Doubt.UNUSABLE_BEGIN_TIMES),
         server_time=NOW,
     )
     assert snapshot.longest_rest(NOW) is None
-    assert snapshot.overdue(NOW) == Overdue(0, 0.0)
+    assert snapshot.overdue(NOW) is None
+    assert snapshot.longest_wait(NOW) == 0.0
+
+
+SIBLING = [
+    Row(1034, reason=2, begin_time=1602830642000, duration=600),
+    Row(1039, reason=0, begin_time=1602830613000, duration=600),
+    Row(1099, reason=0, begin_time=1602830638000, duration=600),
+]
+"""The sample of the vendor's page on `queryagentreststate`, which wraps the same interfaces."""
+
+
+def test_the_sample_of_the_sibling_interface() -> None:
+    """Two agents rest with reason 0, the waiting one has the real reason, times are milliseconds.
+
+    Its elapsed seconds say the same: 1602830613 + 238 = 1602830638 + 213.
+    """
+    now = 1602830613.0 + 238
+    snapshot = reduce(Counters(0, 2, 1), SIBLING, now)
+
+    assert snapshot.waiting_by_reason == (0, 0, 1, 0, 0, 0)
+    assert snapshot.longest_rest_start == 1602830613.0
+    assert snapshot.longest_rest(now) == 238
+    assert (snapshot.unlisted, snapshot.unclassified, snapshot.doubts) == (0, 0, ())
+    assert snapshot.overdue(now) == Overdue(0, 0.0)
+    assert snapshot.longest_wait(now) == 209
+    kinds = classify(Counters(0, 2, 1), SIBLING, now, BeginTimeUnit.AUTO)
+    assert kinds == [Kind.WAITS, Kind.RESTS, Kind.RESTS]
 
 
 def test_the_reasons_stand_in_the_order_of_their_codes() -> None:
@@ -148,7 +196,18 @@ def test_a_start_ahead_of_the_server_is_no_candidate() -> None:
     snapshot = reduce(Counters(1, 1, 0), rows, NOW)
 
     assert snapshot.longest_rest_start == NOW
-    assert (snapshot.unclassified, snapshot.unusable_begin_times) == (0, 0)
+    assert (snapshot.unclassified, snapshot.unlisted, snapshot.unusable_begin_times) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("ahead", "age", "unlisted"), [(4.9, 0.0, 0), (5, 0.0, 0), (5.1, None, 1)])
+def test_a_rest_that_has_just_begun_may_seem_to_lie_ahead(
+    ahead: float, age: float | None, unlisted: int
+) -> None:
+    """Rule 2: the CTI's clock and that of `Date` differ by a few seconds; up to five are now."""
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(-ahead))], NOW)
+
+    assert (snapshot.longest_rest(NOW), snapshot.unlisted) == (age, unlisted)
+    assert snapshot.longest_rest(NOW + 65) == (None if age is None else pytest.approx(65 - ahead))
 
 
 def test_rows_with_a_reason_wait_if_the_counts_agree() -> None:
@@ -204,8 +263,19 @@ def test_more_candidates_than_rests_are_unclassified() -> None:
 
     snapshot = reduce(Counters(3, 2, 0), rows, NOW)
 
-    assert snapshot.unclassified == 3
+    assert (snapshot.unclassified, snapshot.unlisted) == (3, 0)
     assert snapshot.longest_rest(NOW) == 300
+
+
+def test_fewer_candidates_than_rests_are_unlisted() -> None:
+    """Rule 5: the longest rest is a lower bound then."""
+    rows = [Row(1, begin_time=ms(60)), Row(2, begin_time=ms(90)), Row(3)]
+
+    snapshot = reduce(Counters(0, 7, 0), rows, NOW)
+
+    assert (snapshot.unclassified, snapshot.unlisted) == (0, 5)
+    assert snapshot.longest_rest(NOW) == 90
+    assert snapshot.doubts == (Doubt.UNLISTED, Doubt.UNUSABLE_BEGIN_TIMES)
 
 
 # Overdue
@@ -230,9 +300,9 @@ def test_the_longest_overdue_time_stands_beside_the_count() -> None:
     assert reduce(Counters(0, 3, 0), rows, NOW).overdue(NOW) == Overdue(2, 300.0)
 
 
-@pytest.mark.parametrize("duration", [None, 0, -1])
+@pytest.mark.parametrize("duration", [None, 0, -1, 86_400, 10**400])
 def test_a_rest_without_a_duration_is_never_overdue(duration: int | None) -> None:
-    """Nobody has said when it should end."""
+    """A rest is requested for one second up to a day less one: anything else is no length."""
     snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(HOUR), duration=duration)], NOW)
 
     assert snapshot.overdue(NOW + 10 * HOUR) == Overdue(0, 0.0)
@@ -243,6 +313,161 @@ def test_no_more_agents_are_overdue_than_rest() -> None:
     rows = [Row(number, begin_time=ms(HOUR), duration=60 * number) for number in range(1, 6)]
 
     assert reduce(Counters(3, 2, 0), rows, NOW).overdue(NOW) == Overdue(2, HOUR - 60.0)
+
+
+def test_the_longest_length_counts() -> None:
+    """86,399 seconds is a length."""
+    day = 86_399
+    rows = [Row(1, begin_time=ms(day + 1), duration=day)]
+
+    assert reduce(Counters(0, 1, 0), rows, NOW).overdue(NOW) == Overdue(1, 1.0)
+
+
+@pytest.mark.parametrize(("resting", "overdue"), [(0, Overdue(0, 0.0)), (2, None)])
+def test_overdue_without_a_candidate(resting: int, overdue: Overdue | None) -> None:
+    """Nobody rests: nobody is overdue. Somebody rests and no row has a start: unknown."""
+    assert reduce(Counters(0, resting, 0), [Row(1)], NOW).overdue(NOW) == overdue
+
+
+# How many rest longer
+
+
+def test_how_many_rest_longer() -> None:
+    """Strictly longer, and no more than rest: the earliest starts count."""
+    rows = [Row(number, begin_time=ms(60 * number)) for number in range(1, 6)]
+    snapshot = reduce(Counters(0, 4, 0), rows, NOW, Asked(with_starts=True))
+
+    assert [snapshot.resting_longer(bound, NOW) for bound in (0, 120, 299, 300)] == [4, 3, 1, 0]
+    assert snapshot.resting_longer(300, NOW + 1) == 1
+    assert reduce(Counters(0, 4, 0), rows, NOW).resting_longer(60, NOW) is None
+
+
+@pytest.mark.parametrize(("resting", "longer"), [(0, 0), (2, None)])
+def test_how_many_rest_longer_without_a_candidate(resting: int, longer: int | None) -> None:
+    """As for overdue rests."""
+    snapshot = reduce(Counters(0, resting, 0), [Row(1)], NOW, Asked(with_starts=True))
+
+    assert snapshot.resting_longer(60, NOW) == longer
+
+
+# The longest wait
+
+
+def test_the_longest_wait_is_since_the_earliest_start_asked_for() -> None:
+    """Of the rows that surely wait, which is all with a reason if the counts agree."""
+    rows = [
+        Row(1, reason=0, begin_time=ms(300)),
+        Row(2, reason=4, begin_time=ms(200)),
+        Row(3, begin_time=ms(HOUR)),
+    ]
+
+    snapshot = reduce(Counters(0, 1, 2), rows, NOW)
+
+    assert snapshot.longest_wait(NOW) == 300
+    assert snapshot.longest_wait(NOW + 30) == 330
+
+
+def test_rows_that_may_wait_do_not_count_for_the_longest_wait() -> None:
+    """Rule 4 took zeros out: what is left is a lower bound."""
+    rows = [
+        Row(1, reason=0, begin_time=ms(900)),
+        Row(2, reason=0, begin_time=ms(800)),
+        Row(3, reason=2, begin_time=ms(100)),
+    ]
+
+    assert reduce(Counters(0, 1, 2), rows, NOW).longest_wait(NOW) == 100
+
+
+@pytest.mark.parametrize(
+    ("waiting", "row", "wait"),
+    [
+        (0, Row(1, reason=2, begin_time=ms(60)), 0.0),
+        (1, Row(1, reason=2, begin_time=ms(-600)), 0.0),
+        (1, Row(1, reason=2, begin_time=0), None),
+        (1, Row(1, begin_time=ms(60)), None),
+    ],
+    ids=["nobody waits", "a start that lies ahead", "no usable start", "no reason"],
+)
+def test_the_longest_wait_at_its_edges(waiting: int, row: Row, wait: float | None) -> None:
+    """Never below 0, and no sample where nothing is known."""
+    assert reduce(Counters(0, 0, waiting), [row], NOW).longest_wait(NOW) == wait
+
+
+# Doubts
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "cut_off"),
+    [
+        (100, Asked(), True),
+        (10, Asked(), True),
+        (99, Asked(), False),
+        (99, Asked(largest_listing=99), True),
+        (99, Asked(largest_listing=100), False),
+        (0, Asked(), False),
+        (100, Asked(paged=True), False),
+    ],
+)
+def test_a_listing_that_looks_cut_off(listed: int, asked: Asked, *, cut_off: bool) -> None:
+    """250 rest, and the rows are a page's number, or as many as the server never exceeds."""
+    rows = [Row(number, begin_time=ms(60)) for number in range(listed)]
+
+    snapshot = reduce(Counters(0, 250, 0), rows, NOW, asked)
+
+    assert (Doubt.CUT_OFF in snapshot.doubts) == cut_off
+    assert snapshot.unlisted == 250 - listed
+    assert snapshot.resting == 250
+
+
+def test_a_whole_listing_is_not_cut_off() -> None:
+    """A hundred rows, and no more agents rest."""
+    rows = [Row(number, begin_time=ms(60)) for number in range(100)]
+
+    assert reduce(Counters(0, 100, 0), rows, NOW).doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("begin_times", "unit", "wrong"),
+    [
+        ([int(NOW) - 60], BeginTimeUnit.MILLISECONDS, True),
+        ([ms(60)], BeginTimeUnit.SECONDS, True),
+        ([ms(60), 0, None, 4_294_967_295_000], BeginTimeUnit.SECONDS, True),
+        ([ms(60), int(NOW) - 60], BeginTimeUnit.SECONDS, False),
+        ([ms(60), 2345], BeginTimeUnit.SECONDS, False),
+        ([0, None, 4_294_967_295_000], BeginTimeUnit.SECONDS, False),
+        ([2345], BeginTimeUnit.AUTO, False),
+        ([], BeginTimeUnit.SECONDS, False),
+    ],
+)
+def test_the_evidence_of_a_wrong_unit(
+    begin_times: list[int | None], unit: BeginTimeUnit, *, wrong: bool
+) -> None:
+    """Every start that is set is unusable in the configured unit and usable in the other."""
+    rows = [Row(number, begin_time=value) for number, value in enumerate(begin_times)]
+
+    snapshot = reduce(Counters(0, 3, 0), rows, NOW, Asked(unit))
+
+    assert (Doubt.WRONG_UNIT in snapshot.doubts) == wrong
+
+
+# What is said of a row
+
+
+def test_the_kinds_of_rows() -> None:
+    """By the same rules as the numbers."""
+    future, past, none = ms(-600), ms(600), None
+    for counters, rows, kinds in [
+        (Counters(0, 0, 0), [Row(1, begin_time=past)], [Kind.NEITHER]),
+        (Counters(1, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=future)], "rn"),
+        (Counters(1, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=past)], "ee"),
+        (Counters(0, 1, 0), [Row(1, begin_time=none)], "e"),
+        (Counters(0, 2, 0), [Row(1, begin_time=past)], "r"),
+        (Counters(0, 1, 1), [Row(1, reason=0, begin_time=past), Row(2, begin_time=past)], "wr"),
+        (Counters(0, 1, 1), [Row(1, reason=0, begin_time=past), Row(2, 3, past)], "rw"),
+        (Counters(0, 1, 1), [Row(1, reason=1, begin_time=past), Row(2, 2, past)], "ee"),
+    ]:
+        letters = "".join(kind[0] for kind in classify(counters, rows, NOW, BeginTimeUnit.AUTO))
+        assert letters == ("n" if kinds == [Kind.NEITHER] else kinds)
 
 
 # beginTime
@@ -263,7 +488,7 @@ def test_the_unit_of_a_start_is_told_by_its_size_or_fixed(
     begin_time: int, unit: BeginTimeUnit, start: float
 ) -> None:
     """From 10^11 up a number is milliseconds, below it is seconds."""
-    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, unit)
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, Asked(unit))
 
     assert (snapshot.longest_rest_start, snapshot.unusable_begin_times) == (start, 0)
 
@@ -288,7 +513,7 @@ def test_an_unusable_start_is_counted_and_not_shown(
     begin_time: int | None, unit: BeginTimeUnit
 ) -> None:
     """Unset, before 2000, or more than a day ahead: never a rest of 56 years."""
-    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, unit)
+    snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=begin_time)], NOW, Asked(unit))
 
     assert (snapshot.longest_rest_start, snapshot.unusable_begin_times) == (None, 1)
 
@@ -345,7 +570,7 @@ def test_no_reply_makes_the_reduction_raise_or_break_its_promises(
     counters: Counters, rows: list[Row], server_time: float, later: float, unit: BeginTimeUnit
 ) -> None:
     """Reasons sum to the waiting, nothing is negative, and no more are overdue than rest."""
-    snapshot = reduce(counters, rows, server_time, unit)
+    snapshot = reduce(counters, rows, server_time, Asked(unit, with_starts=True))
 
     assert (snapshot.approved, snapshot.resting, snapshot.waiting) == counters
     assert len(snapshot.waiting_by_reason) == len(WaitReason)
@@ -354,11 +579,22 @@ def test_no_reply_makes_the_reduction_raise_or_break_its_promises(
     assert 0 <= snapshot.unusable_begin_times <= len(rows)
     assert 0 <= snapshot.unclassified <= len(rows)
 
-    age, overdue = snapshot.longest_rest(later), snapshot.overdue(later)
-    assert age is None or age >= 0
-    assert 0 <= overdue.agents <= counters.resting
-    assert overdue.longest >= 0
-    assert (overdue.longest > 0) == (overdue.agents > 0)
+    assert 0 <= snapshot.unlisted <= counters.resting
+    assert not (snapshot.unlisted and snapshot.unclassified)
+    assert len(set(snapshot.doubts)) == len(snapshot.doubts)
+    assert (Doubt.UNLISTED in snapshot.doubts) == (snapshot.unlisted > 0)
+    assert (Doubt.UNUSABLE_BEGIN_TIMES in snapshot.doubts) == (snapshot.unusable_begin_times > 0)
+
+    for age in (snapshot.longest_rest(later), snapshot.longest_wait(later)):
+        assert age is None or age >= 0
+    overdue, longer = snapshot.overdue(later), snapshot.resting_longer(60, later)
+    assert (overdue is None) == (longer is None)
+    if overdue is not None and longer is not None:
+        assert 0 <= overdue.agents <= counters.resting
+        assert 0 <= longer <= counters.resting
+        assert overdue.longest >= 0
+        assert (overdue.longest > 0) == (overdue.agents > 0)
+    assert len(classify(counters, once_each(rows), server_time, unit)) == snapshot.rows
 
 
 @given(_counters, st.data())
@@ -412,5 +648,113 @@ def test_ages_grow_with_time(
     age = snapshot.longest_rest(sooner)
     if age is not None:
         assert (snapshot.longest_rest(later) or 0.0) >= age
-    assert snapshot.overdue(later).agents >= snapshot.overdue(sooner).agents
-    assert snapshot.overdue(later).longest >= snapshot.overdue(sooner).longest
+        assert (snapshot.longest_wait(later) or 0.0) >= (snapshot.longest_wait(sooner) or 0.0)
+    before, then = snapshot.overdue(sooner), snapshot.overdue(later)
+    assert (before is None) == (then is None)
+    if before is not None and then is not None:
+        assert then.agents >= before.agents
+        assert then.longest >= before.longest
+
+
+# Every consistent assignment of rows to agents
+
+_small_rows = st.builds(
+    Row,
+    reason=st.sampled_from([None, -1, 0, 0, 0, 1, 2, 5]),
+    begin_time=st.none() | st.integers(int(NOW) - 90, int(NOW) + 30),
+    duration=st.none() | st.integers(0, 60),
+)
+
+
+class Truth(NamedTuple):
+    """One way in which the rows of a reply can belong to its agents."""
+
+    rests: tuple[Row, ...]
+    waits: tuple[Row, ...]
+    unseen: int
+    """Agents who rest and have no row, or one without a usable start: they may rest for ever."""
+
+    def ages(self) -> list[float]:
+        """Of the rests whose start is known."""
+        return [max(0.0, NOW - row.begin_time) for row in self.rests if row.begin_time is not None]
+
+    def overdue(self) -> int:
+        """Of the same."""
+        return sum(
+            row.begin_time is not None
+            and row.duration is not None
+            and row.duration > 0
+            and NOW - row.begin_time > row.duration
+            for row in self.rests
+        )
+
+
+def _truths(counters: Counters, rows: Sequence[Row]) -> Iterator[Truth]:
+    """Every way in which the rows can belong to agents who rest and agents who wait.
+
+    Agents who wait have their reason in their row; any other row has none, or an unset integer,
+    which is 0 on the wire. As many rows with a reason as possible are of agents who wait, and as
+    many of the others as possible of agents who rest, unless their start lies ahead. Where nobody
+    waits, or where reasons and counters contradict each other, a reason means nothing.
+    """
+    with_reason = [row for row in rows if row.reason is not None and row.reason >= 0]
+    sure = [row for row in with_reason if row.reason]
+    waiting = min(counters.waiting, len(with_reason))
+    contradiction = len(sure) > waiting
+    for waits in combinations(rows if contradiction else with_reason, waiting):
+        if not contradiction and any(row not in waits for row in sure):
+            continue
+        could = [
+            row
+            for row in rows
+            if row not in waits and (row.begin_time is None or row.begin_time <= NOW + 5)
+        ]
+        for rests in combinations(could, min(counters.resting, len(could))):
+            seen = sum(row.begin_time is not None for row in rests)
+            yield Truth(rests, waits, counters.resting - seen)
+
+
+@given(
+    st.builds(Counters, *[st.integers(0, 4)] * 3),
+    st.lists(_small_rows, max_size=6),
+    st.integers(0, 60),
+)
+@settings(max_examples=400, deadline=None)
+def test_every_number_is_within_what_the_reply_allows(
+    counters: Counters, rows: list[Row], bound: int
+) -> None:
+    """By an enumeration of all that can be true: exact where nothing is in doubt."""
+    for number, row in enumerate(rows):
+        row.work_no = number
+    snapshot = reduce(counters, rows, NOW, Asked(with_starts=True))
+    truths = list(_truths(counters, rows))
+    hidden = any(truth.unseen for truth in truths)
+
+    longest = snapshot.longest_rest(NOW)
+    if longest is not None:
+        possible = [max(truth.ages(), default=0.0) for truth in truths]
+        assert min(possible) <= longest <= (longest if hidden else max(possible))
+        if snapshot.unclassified:
+            assert longest >= max(possible), "an upper bound"
+        if snapshot.unlisted:
+            assert longest <= max(possible), "a lower bound"
+
+    overdue, longer = snapshot.overdue(NOW), snapshot.resting_longer(bound, NOW)
+    counts = [
+        (None if overdue is None else overdue.agents, [truth.overdue() for truth in truths]),
+        (longer, [sum(age > bound for age in truth.ages()) for truth in truths]),
+    ]
+    for shown, seen in counts:
+        if shown is not None:
+            unseen = [truth.unseen for truth in truths]
+            assert min(seen) <= shown <= max(map(operator.add, seen, unseen))
+
+    wait = snapshot.longest_wait(NOW)
+    if wait and counters.waiting:
+        for truth in truths:
+            starts = [row.begin_time for row in truth.waits if row.begin_time is not None]
+            assert wait <= NOW - min(starts), "a lower bound"
+
+    for code in range(5):
+        most = max(sum(row.reason == code for row in truth.waits) for truth in truths)
+        assert snapshot.waiting_by_reason[code] <= most

@@ -8,7 +8,7 @@ from exporter.errors import PollError, Reason
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.stores import failure, store_of
 
-NOW = Moment(1_750_000_000.0, 100.0)
+NOW = Moment(1_750_000_000.0, 100.0, 100.0)
 LIMA, QUITO = TargetKey("lima", 1, 1), TargetKey("quito", 1, 1)
 
 

@@ -66,16 +66,16 @@ def run(signals: Signals, *, config_file: str, live: bool, json: bool) -> int:
     """
     try:
         config = load(Path(config_file), os.environ)
-        servers = build.servers(config)
-        clients = build.clients(servers, os.environ, system_clock)
+        clients = build.clients(config.servers, os.environ, system_clock)
     except ConfigError as error:
         return _refuse(error.problems, json=json)
     except BuildError as error:
         problems = [Problem(config_file, 1, 1, "", sentence) for sentence in error.sentences]
         return _refuse(problems, json=json)
-    targets = [target.key for target in build.targets(config)]
+    targets = [target.key for target in config.targets]
     forecasts = [
-        forecast(server, [key for key in targets if key.cms == server.name]) for server in servers
+        forecast(server, [key for key in targets if key.cms == server.name])
+        for server in config.servers
     ]
     out = console(sys.stdout)
     if not json:

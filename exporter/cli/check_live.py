@@ -94,12 +94,14 @@ class Round:
 
 
 def failures(answers: Iterable[Answer]) -> list[str]:
-    """A line for each failure that targets of a server have in common."""
+    """A line for each failure, and each doubt, that targets of a server have in common."""
     alike: dict[tuple[str, str, str], list[TargetKey]] = {}
     for answer in answers:
-        if (error := answer.result.error) is not None:
-            key = answer.target.cms, error.reason.value, error.message
-            alike.setdefault(key, []).append(answer.target)
+        error, seen = answer.result.error, answer.result.snapshot
+        found = [(error.reason.value, error.message)] if error else []
+        found += [("doubtful", doubt.sentence) for doubt in (seen.doubts if seen else ())]
+        for reason, message in found:
+            alike.setdefault((answer.target.cms, reason, message), []).append(answer.target)
     return [
         f"{cms}: {_ranges(targets)}: {reason}: {message}"
         for (cms, reason, message), targets in alike.items()
@@ -173,5 +175,6 @@ def as_json(answer: Answer) -> dict[str, object]:
             "approved_agents": seen.approved,
             "resting_agents": seen.resting,
             "waiting_agents": seen.waiting,
+            "doubts": [doubt.value for doubt in seen.doubts],
         }
     return found

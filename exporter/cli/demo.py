@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -13,21 +14,15 @@ from exporter.cli.signals import Signals
 from exporter.cli.simulate import simulator
 from exporter.cli.terminal import console
 from exporter.clock import system_clock
-from exporter.config import (
-    Config,
-    SecretSource,
-    ServerConfig,
-    SignedAuth,
-    Sources,
-    TargetConfig,
-)
-from exporter.config.secrets import Rule
+from exporter.config import Config
 from exporter.metrics.exposition import Exposition, Format
 from exporter.secret import Secret
+from exporter.server import Server, Signature
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options
 from exporter.service.logs import LogFormat
 from exporter.simulator import Scenario, parse_scenario, serving
+from exporter.store import Target, TargetKey
 from exporter.web.listening.addresses import Address
 
 INTERVAL: Final = 5.0
@@ -70,39 +65,22 @@ async def _demo(
 
 def configuration(lima_url: str, quito_url: str) -> Config:
     """Two servers, one of each CTI version, with a handful of VDNs."""
-    auth = SignedAuth(
-        SecretSource(Rule.ACCESS_KEY, Secret(ACCESS_KEY)),
-        SecretSource(Rule.ANYTHING, Secret(SECRET_KEY)),
+    auth = Signature(Secret(ACCESS_KEY), Secret(SECRET_KEY))
+    lima = Server(lima_url, name="lima", auth=auth, interval=INTERVAL, timeout=2.0)
+    quito = replace(lima, url=quito_url, name="quito", page_size=5)
+    rows = (
+        ("lima", 1, 1, "sales", "lima", 6),
+        ("lima", 1, 2, "support", "lima", 8),
+        ("lima", 1, 3, "billing", "callao", 4),
+        ("lima", 3, 9, "retention", "callao", None),
+        ("quito", 2, 1, "sales", "quito", 6),
+        ("quito", 2, 2, "back office", "quito", None),
     )
-    lima = ServerConfig(
-        name="lima",
-        url=lima_url,
-        auth=auth,
-        interval=INTERVAL,
-        timeout=2.0,
-        stale_after=3 * INTERVAL,
-        targets=(
-            TargetConfig(1, 1, "sales", (("site", "lima"),), max_resting=6),
-            TargetConfig(1, 2, "support", (("site", "lima"),), max_resting=8),
-            TargetConfig(1, 3, "billing", (("site", "callao"),), max_resting=4),
-            TargetConfig(3, 9, "retention", (("site", "callao"),)),
-        ),
+    targets = (
+        Target(TargetKey(cms, cc_id, vdn), name, (("site", site),), limit, 3 * INTERVAL)
+        for cms, cc_id, vdn, name, site, limit in rows
     )
-    quito = ServerConfig(
-        name="quito",
-        url=quito_url,
-        auth=auth,
-        cti_version="3.6",
-        page_size=5,
-        interval=INTERVAL,
-        timeout=2.0,
-        stale_after=3 * INTERVAL,
-        targets=(
-            TargetConfig(2, 1, "sales", (("site", "quito"),), max_resting=6),
-            TargetConfig(2, 2, "back office", (("site", "quito"),)),
-        ),
-    )
-    return Config((lima, quito), Sources(), "demo")
+    return Config((lima, quito), tuple(targets), "demo")
 
 
 async def _introduce(daemon: Daemon, address: str, options: Options) -> None:

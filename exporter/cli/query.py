@@ -42,7 +42,7 @@ def run(  # noqa: PLR0913  # a flag each
 ) -> int:
     """Poll one target. 0 if that succeeds, 1 if it fails, 2 if the target cannot be polled."""
     config = load(Path(config_file), os.environ)
-    server = _server(build.servers(config), cms)
+    server = _server(config.servers, cms)
     question = _question(config, server, TargetKey(server.name, cc_id, vdn))
     client = build.clients([server], os.environ, system_clock)[server.name]
     inspection = run_until_stopped(_ask(client, question), signals)
@@ -80,7 +80,7 @@ def _server(servers: Sequence[Server], name: str | None) -> Server:
 
 
 def _question(config: Config, server: Server, target: TargetKey) -> Question:
-    for known in build.targets(config):
+    for known in config.targets:
         if known.key == target:
             return Question(target, known.name, server.begin_time_unit)
     return Question(target, None, server.begin_time_unit, configured=False)

@@ -114,6 +114,8 @@ def show(
         style="bold",
     )
     print_table(console, _facts(seen, result.clock_skew, zone))
+    for doubt in seen.doubts:
+        console.print(f"doubtful: {doubt.sentence}", style="yellow")
     if shown:
         console.print()
         print_table(console, [_cells(agent, seen.server_time, zone) for agent in shown], _HEADS)
@@ -151,10 +153,12 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
         "waiting_reason_agents": {reason.value: count for reason, count in reasons},
         "longest_rest_seconds": seen.longest_rest(now),
         "longest_rest_start_timestamp_seconds": seen.longest_rest_start,
-        "overdue_agents": overdue.agents,
-        "longest_overdue_seconds": overdue.longest,
+        "overdue_agents": overdue and overdue.agents,
+        "longest_overdue_seconds": overdue and overdue.longest,
         "unclassified_agents": seen.unclassified,
+        "unlisted_agents": seen.unlisted,
         "unusable_begin_times": seen.unusable_begin_times,
+        "doubts": [doubt.value for doubt in seen.doubts],
         "rows": [
             {
                 "work_no": agent.work_no,
@@ -174,13 +178,13 @@ def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tupl
     overdue = seen.overdue(seen.server_time)
     by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
     reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
-    by_at_most = f"by {_duration(overdue.longest)} at most" if overdue.agents else ""
+    late = f"by {_duration(overdue.longest)} at most" if overdue and overdue.agents else ""
     facts = [
         ("approved", str(seen.approved), "allowed to rest, still working"),
         ("resting", str(seen.resting), ""),
         ("waiting", str(seen.waiting), reasons),
         ("longest rest", *_longest_rest(seen, zone)),
-        ("overdue", str(overdue.agents), by_at_most),
+        ("overdue", _NOTHING if overdue is None else str(overdue.agents), late),
     ]
     if seen.unclassified:
         facts.append(
@@ -190,6 +194,8 @@ def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tupl
                 "rows of agents who may rest or wait, beyond the resting ones",
             )
         )
+    if seen.unlisted:
+        facts.append(("unlisted", str(seen.unlisted), "resting agents without a row"))
     if seen.unusable_begin_times:
         facts.append(("unusable", str(seen.unusable_begin_times), "rows without a plausible start"))
     if skew is None:

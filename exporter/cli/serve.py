@@ -53,17 +53,21 @@ def run(  # noqa: PLR0913  # a flag each
     )
     if shard.total > 1:
         _log.info("polling one shard of the targets", extra={"fields": {"shard": str(shard)}})
-    loop.run(_serve(partial(_load, Path(config_file), shard), options, signals))
+    # if the working directory is moved or replaced later, a reload still finds the same files
+    path = Path(config_file)
+    base = Path() if path.is_absolute() else Path.cwd()
+    load_config = partial(_load, path, base, shard)
+    loop.run(_serve(load_config, options, signals))
     return 0
 
 
-def _load(path: Path, shard: Shard) -> Config:
-    return part(load(path, os.environ), shard)
+def _load(path: Path, base: Path, shard: Shard) -> Config:
+    return part(load(path, os.environ, once=False, base=base), shard)
 
 
 async def _serve(load_config: Load, options: Options, signals: Signals) -> None:
     daemon = Daemon(load_config, options, os.environ, system_clock)
-    stop = loop.stop_event(signals, reload=daemon.look_now)
+    stop = loop.stop_event(signals, reload=daemon.request_reload)
     # What has been made so far stays: a full collection need not walk through it again and again,
     # which takes tens of milliseconds with ten thousand targets.
     gc.collect()

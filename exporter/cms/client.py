@@ -21,11 +21,15 @@ from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
 from exporter.cms.transport import StaleConnectionError
 from exporter.errors import PollError, PollResult, Reason
-from exporter.rest import Row, Snapshot, reduce
-from exporter.server import Api, Auth, Server, Signature, StaticAuthorization
+from exporter.rest import Asked, Row, Snapshot, reduce
+from exporter.secret import Secret
+from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization
 from exporter.store import ServerStats
 
 MAX_REPLY_BYTES: Final = 16 * 2**20
+
+_HALF_A_SECOND: Final = 0.5
+"""`Date` is cut to whole seconds: on average it is half a second too early."""
 
 Decode = Callable[[bytes, Api], wire.Reply]
 """From the body of a reply to counters and rows."""
@@ -78,9 +82,15 @@ class CmsClient:
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
         self._rate_limit = RateLimit(server.max_requests_per_second, clock)
-        self._auth = _read(server.auth)
+        self._auth = _secrets(server.auth, lambda source: source.loaded)
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
+        self._largest_listing = 0
+
+    @property
+    def rate_limit(self) -> RateLimit:
+        """When the next request may start."""
+        return self._rate_limit
 
     def free_by(self, waiting_since: float) -> float:
         """When a poll that waits for its turn can start at the latest, in monotonic seconds.
@@ -90,13 +100,14 @@ class CmsClient:
         """
         return max(waiting_since, self._rate_limit.next_start) + self.server.timeout
 
-    async def poll(
+    async def poll(  # noqa: PLR0913  # by name, and most callers give two
         self,
         cc_id: int,
         vdn: int,
         *,
         within: float = math.inf,
         share: asyncio.Semaphore | None = None,
+        on_start: Callable[[], None] = lambda: None,
         decode: Decode = wire.decode,
     ) -> PollResult:
         """Poll one VDN, every page of it, once a slot is free and the rate limit allows it.
@@ -109,6 +120,7 @@ class CmsClient:
             within: seconds for all of it, waiting included. The poll itself has `timeout` seconds
                 in any case.
             share: polls that share it are limited among themselves as well.
+            on_start: called when the poll starts.
             decode: of the replies.
         """
         asked = self._clock()
@@ -122,6 +134,7 @@ class CmsClient:
                     await self._rate_limit.wait()
             except TimeoutError:
                 return PollResult(asked, self._clock(), None, failures.of_no_turn(within))
+            on_start()
             started = self._clock()
             left = within - (started.monotonic - asked.monotonic)
             return await self._poll(cc_id, vdn, started, min(left, self.server.timeout), decode)
@@ -160,8 +173,9 @@ class CmsClient:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
-        if failure is not None and failure.retry_after is not None:
-            self._rate_limit.pause(failure.retry_after)
+        if failure is not None and failure.retry_after:
+            pause = self._rate_limit.pause(failure.retry_after)
+            self.stats.paused_until = self._clock().boot + pause
         return PollResult(
             started, self._clock(), snapshot, failure, progress.requests, progress.clock_skew
         )
@@ -184,8 +198,17 @@ class CmsClient:
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
     def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:
+        server = self.server
         server_time = self._clock().wall + (progress.clock_skew or 0.0)
-        return reduce(reply.counters, rows, server_time, self.server.begin_time_unit)
+        asked = Asked(
+            server.begin_time_unit,
+            server.page_size is not None,
+            self._largest_listing,
+            bool(server.rest_bounds),
+        )
+        snapshot = reduce(reply.counters, rows, server_time, asked)
+        self._largest_listing = max(self._largest_listing, snapshot.rows)
+        return snapshot
 
     async def _ask(self, question: bytes, progress: _Progress) -> wire.Reply:
         """One request; sent once more if the secrets have changed since they were refused."""
@@ -205,7 +228,7 @@ class CmsClient:
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
         with contextlib.suppress(Exception):
-            self._auth = _read(self.server.auth)
+            self._auth = _secrets(self.server.auth, lambda source: source.read())
         return self._auth
 
     async def _send(self, question: bytes, progress: _Progress) -> bytes:
@@ -238,7 +261,7 @@ class CmsClient:
         now = self._clock().wall
         server_time = self._date(date)
         if server_time is not None:
-            progress.clock_skew = self.stats.clock_skew = server_time - now
+            progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
             raise failures.of_status(status, response.headers, self.server, server_time, now)
@@ -251,11 +274,11 @@ class CmsClient:
         return self._last_date[1]
 
 
-def _read(auth: Auth) -> Auth:
-    """The same with its secrets read."""
+def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
+    """The same with the secrets of its sources."""
     match auth:
         case Signature(access_key, secret_key, signed_headers):
-            return Signature(access_key.read(), secret_key.read(), signed_headers)
+            return Signature(get(access_key), get(secret_key), signed_headers)
         case StaticAuthorization(value):
-            return StaticAuthorization(value.read())
+            return StaticAuthorization(get(value))
     return None

@@ -20,7 +20,7 @@ class Pace:
     """
 
     def __init__(self, per_second: float | None) -> None:
-        self._gap = 1 / per_second if per_second else 0.0
+        self.gap = 1 / per_second if per_second else 0.0
         self.next_start = -math.inf
         """When the next request may start, in monotonic seconds; any time if that has passed."""
         self._paused_until = -math.inf
@@ -34,7 +34,7 @@ class Pace:
 
         Call it when the start has come: one that is taken early and then not used is lost.
         """
-        self.next_start = max(asked, self.next_start) + self._gap
+        self.next_start = max(asked, self.next_start) + self.gap
 
     def pause(self, now: float, seconds: float) -> None:
         """Let no request start for that long, at most `LONGEST_PAUSE`."""
@@ -64,8 +64,13 @@ class RateLimit:
 
     @property
     def next_start(self) -> float:
-        """When the next request may start, in monotonic seconds."""
+        """When the next request may start, in monotonic seconds; any time if that has passed."""
         return self._pace.next_start
+
+    @property
+    def gap(self) -> float:
+        """Seconds between two starts; 0 without a limit."""
+        return self._pace.gap
 
     async def wait(self) -> None:
         """Wait until one request may start."""
@@ -78,6 +83,12 @@ class RateLimit:
                 delay = self._pace.delay(now) if self._pace.paused(now) else 0.0
             self._pace.take(asked)
 
-    def pause(self, seconds: float) -> None:
-        """Let no request start for that long, including those that already wait."""
-        self._pace.pause(self._clock().monotonic, seconds)
+    def pause(self, seconds: float) -> float:
+        """Let no request start for that long, including those that already wait.
+
+        Returns:
+            How long the pause lasts from now, which is at most `LONGEST_PAUSE`.
+        """
+        now = self._clock().monotonic
+        self._pace.pause(now, seconds)
+        return self._pace.delay(now)

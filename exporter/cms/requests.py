@@ -46,7 +46,7 @@ class Requests:
             "accept-encoding": "identity",
             "user-agent": f"agent-rest-exporter/{__version__}",
             "content-type": "application/json; charset=UTF-8",
-            **{name: value.read().reveal() for name, value in server.headers},
+            **{name: value.loaded.reveal() for name, value in server.headers},
         }
         self._extensions = (
             {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
@@ -73,12 +73,12 @@ class Requests:
         match auth:
             case Signature(access_key, secret_key):
                 at = signing.timestamp(self._clock().wall)
-                prefix = signing.prefix(access_key.read().reveal(), at, head.names)
+                prefix = signing.prefix(access_key.loaded.reveal(), at, head.names)
                 canonical = signing.with_body(head.canonical, question)
-                value = signing.authorization(secret_key.read().reveal(), prefix, canonical)
+                value = signing.authorization(secret_key.loaded.reveal(), prefix, canonical)
                 request.headers["authorization"] = value
             case StaticAuthorization(secret):
-                request.headers["authorization"] = secret.read().reveal()
+                request.headers["authorization"] = secret.loaded.reveal()
         return request
 
     def _head(self, signed_headers: tuple[str, ...], length: int) -> _Head:

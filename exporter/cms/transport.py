@@ -42,7 +42,7 @@ class Transport(AiohttpTransport):
 
     def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
         configured = server.proxy_url
-        address = configured.read() if configured else environment_proxy(server.url, environ)
+        address = configured.loaded if configured else environment_proxy(server.url, environ)
         proxy = usable_proxy(address) if address else None
         self._proxy_is_usable = bool(proxy) or not address
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://

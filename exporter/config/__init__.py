@@ -1,32 +1,8 @@
-"""The configuration: one YAML file and what it names, as frozen settings or as clear problems."""
+"""The configuration: a YAML file and the files that it names, as servers and targets."""
 
-from exporter.config.load import load
+from exporter.config.credentials import SecretError, SecretFile
+from exporter.config.files import Seen
+from exporter.config.load import Config, load
 from exporter.config.problems import ConfigError, Problem
-from exporter.config.secrets import SecretError, SecretSource
-from exporter.config.settings import (
-    Config,
-    ServerConfig,
-    SignedAuth,
-    StaticAuth,
-    TargetConfig,
-    TlsConfig,
-)
-from exporter.config.sources import Sources
-from exporter.durations import format_duration, parse_duration
 
-__all__ = [
-    "Config",
-    "ConfigError",
-    "Problem",
-    "SecretError",
-    "SecretSource",
-    "ServerConfig",
-    "SignedAuth",
-    "Sources",
-    "StaticAuth",
-    "TargetConfig",
-    "TlsConfig",
-    "format_duration",
-    "load",
-    "parse_duration",
-]
+__all__ = ["Config", "ConfigError", "Problem", "SecretError", "SecretFile", "Seen", "load"]

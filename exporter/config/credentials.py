@@ -1,18 +1,19 @@
-"""What a server is shown beside the question: Authorization, further headers, the proxy's password.
-
-Knows which secrets go together. Knows nothing of how they are used.
-"""
+"""Secrets: where each one comes from, what it must look like, and which ones go together."""
 
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from exporter.config.findings import Findings
-from exporter.config.model import Auth, Server, Shape
-from exporter.config.secrets import Rule, SecretError, SecretSource, from_value
-from exporter.config.settings import SignedAuth, StaticAuth
+from exporter.config import model
+from exporter.config.files import UnreadableError, decode, read_file
+from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
 from exporter.secret import Secret
+from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, StaticAuthorization
 
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What the client sets itself.
 _OWN_HEADERS = frozenset(
@@ -26,107 +27,209 @@ _OWN_HEADERS = frozenset(
         "transfer-encoding",
     }
 )
-_SIGNED = ("content-length", "content-type", "host")
 
 
-def authentication(
-    server: Server, place: Place, findings: Findings, broken: frozenset[str]
-) -> SignedAuth | StaticAuth | None:
-    """How requests are authorized; None if they are not, or if that cannot be said.
+Check = Callable[[str], None]
+"""Whether a text can be used as a secret. Raises ValueError with a sentence without the secret."""
+
+
+class SecretError(Exception):
+    """A secret that cannot be read or used: a sentence without the secret."""
+
+
+def check_text(text: str) -> None:
+    """Any text, such as a secret key."""
+    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("must be UTF-8 text")
+
+
+def check_header(text: str) -> None:
+    """The value of a header."""
+    if not (text.isascii() and text.isprintable() and text == text.strip()):
+        raise ValueError(
+            "must be plain ASCII without line breaks, control characters,"
+            " or leading or trailing spaces"
+        )
+
+
+def check_access_key(text: str) -> None:
+    """A part of the Authorization header."""
+    check_header(text)
+    if "/" in text or " " in text:
+        raise ValueError(
+            'must not contain "/" or spaces: they separate the parts of the Authorization header'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret in a file, which may be rotated while the program runs.
 
     Args:
-        server: the block of `cms`.
-        place: of its `auth`.
-        findings: takes the problems.
-        broken: keys of the server that have a problem already.
+        path: absolute.
+        check: what the secret must look like each time.
+        loaded: the secret as it was when the configuration was loaded.
     """
-    auth = server.auth
-    if auth is None:
-        return None
-    authorization = secret(auth, "authorization", Rule.HEADER, place, findings)
-    access_key = secret(auth, "access_key", Rule.ACCESS_KEY, place, findings)
-    secret_key = secret(auth, "secret_key", Rule.ANYTHING, place, findings)
-    given = auth.model_fields_set
-    if given & {"authorization", "authorization_file"}:
-        for key in sorted(given - {"authorization", "authorization_file"}):
-            findings.say(place / key, "has no effect beside authorization", on_key=True)
-        return StaticAuth(authorization) if authorization else None
-    headers = _signed_headers(auth, server, place / "signed_headers", findings, broken)
-    if "auth" not in broken:
-        for key in ("access_key", "secret_key"):
-            if not given & {key, f"{key}_file"}:
-                findings.say(
-                    place, f"{key} or {key}_file must be given, or authorization instead of a key"
-                )
-    if access_key and secret_key:
-        return SignedAuth(access_key, secret_key, headers)
-    return None
 
+    path: Path
+    check: Check
+    loaded: Secret
 
-def further_headers(
-    server: Server, place: Place, findings: Findings
-) -> tuple[tuple[str, SecretSource], ...]:
-    """The headers that each request carries beside its own, in the order of the file."""
-    headers: dict[str, tuple[str, SecretSource]] = {}
-    for name, value in server.headers.items():
-        lower = name.lower()
-        if not _TOKEN.fullmatch(name):
-            findings.say(place / name, "no header name", on_key=True)
-        elif lower in _OWN_HEADERS:
-            findings.say(place / name, "the exporter sets this header itself", on_key=True)
-        elif lower in headers:
-            findings.say(place / name, "this header stands above in other case", on_key=True)
+    @classmethod
+    def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
+        """The secret in a file: its content, without a newline at the end.
+
+        Args:
+            path: absolute.
+            check: what the secret must look like.
+            read: reads the file.
+
+        Raises:
+            SecretError: with a sentence that names the file, never the secret.
+        """
+        try:
+            text = decode(read(path))
+        except UnreadableError as error:
+            problem = str(error)
         else:
-            source = _checked(value, Rule.HEADER, place / name, findings)
-            if source:
-                headers[lower] = (name, source)
-    return tuple(headers.values())
+            if text.endswith("\n"):
+                text = text.removesuffix("\n").removesuffix("\r")
+            return cls(path, check, _usable(text, check, str(path)))
+        raise SecretError(f"{path} cannot be read: {problem}")
+
+    def read(self) -> Secret:
+        """The secret as it is now. Raises SecretError."""
+        return self.load(self.path, self.check).loaded
+
+
+def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secret:
+    """A value of the file: the value itself, or `${NAME}` from the environment.
+
+    Raises:
+        SecretError: if it cannot be used, the variable is unset or empty, or `${` is only a part of
+            the value.
+    """
+    text = value.reveal()
+    match = _VARIABLE.fullmatch(text)
+    if match:
+        origin = f"the environment variable {match[1]}"
+        if not environ.get(match[1]):
+            raise SecretError(f"{origin} is {'empty' if match[1] in environ else 'not set'}")
+        return _usable(environ[match[1]], check, origin)
+    if "${" in text:
+        raise SecretError(
+            "an environment variable must be the whole value: write ${NAME} and nothing else"
+        )
+    return _usable(text, check)
+
+
+def _usable(text: str, check: Check, origin: str = "") -> Secret:
+    problem = "must not be empty"
+    if text:
+        try:
+            check(text)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            return Secret(text)
+    # raised out here, so that no traceback leads to the text
+    raise SecretError(f"{origin} {problem}".strip())
 
 
 def secret(
-    shape: Shape, key: str, rule: Rule, place: Place, findings: Findings
+    shape: model.Shape, key: str, check: Check, place: Place, reader: Reader
 ) -> SecretSource | None:
     """The source of a secret that a mapping gives as `key` or as `key_file`, if it does."""
     value: Secret | None = getattr(shape, key)
     file: str | None = getattr(shape, f"{key}_file")
     if value is not None and file is not None:
-        findings.say(place / f"{key}_file", f"give {key} or {key}_file, not both", on_key=True)
+        reader.report(place / f"{key}_file", f"set {key} or {key}_file, not both", on_key=True)
         return None
     if file is not None:
-        return _checked(findings.file(file), rule, place / f"{key}_file", findings)
-    return None if value is None else _checked(value, rule, place / key, findings)
+        return _source(reader.absolute(file), check, place / f"{key}_file", reader)
+    return None if value is None else _source(value, check, place / key, reader)
 
 
-def _checked(
-    origin: Secret | Path, rule: Rule, place: Place, findings: Findings
+def _source(
+    origin: Secret | Path, check: Check, place: Place, reader: Reader
 ) -> SecretSource | None:
     try:
         if isinstance(origin, Path):
-            source = SecretSource(rule, origin, str(origin))
-        else:
-            source = from_value(origin, rule, findings.environ)
-        source.read()
+            return SecretFile.load(origin, check, reader.read)
+        return from_value(origin, check, reader.environ)
     except SecretError as error:
-        findings.say(place, str(error))
+        reader.report(place, str(error))
+    return None
+
+
+def authentication(
+    block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
+) -> Auth:
+    """How requests are authorized; None if they are not, or if there are problems.
+
+    Args:
+        block: of `cms`.
+        place: of its `auth`.
+        reader: collects the problems.
+        broken: keys of the block that have a problem already.
+    """
+    auth = block.auth
+    if auth is None:
         return None
-    return source
+    authorization = secret(auth, "authorization", check_header, place, reader)
+    access_key = secret(auth, "access_key", check_access_key, place, reader)
+    secret_key = secret(auth, "secret_key", check_text, place, reader)
+    given = auth.model_fields_set
+    if given & {"authorization", "authorization_file"}:
+        for key in sorted(given - {"authorization", "authorization_file"}):
+            reader.report(place / key, "cannot be combined with authorization", on_key=True)
+        return StaticAuthorization(authorization) if authorization else None
+    headers = _signed_headers(auth, block, place / "signed_headers", reader, broken)
+    if "auth" not in broken:
+        for key in ("access_key", "secret_key"):
+            if not given & {key, f"{key}_file"}:
+                reader.report(
+                    place, f"{key} or {key}_file is required, unless authorization is used"
+                )
+    return Signature(access_key, secret_key, headers) if access_key and secret_key else None
+
+
+def further_headers(
+    block: model.Server, place: Place, reader: Reader
+) -> tuple[tuple[str, SecretSource], ...]:
+    """The additional headers of each request, in the order of the file."""
+    headers: dict[str, SecretSource] = {}
+    for name, value in block.headers.items():
+        lower = name.lower()
+        if not _TOKEN.fullmatch(name):
+            reader.report(place / name, "not a valid header name", on_key=True)
+        elif lower in _OWN_HEADERS:
+            reader.report(place / name, "the exporter sets this header itself", on_key=True)
+        elif lower in headers:
+            message = "duplicate header (names are case-insensitive)"
+            reader.report(place / name, message, on_key=True)
+        else:
+            source = _source(value, check_header, place / name, reader)
+            if source:
+                headers[lower] = source
+    return tuple(headers.items())
 
 
 def _signed_headers(
-    auth: Auth, server: Server, place: Place, findings: Findings, broken: frozenset[str]
+    auth: model.Auth, block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
 ) -> tuple[str, ...]:
     if auth.signed_headers is None:
-        return _SIGNED
-    known = {*_SIGNED, *map(str.lower, server.headers)}
+        return SIGNED_HEADERS
+    known = {*SIGNED_HEADERS, *map(str.lower, block.headers)}
     names = [name.lower() for name in auth.signed_headers]
     for index, name in enumerate(names):
         if name == "authorization":
-            findings.say(place / index, "the Authorization header holds the signature itself")
+            message = "cannot be signed: the Authorization header contains the signature"
+            reader.report(place / index, message)
         elif name not in known and "headers" not in broken:
-            findings.say(
-                place / index,
-                "must be content-length, content-type, host, or a header of this server's headers",
-            )
+            message = f"must be {', '.join(SIGNED_HEADERS)}, or one of this server's headers"
+            reader.report(place / index, message)
     if "host" not in names:
-        findings.say(place, "must hold host")
+        reader.report(place, "must include host")
     return tuple(sorted(set(names)))

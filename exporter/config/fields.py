@@ -1,9 +1,10 @@
 """Types of the file's values: each says what it expects in the words of the file.
 
-Knows pydantic. Knows nothing of single keys. A value that does not fit is reported as an error of
-type `EXPECTED` (what it must be, to which its reader adds what it is) or `SENTENCE` (complete).
+A value that does not fit is reported as a pydantic error of type `EXPECTED` (what it must be, to
+which its reader adds what it is) or `SENTENCE` (complete).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,11 +20,20 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from exporter import durations
-from exporter.config import vdns
 from exporter.secret import Secret
 
 EXPECTED = "expected"
 SENTENCE = "sentence"
+
+# The vendor's bounds: *Querying Agent Rest Information*, request parameters.
+LOWEST_VDN, HIGHEST_VDN = 1, 5000
+_VDN_RANGE = r"^[0-9]{1,4}-[0-9]{1,4}$"
+_VDN_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": LOWEST_VDN, "maximum": HIGHEST_VDN},
+        {"type": "string", "pattern": _VDN_RANGE},
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,27 @@ class Whole:
         return Expected(f"a whole number {span}").around(number)
 
 
+def parse_vdns(item: object) -> range:
+    """The VDNs of one number, or of one range with both of its ends.
+
+    Raises:
+        ValueError: with a sentence that does not repeat the value.
+    """
+    first, last = 0, 0
+    if isinstance(item, int) and not isinstance(item, bool):
+        first = last = item
+    elif isinstance(item, str) and re.fullmatch(_VDN_RANGE, item, re.ASCII):
+        first, last = map(int, item.split("-"))
+        if first > last:
+            raise ValueError(f"ranges are ascending: write {last}-{first}")
+    if not LOWEST_VDN <= first <= last <= HIGHEST_VDN:
+        raise ValueError(
+            f"must be a whole number from {LOWEST_VDN} to {HIGHEST_VDN}, a range such as 1-40,"
+            " or a list of these"
+        )
+    return range(first, last + 1)
+
+
 def _expected(what: str) -> PydanticCustomError:
     return PydanticCustomError(EXPECTED, "must be {what}", {"what": what})
 
@@ -79,7 +110,7 @@ def _secret(value: object) -> Secret:
 
 def _vdn_item(value: object) -> range:
     try:
-        return vdns.parse_vdns(value)
+        return parse_vdns(value)
     except ValueError as error:
         raise _sentence(str(error)) from None
 
@@ -100,13 +131,6 @@ def _listed(value: object) -> object:
 def _version(value: object) -> object:
     return str(value) if isinstance(value, float) else value
 
-
-_VDN_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "integer", "minimum": vdns.LOWEST, "maximum": vdns.HIGHEST},
-        {"type": "string", "pattern": vdns.PATTERN},
-    ]
-}
 
 Text = Annotated[str, Field(min_length=1)]
 SecretText = Annotated[

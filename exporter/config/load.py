@@ -1,67 +1,92 @@
-"""From a file's name to a configuration, or to everything that is wrong with it.
-
-Knows the order of the steps and nothing else.
-"""
+"""From a file's name to a configuration, or to everything that is wrong with it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.config.findings import Findings
-from exporter.config.model import File
-from exporter.config.problems import ConfigError, Problem
-from exporter.config.servers import server_config
-from exporter.config.settings import Config, ServerConfig
+from exporter.config import model
+from exporter.config.files import Seen
+from exporter.config.problems import ConfigError
+from exporter.config.reader import Reader
+from exporter.config.servers import server_and_targets
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Document, Place
+from exporter.server import Server
+from exporter.store import Target
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """The configuration in a file, checked as far as it can be without asking a server.
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration, with every default filled in.
+
+    Args:
+        servers: in the order of the file.
+        targets: of all servers, in their order.
+        digest: SHA-256 in hex over the configuration and its target files; secrets and
+            certificates are not part of it.
+        seen: every file that was read, for a watch to compare with.
+    """
+
+    servers: tuple[Server, ...]
+    targets: tuple[Target, ...]
+    digest: str = ""
+    seen: Seen = field(default_factory=Seen)
+
+
+def load(
+    path: Path, environ: Mapping[str, str], *, once: bool = True, base: Path = Path()
+) -> Config:
+    """The configuration in a file, checked as far as possible without asking a server.
 
     Reads target files, secrets and certificates too; relative names start at the file's folder.
 
     Args:
         path: as problems are to name it.
         environ: for values that are `${NAME}`.
+        once: whether the configuration may come from pipes, which cannot be read again.
+        base: the directory where relative paths start; the working directory by default.
 
     Raises:
         ConfigError: with all problems of all files at once.
     """
-    findings = Findings(path, environ)
-    document = findings.document(
-        path, lambda reason: Problem(str(path), 1, 1, "", f"cannot be read: {reason}")
-    )
-    servers = _servers(document, findings) if document else []
-    if findings.problems:
-        raise ConfigError(findings.problems, findings.sources)
-    return Config(tuple(servers), findings.sources, findings.digest)
+    reader = Reader(path, environ, once=once, base=base)
+    document = reader.document(path)
+    servers: list[Server] = []
+    targets: list[Target] = []
+    if document:
+        _read_servers(document, reader, servers, targets)
+    if reader.problems:
+        raise ConfigError(reader.problems, reader.seen)
+    return Config(tuple(servers), tuple(targets), reader.digest, reader.seen)
 
 
-def _servers(document: Document, findings: Findings) -> list[ServerConfig]:
+def _read_servers(
+    document: Document, reader: Reader, servers: list[Server], targets: list[Target]
+) -> None:
     top = Place(document)
     data = document.data
     if not isinstance(data, dict):
-        findings.say(top, 'must be a mapping with the key "cms"')
-        return []
+        reader.report(top, 'must be a mapping with the key "cms"')
+        return
     blocks = data.get("cms")
     if isinstance(blocks, list):
         # Blocks are checked one by one, so that a wrong one does not hide the others.
         data = {**data, "cms": []}
-    validate(File, data, top, findings.problems)
+    validate(model.File, data, top, reader.problems)
     if not isinstance(blocks, list):
-        return []
+        return
     if not blocks:
-        findings.say(top / "cms", "must list at least one server")
-    servers = []
+        reader.report(top / "cms", "must list at least one server")
     first: dict[str, Place] = {}
     for index, block in enumerate(blocks):
         place = top / "cms" / index
-        server = server_config(block, place, findings)
-        if server is None:
+        found = server_and_targets(block, place, reader)
+        if found is None:
             continue
+        server, its_targets = found
         servers.append(server)
+        targets.extend(its_targets)
         place /= "name"
         if server.name and first.setdefault(server.name, place) is not place:
-            hint = "" if "name" in block else "; give one, for the default is host:port of url"
-            findings.say(place, f"must be unique, but {first[server.name]} has the same{hint}")
-    return servers
+            hint = "" if "name" in block else "; set one, because the default is host:port of url"
+            reader.report(place, f"must be unique: already used at {first[server.name]}{hint}")

@@ -1,14 +1,21 @@
-"""The file's shape: every key, what it takes, and what it means.
+"""The shape of the file: every key, what it takes, and what it means.
 
 The one place that knows the keys. The JSON Schema is generated from it, and the descriptions are
-what an editor shows. What concerns several keys at once is checked in `servers.py`.
+what an editor shows. Checks across several keys are in `servers.py`.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from exporter import server
 from exporter.config.fields import Duration, Rate, SecretText, Text, Vdns, Whole, as_version
+from exporter.durations import format_duration
+
+DEFAULT: Final = server.Server(url="")
+"""Where every default value comes from."""
+PAGE_SIZE: Final = 100
+"""The default, where there are pages."""
 
 _EITHER_TARGETS: dict[str, Any] = {
     "anyOf": [{"required": ["targets"]}, {"required": ["target_files"]}]
@@ -39,41 +46,43 @@ class Auth(Shape):
     """Either access_key and secret_key, which sign each request, or authorization."""
 
     access_key: SecretText | None = Field(None, description="The access key (AK), or ${NAME}.")
-    access_key_file: Text | None = Field(None, description="A file that holds the access key.")
+    access_key_file: Text | None = Field(None, description="A file that contains the access key.")
     secret_key: SecretText | None = Field(None, description="The secret key (SK), or ${NAME}.")
     secret_key_file: Text | None = Field(
-        None, description="A file that holds the secret key; read again on reload and after a 401."
+        None,
+        description="A file that contains the secret key; read again on reload and after a 401.",
     )
     signed_headers: list[Text] | None = Field(
         None,
-        description="The headers that the signature covers; host is mandatory.",
-        json_schema_extra={"default": ["content-length", "content-type", "host"]},
+        description="The headers that the signature covers; must include host.",
+        json_schema_extra={"default": [*server.SIGNED_HEADERS]},
     )
     authorization: SecretText | None = Field(
-        None, description="The whole Authorization header, sent as it is, or ${NAME}."
+        None, description="The complete Authorization header, sent as it is, or ${NAME}."
     )
     authorization_file: Text | None = Field(
-        None, description="A file that holds the whole Authorization header."
+        None, description="A file that contains the complete Authorization header."
     )
 
 
 class Tls(Shape):
-    """How to know an https server, and to be known by it."""
+    """How to verify an https server, and how to authenticate to it."""
 
     ca_file: Text | None = Field(
-        None, description="CA certificates in PEM form; default: the system's."
+        None, description="CA certificates in PEM format; default: the system's."
     )
     cert_file: Text | None = Field(
-        None, description="The client certificate in PEM form; it may hold its key too."
+        None, description="The client certificate in PEM format; may contain its key too."
     )
     key_file: Text | None = Field(
-        None, description="The client certificate's key in PEM form, without a password."
+        None, description="The key of the client certificate in PEM format, unencrypted."
     )
     server_name: Text | None = Field(
-        None, description="The name in the server's certificate, if url names a bare IP."
+        None, description="The name in the server's certificate, if url has a bare IP address."
     )
     insecure_skip_verify: bool = Field(
-        default=False, description="Accept any certificate. For tests only."
+        default=DEFAULT.tls.insecure_skip_verify,
+        description="Accept any certificate. For tests only.",
     )
 
 
@@ -91,12 +100,14 @@ class Target(Shape):
     )
     labels: dict[str, Text] = Field(
         default={},
-        description="Further labels of this entry's samples, but not cms, cc_id, vdn, name, reason,"
-        " le, quantile, instance, job, or one that starts with __ or exported_. Values are text.",
+        description="Additional labels of this entry's samples, except cms, cc_id, vdn, name,"
+        " reason, le, quantile, instance, job, and names that start with __ or exported_. Values"
+        " are text.",
         json_schema_extra={"propertyNames": {"pattern": "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$"}},
     )
     max_resting: Annotated[int, Whole(0)] | None = Field(
-        None, description="How many agents of each VDN may rest at once before an alert fires."
+        None,
+        description="How many agents of each VDN may rest at the same time before an alert fires.",
     )
 
 
@@ -108,64 +119,68 @@ class Server(Shape):
     name: Text | None = Field(
         None, description="The label `cms`, unique; default: host:port of url."
     )
-    url: Text = Field(description="http(s)://host[:port], with a path prefix if a gateway has one.")
-    auth: Auth | None = Field(None, description="Left out: no Authorization header is sent.")
+    url: Text = Field(
+        description="http(s)://host[:port], followed by a path prefix if a gateway requires one."
+    )
+    auth: Auth | None = Field(None, description="If omitted, no Authorization header is sent.")
     api: Literal["agentrestinfos", "agentrestinfo"] = Field(
-        "agentrestinfos",
-        description="The interface's name; agentrestinfo is that of 8.13 and earlier, which answers"
-        " in one piece whatever cti_version says.",
+        DEFAULT.api.value,
+        description="The name of the interface; agentrestinfo is for 8.13 and earlier, which has"
+        " no paging regardless of cti_version.",
     )
     cti_version: Annotated[Literal["3.6", "3.8"], as_version] = Field(
         "3.8",
-        description="The CTI platform's version. 3.6 is asked in pages.",
+        description="The version of the CTI platform. 3.6 is queried page by page.",
         json_schema_extra={"enum": ["3.6", "3.8", 3.6, 3.8], "type": ["string", "number"]},
     )
     page_size: Annotated[int, Whole(1, 100)] = Field(
-        100, description="Rows of a page, 1 to 100; only with cti_version 3.6 and agentrestinfos."
+        PAGE_SIZE,
+        description="Rows per page, 1 to 100; only with cti_version 3.6 and agentrestinfos.",
     )
     interval: Duration = Field(
-        30.0,
-        description="How often each target is asked; at least 1s.",
-        json_schema_extra={"default": "30s"},
+        DEFAULT.interval,
+        description="How often each target is polled; at least 1s.",
+        json_schema_extra={"default": format_duration(DEFAULT.interval)},
     )
     timeout: Duration | None = Field(
         None,
-        description="For one poll with all its pages; below interval. Default: 10s, or four fifths"
-        " of interval if that is less.",
+        description="For one poll with all its pages; must be below interval. Default:"
+        f" {format_duration(DEFAULT.timeout)}, or four fifths of interval if that is less.",
     )
     stale_after: Duration | None = Field(
         None,
-        description="A target's numbers disappear when its last success is older than this;"
+        description="A target's values disappear when its last successful poll is older than this;"
         " at least interval. Default: three times interval.",
     )
     max_concurrency: Annotated[int, Whole(1, 1000)] = Field(
-        8, description="Requests in flight to this server, 1 to 1000."
+        DEFAULT.max_concurrency, description="Requests in flight to this server, 1 to 1000."
     )
     max_requests_per_second: Rate | None = Field(
         None, description="A number above 0; default: no limit."
     )
     begin_time_unit: Literal["auto", "s", "ms"] = Field(
-        "auto", description="The unit of the server's beginTime; auto tells by its size."
+        DEFAULT.begin_time_unit.value,
+        description="The unit of the server's beginTime; auto detects it from the size.",
     )
     tls: Tls | None = Field(None, description="For https only.")
     proxy_url: SecretText | None = Field(
         None,
-        description="An http proxy, with user and password if it needs them, or ${NAME}."
+        description="An http proxy, with user and password if it requires them, or ${NAME}."
         " Default: HTTPS_PROXY and NO_PROXY.",
     )
-    proxy_url_file: Text | None = Field(None, description="A file that holds the proxy's url.")
+    proxy_url_file: Text | None = Field(None, description="A file that contains the proxy's url.")
     headers: dict[str, SecretText] = Field(
-        default={}, description="Further headers of each request; a value may be ${NAME}."
+        default={}, description="Additional headers of each request; a value may be ${NAME}."
     )
-    targets: list[Target] = Field(default=[], description="What to ask this server for.")
+    targets: list[Target] = Field(default=[], description="What to poll from this server.")
     target_files: list[Text] = Field(
         default=[],
-        description="Files with further targets, in lists like targets; * and ** are wildcards.",
+        description="Files with more targets, in lists like targets; * and ** are wildcards.",
     )
 
 
 class File(Shape):
-    """The configuration of agent-rest-exporter. Paths are relative to the file's folder."""
+    """The configuration of agent-rest-exporter. Paths are relative to the directory of the file."""
 
     cms: list[Server] = Field(
         description="One block for each CC-CMS server.", json_schema_extra={"minItems": 1}

@@ -1,7 +1,6 @@
 """What is wrong with a configuration, as one line for each problem.
 
-Knows how a problem is written. Knows nothing of YAML, of the file's shape or of its values: no
-value of a file is ever part of a problem, so that none can show a secret.
+No value of a file is ever part of a problem, so that none can show a secret.
 """
 
 import difflib
@@ -9,18 +8,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.config.sources import Sources
+from exporter.config.files import Seen
 
 #: From the top of a document to one of its values: keys of mappings, indices of lists.
 Steps = tuple[str | int, ...]
 
-# What stands below these in a file is part of a secret's value, even where it is written wrongly.
+# Whatever is below these keys is part of a secret, even if it is written wrongly.
 _SECRET_KEYS = frozenset({"access_key", "secret_key", "authorization", "proxy_url"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing to mend, and where.
+    """One thing to fix, and where.
 
     Args:
         file: as the user would name it.
@@ -42,11 +41,15 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used: all of its problems, in the order of file and line."""
+    """A configuration that cannot be used: all of its problems, in the order of file and line.
 
-    def __init__(self, problems: Iterable[Problem], sources: Sources | None = None) -> None:
-        self.sources = sources or Sources()
-        """What was read or missed: a change there is worth another try."""
+    Args:
+        problems: all of them.
+        seen: the files that were read: a change there is worth another try.
+    """
+
+    def __init__(self, problems: Iterable[Problem], seen: Seen | None = None) -> None:
+        self.seen = seen or Seen()
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -67,7 +70,7 @@ def dotted(steps: Steps) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text with escapes for line breaks and whatever else cannot be seen, as in a file's name."""
+    """A text with line breaks and other invisible characters escaped, as in a file's name."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
@@ -85,3 +88,9 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """`; did you mean "…"?` if one of the words is close, else nothing."""
     meant = closest(word, words)
     return f'; did you mean "{meant}"?' if meant else ""
+
+
+def listed(words: Iterable[str], last: str = "or") -> str:
+    """`a, b or c`: two or more words in a sentence."""
+    *most, end = words
+    return f"{', '.join(most)} {last} {end}"

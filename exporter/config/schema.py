@@ -1,7 +1,6 @@
-"""The JSON Schema of the file: `python -m exporter.config.schema` prints it.
+"""The JSON Schema of the configuration: `python -m exporter.config.schema` prints it.
 
-Knows how the model is written as a schema. `make schema` commits it as `deploy/config.schema.json`,
-where editors find it.
+`make schema` commits it as `deploy/config.schema.json`, where editors find it.
 """
 
 import json
@@ -24,11 +23,7 @@ class _Generator(GenerateJsonSchema):
         generated = super().generate(schema, mode)
         for shape in (generated, *generated["$defs"].values()):
             shape.pop("title")
-        return {
-            "$schema": self.schema_dialect,
-            "title": "agent-rest-exporter",
-            **generated,
-        }
+        return {"$schema": self.schema_dialect, "title": "agent-rest-exporter", **generated}
 
 
 def schema() -> dict[str, Any]:

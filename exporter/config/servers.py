@@ -1,124 +1,168 @@
-"""One block of `cms` as a server: defaults, and what concerns several keys at once.
+"""One block of `cms` as a server and its targets: defaults, and checks across several keys."""
 
-Knows how keys depend on each other. Knows nothing of other blocks.
-"""
+import ssl
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from exporter.config import urls
-from exporter.config.credentials import authentication, further_headers, secret
-from exporter.config.findings import Findings
-from exporter.config.model import Server
-from exporter.config.secrets import Rule
-from exporter.config.settings import ServerConfig, TargetConfig
+from exporter.config import model, urls
+from exporter.config.credentials import SecretFile, authentication, further_headers, secret
+from exporter.config.files import UnreadableError
+from exporter.config.model import DEFAULT
+from exporter.config.pem import loads
+from exporter.config.reader import Reader
 from exporter.config.targets import Targets
-from exporter.config.tls_files import tls_config
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
+from exporter.rest import BeginTimeUnit
+from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
+from exporter.store import Target
 
 _SHORTEST_INTERVAL = 1.0
-_USUAL_TIMEOUT = 10.0
-# An interval of 10s or less leaves a fifth of itself between a poll's end and the next.
+# A short interval leaves a fifth of itself between a poll's end and the next one.
 _TIMEOUT_SHARE = 0.8
 _STALE_INTERVALS = 3
 # For a block whose own is missing or wrong, so that the rest of it can be checked.
 _STAND_IN_URL = "https://stand-in.invalid"
 
 
-def server_config(data: object, place: Place, findings: Findings) -> ServerConfig | None:
-    """The server of a block; None if nothing can be made of it. What is wrong goes to findings.
+def server_and_targets(
+    data: object, place: Place, reader: Reader
+) -> tuple[Server, tuple[Target, ...]] | None:
+    """The server of a block and its targets; None if the block cannot be read at all.
 
-    The result is of use only if there were no problems. Its name is empty if that has one.
+    The result is of use only if there were no problems. The name is empty if there is one with it.
     """
     entries = data.get("targets") if isinstance(data, dict) else None
     if isinstance(data, dict) and isinstance(entries, list):
         # Entries are checked one by one, so that a wrong one does not hide the others.
         data = {**data, "targets": []}
-    checked = validate(Server, data, place, findings.problems, {"url": _STAND_IN_URL})
-    server, broken = checked.shape, checked.broken
-    if server is None:
+    checked = validate(model.Server, data, place, reader.problems, {"url": _STAND_IN_URL})
+    block, broken = checked.shape, checked.broken
+    if block is None:
         return None
-    url = _url(server, place, findings, broken)
-    interval, timeout, stale_after = _times(server, place, findings, broken)
-    _check_paging(server, place, findings, broken)
-    return ServerConfig(
-        name=_name(server, url, broken),
+    url = _url(block, place, reader, broken)
+    timeout, stale_after = _times(block, place, reader, broken)
+    server = Server(
+        name=block.name or "",
         url=url,
-        auth=authentication(server, place / "auth", findings, broken),
-        api=server.api,
-        cti_version=server.cti_version,
-        page_size=server.page_size,
-        interval=interval,
+        auth=authentication(block, place / "auth", reader, broken),
+        api=Api(block.api),
+        page_size=_page_size(block, place, reader, broken),
+        interval=block.interval,
         timeout=timeout,
-        stale_after=stale_after,
-        max_concurrency=server.max_concurrency,
-        max_requests_per_second=server.max_requests_per_second,
-        begin_time_unit=server.begin_time_unit,
-        tls=tls_config(server.tls, place / "tls", findings),
-        proxy_url=secret(server, "proxy_url", Rule.PROXY, place, findings),
-        headers=further_headers(server, place / "headers", findings),
-        targets=_targets(entries, server, place, findings, broken),
+        max_concurrency=block.max_concurrency,
+        max_requests_per_second=block.max_requests_per_second,
+        begin_time_unit=BeginTimeUnit(block.begin_time_unit),
+        tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
+        proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
+        headers=further_headers(block, place / "headers", reader),
     )
+    if block.name is None and url != _STAND_IN_URL and "name" not in broken:
+        server = replace(server, name=server.address)
+    targets = Targets(server.name, stale_after, reader)
+    if isinstance(entries, list):
+        targets.add_entries(entries, place / "targets")
+    targets.add_files(block.target_files, place / "target_files")
+    if not targets.found and targets.complete and not broken & {"targets", "target_files"}:
+        reader.report(place, "no targets: list them in targets or target_files")
+    server = replace(server, fingerprint=reader.fingerprint(_files(server)))
+    return server, tuple(targets.found)
 
 
-def _name(server: Server, url: str, broken: frozenset[str]) -> str:
-    if server.name is None and url != _STAND_IN_URL and "name" not in broken:
-        return urls.host_and_port(url)
-    return server.name or ""
+def _files(server: Server) -> list[Path]:
+    """Every file that a server is made from."""
+    sources: list[object] = [server.proxy_url]
+    if isinstance(server.auth, Signature):
+        sources += [server.auth.access_key, server.auth.secret_key]
+    elif isinstance(server.auth, StaticAuthorization):
+        sources.append(server.auth.value)
+    tls = server.tls
+    return [
+        *(source.path for source in sources if isinstance(source, SecretFile)),
+        *(path for path in (tls.ca_file, tls.cert_file, tls.key_file) if path),
+    ]
 
 
-def _url(server: Server, place: Place, findings: Findings, broken: frozenset[str]) -> str:
+def _url(block: model.Server, place: Place, reader: Reader, broken: frozenset[str]) -> str:
     if "url" in broken:
-        return server.url
+        return block.url
     try:
-        urls.check_server(server.url)
+        urls.check_server(block.url)
     except ValueError as error:
-        findings.say(place / "url", str(error))
+        reader.report(place / "url", str(error))
         return _STAND_IN_URL
-    if server.tls and server.tls.model_fields_set and server.url.lower().startswith("http:"):
-        findings.say(place / "tls", "has no effect on an http url", on_key=True)
-    return server.url.rstrip("/")
+    if block.tls and block.tls.model_fields_set and block.url.lower().startswith("http:"):
+        reader.report(place / "tls", "only applies to https urls", on_key=True)
+    return block.url.rstrip("/")
 
 
 def _times(
-    server: Server, place: Place, findings: Findings, broken: frozenset[str]
-) -> tuple[float, float, float]:
-    interval = server.interval
-    timeout = server.timeout
+    block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
+) -> tuple[float, float]:
+    """The timeout, and the age at which a target's values are stale."""
+    interval, timeout, stale_after = block.interval, block.timeout, block.stale_after
     if timeout is None:
-        timeout = min(_USUAL_TIMEOUT, _TIMEOUT_SHARE * interval)
-    stale_after = server.stale_after
+        timeout = min(DEFAULT.timeout, _TIMEOUT_SHARE * interval)
     if stale_after is None:
         stale_after = _STALE_INTERVALS * interval
     known = "interval" not in broken
     shown = f"interval, which is {format_duration(interval)}"
     if interval < _SHORTEST_INTERVAL:
-        findings.say(place / "interval", "must be at least 1s")
+        reader.report(place / "interval", "must be at least 1s")
     elif timeout <= 0:
-        findings.say(place / "timeout", "must be above 0s")
+        reader.report(place / "timeout", "must be above 0s")
     elif timeout >= interval and known:
-        findings.say(place / "timeout", f"must be below {shown}")
+        reader.report(place / "timeout", f"must be below {shown}")
     if stale_after < interval and known:
-        findings.say(place / "stale_after", f"must not be below {shown}")
-    return interval, timeout, stale_after
+        reader.report(place / "stale_after", f"must not be below {shown}")
+    return timeout, stale_after
 
 
-def _check_paging(server: Server, place: Place, findings: Findings, broken: frozenset[str]) -> None:
-    if "page_size" not in server.model_fields_set or broken & {"api", "cti_version"}:
-        return
-    if server.cti_version != "3.6":
-        findings.say(place / "page_size", 'only cti_version "3.6" answers in pages', on_key=True)
-    elif server.api != "agentrestinfos":
-        findings.say(place / "page_size", "agentrestinfo does not answer in pages", on_key=True)
+def _page_size(
+    block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
+) -> int | None:
+    if block.cti_version == "3.6" and Api(block.api) is Api.AGENT_REST_INFOS:
+        return block.page_size
+    if "page_size" in block.model_fields_set and not broken & {"api", "cti_version"}:
+        message = 'only applies to cti_version "3.6"'
+        if block.cti_version == "3.6":
+            message = "does not apply to agentrestinfo, which has no paging"
+        reader.report(place / "page_size", message, on_key=True)
+    return None
 
 
-def _targets(
-    entries: object, server: Server, place: Place, findings: Findings, broken: frozenset[str]
-) -> tuple[TargetConfig, ...]:
-    targets = Targets(findings)
-    if isinstance(entries, list):
-        targets.add_entries(entries, place / "targets")
-    targets.add_files(server.target_files, place / "target_files")
-    result = targets.result()
-    if not result and targets.complete and not broken & {"targets", "target_files"}:
-        findings.say(place, "no targets: list them in targets or target_files")
-    return result
+def _tls(block: model.Tls, place: Place, reader: Reader) -> Tls:
+    """The block with absolute paths, after a check that a client can use the files."""
+    paths: dict[str, Path] = {}
+    pems: dict[str, bytes] = {}
+    for key in ("ca_file", "cert_file", "key_file"):
+        name: str | None = getattr(block, key)
+        if name is not None:
+            paths[key] = reader.absolute(name)
+            try:
+                # the client loads it by its path
+                pems[key] = reader.read(paths[key], once=False)
+            except UnreadableError as error:
+                reader.report(place / key, f"{paths[key]} cannot be read: {error}")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if "ca_file" in pems and not loads(context.load_verify_locations, pems["ca_file"]):
+        message = f"{paths['ca_file']} does not contain a usable PEM certificate"
+        reader.report(place / "ca_file", message)
+    pair = [key for key in ("cert_file", "key_file") if key in paths]
+    if pair == ["key_file"]:
+        reader.report(place / "key_file", "requires cert_file", on_key=True)
+    elif pair and all(key in pems for key in pair):
+        # with a password in place OpenSSL does not ask for one at the terminal
+        load = partial(context.load_cert_chain, password="")
+        if not loads(load, *(pems[key] for key in pair)):
+            files = " and ".join(str(paths[key]) for key in pair)
+            do = "do" if len(pair) > 1 else "does"
+            reader.report(
+                place / "cert_file",
+                f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
+            )
+    return Tls(
+        **paths, server_name=block.server_name, insecure_skip_verify=block.insecure_skip_verify
+    )

@@ -1,17 +1,18 @@
 """Which of several exporters polls a target. Pure.
 
-Knows how a shard is written, and to which one a target belongs by a stable hash of its key: the
-same in every process and release. With one shard more, a target stays where it is or moves to the
-new shard. Knows nothing of what the other shards do, nor whether they run.
+By a stable hash of the target's key, the same in every process and release. With one more shard, a
+target stays where it is or moves to the new shard.
 """
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from exporter.config import Config, ServerConfig, TargetConfig
+from exporter.config.load import Config
+from exporter.store import TargetKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ class Shard:
             )
         return cls(index, total)
 
-    def holds(self, cms: str, target: TargetConfig) -> bool:
-        """Whether a target of the server named `cms` is polled by this shard."""
+    def holds(self, key: TargetKey) -> bool:
+        """Whether a target is polled by this shard."""
         # `person` keeps this apart from the hash of a target's phase: a shard's polls spread evenly
         digest = hashlib.blake2b(
-            f"{cms}/{target.cc_id}/{target.vdn}".encode(), digest_size=8, person=b"shard"
+            f"{key.cms}/{key.cc_id}/{key.vdn}".encode(), digest_size=8, person=b"shard"
         ).digest()
         return jump(int.from_bytes(digest), self.total) == self.index
 
@@ -104,22 +105,21 @@ def part(config: Config, shard: Shard) -> Config:
     """What one shard polls of a configuration: its own targets, and the servers that have some.
 
     `max_concurrency` and `max_requests_per_second` protect a server whatever the number of shards:
-    each gets the share that its targets are of all. So the rates add up to the limit; of requests
-    in flight each has at least one, for shares are rounded up.
+    each shard gets the same share of them as of the targets. So the rates add up to the limit; the
+    share of requests in flight is rounded up, so that each shard has at least one.
     """
+    targets = tuple(target for target in config.targets if shard.holds(target.key))
+    every = Counter(target.key.cms for target in config.targets)
+    own = Counter(target.key.cms for target in targets)
     servers = []
     for server in config.servers:
-        targets = tuple(target for target in server.targets if shard.holds(server.name, target))
-        if targets:
-            servers.append(_share(server, targets))
-    return replace(config, servers=tuple(servers))
-
-
-def _share(server: ServerConfig, targets: tuple[TargetConfig, ...]) -> ServerConfig:
-    own, every, rate = len(targets), len(server.targets), server.max_requests_per_second
-    return replace(
-        server,
-        targets=targets,
-        max_concurrency=-(-server.max_concurrency * own // every),
-        max_requests_per_second=None if rate is None else rate * (own / every),
-    )
+        if share := own[server.name]:
+            total, rate = every[server.name], server.max_requests_per_second
+            servers.append(
+                replace(
+                    server,
+                    max_concurrency=-(-server.max_concurrency * share // total),
+                    max_requests_per_second=None if rate is None else rate * (share / total),
+                )
+            )
+    return replace(config, servers=tuple(servers), targets=targets)

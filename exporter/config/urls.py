@@ -1,13 +1,12 @@
-"""Which addresses the exporter can use, and why not the others.
+"""Which URLs the exporter can use, and why not the others. Pure.
 
-Pure. No sentence repeats the address, for it can hold a password.
+No sentence repeats the URL, because it can contain a password.
 """
 
 import ipaddress
 import re
 from urllib.parse import urlsplit
 
-_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(
     r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*\.?", re.IGNORECASE
 )
@@ -25,40 +24,38 @@ def check_server(url: str) -> None:
     _check(url)
     parts = urlsplit(url)
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user or password: pages show the url; use auth")
+        raise ValueError(
+            "must not contain a user or password, because pages show the url: use auth"
+        )
     if "?" in url or "#" in url:
         raise ValueError("must not have a query or fragment: the interface's path is appended")
     if _INTERFACE in parts.path:
         raise ValueError("must end before /rest/cmsapp: the interface's path is appended")
     if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
-        raise ValueError("its path must be plain: no spaces, empty steps or dots alone, and"
-                         " anything special percent-encoded")  # fmt: skip
+        raise ValueError(
+            'has an invalid path: no empty, "." or ".." segments, and special characters'
+            " percent-encoded"
+        )
 
 
 def check_proxy(url: str) -> None:
-    """Whether a proxy can be used at this address; it may hold a user and a password.
+    """Whether a proxy can be used at this address; it may contain a user and a password.
 
     Raises:
         ValueError: with a sentence on what is wrong.
     """
     _check(url)
     if urlsplit(url).path.strip("/") or "?" in url or "#" in url:
-        raise ValueError("must end after the port")
-
-
-def host_and_port(url: str) -> str:
-    """`host:port` of a checked address, with the scheme's port if it names none."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{shown}:{parts.port or _PORTS[parts.scheme]}"
+        raise ValueError("must end after the port: no path, query or fragment")
 
 
 def _check(url: str) -> None:
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError("must start with https:// or http://")
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("must be plain ASCII without spaces: write other names in punycode")
+        raise ValueError(
+            "must be plain ASCII without spaces: write international names in punycode"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -68,5 +65,7 @@ def _check(url: str) -> None:
     except ValueError:
         host, port = "", 0
     if port == 0 or not (":" in host or _HOST.fullmatch(host)):
-        raise ValueError("must name a host, and a port from 1 to 65535 if any,"
-                         " such as https://10.22.26.181:28443")  # fmt: skip
+        raise ValueError(
+            "must contain a valid host, and a port from 1 to 65535 if any,"
+            " such as https://10.22.26.181:28443"
+        )

@@ -1,7 +1,4 @@
-"""A mapping of the file against its shape: what it holds, and each thing that is wrong with it.
-
-Translates pydantic's errors into sentences of our own. Knows nothing of single keys.
-"""
+"""A mapping of the file against its shape: pydantic's errors as sentences of our own."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.fields import EXPECTED
 from exporter.config.model import Shape, shapes_by_key
-from exporter.config.problems import Problem, Steps, closest, did_you_mean
+from exporter.config.problems import Problem, Steps, closest, did_you_mean, listed
 from exporter.config.yaml.document import Place
 
 _S = TypeVar("_S", bound=Shape)
@@ -29,14 +26,14 @@ _WANTED = {
 }
 # Or as a whole sentence.
 _SENTENCES = {
-    "missing": "must be given",
+    "missing": "is required",
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
 }
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a whole number",
-    float: "a number with a point",
+    float: "a decimal number",
     str: "text",
     list: "a list",
     dict: "a mapping",
@@ -63,17 +60,17 @@ def validate(
     problems: list[Problem],
     stand_ins: Mapping[str, object] | None = None,
 ) -> Checked[_S]:
-    """Hold a mapping against its shape, and add what is wrong to the problems.
+    """Check a mapping against its shape, and add what is wrong to the problems.
 
-    What is wrong is then taken out, so that the rest can be checked further and all problems of a
-    file come up at once. `stand_ins` are values for mandatory keys that have none or a wrong one.
+    What is wrong is then removed, so that the rest can be checked further and all problems of a
+    file are reported at once. `stand_ins` are values for required keys without a valid one.
     """
     errors: list[ErrorDetails] = []
     try:
         return Checked(shape.model_validate(data))
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    # from here on outside of the handler, whose error holds the values
+    # from here on outside of the handler, whose error contains the values
     meant = _meant(shape, errors)
     problems.extend(
         _problem(shape, wrong, place)
@@ -98,7 +95,7 @@ def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
         place /= step
     kind = error["type"]
     if kind == _UNKNOWN:
-        suggestion = did_you_mean(str(location[-1]), _keys_beside(shape, location))
+        suggestion = did_you_mean(str(location[-1]), _sibling_keys(shape, location))
         return place.problem(f"unknown key{suggestion}", on_key=True)
     value = error["input"]
     if kind in _WANTED:
@@ -118,32 +115,32 @@ def _meant(shape: type[Shape], errors: list[ErrorDetails]) -> set[Steps]:
     for wrong in errors:
         if wrong["type"] == _UNKNOWN:
             *above, unknown = wrong["loc"]
-            key = closest(str(unknown), _keys_beside(shape, wrong["loc"]))
+            key = closest(str(unknown), _sibling_keys(shape, wrong["loc"]))
             meant |= {(*above, key)} if key else set()
     return meant
 
 
 def _choice(error: ErrorDetails) -> str:
     words = re.findall("'(.*?)'", error["ctx"]["expected"])
-    *most, last = (f'"{word}"' for word in words)
+    quoted = [f'"{word}"' for word in words]
     value = error["input"]
     more = did_you_mean(value, words) if isinstance(value, str) else _but_is(value)
-    return f"must be {', '.join(most)} or {last}{more}"
+    return f"must be {listed(quoted)}{more}"
 
 
 def _but_is(value: object) -> str:
-    return f", not {_KINDS.get(type(value), 'empty')}"
+    return f", not {_KINDS.get(type(value), 'an empty value')}"
 
 
 def _remedy(kind: str, value: object) -> str:
     return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
 
 
-def _keys_beside(shape: type[Shape], location: Steps) -> list[str]:
-    beside: type[Shape] = shape
+def _sibling_keys(shape: type[Shape], location: Steps) -> list[str]:
+    siblings: type[Shape] = shape
     for step in location[:-1]:
-        beside = shapes_by_key(beside).get(str(step)) or beside
-    return list(shapes_by_key(beside))
+        siblings = shapes_by_key(siblings).get(str(step)) or siblings
+    return list(shapes_by_key(siblings))
 
 
 def _without(data: dict[str, Any], location: Steps) -> dict[str, Any]:

@@ -6,8 +6,8 @@ Names are promises to dashboards and alert rules.
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.families import (
     FAMILIES,
+    LabelledFamily,
     Reading,
-    ReasonFamily,
     TargetFamily,
     labels,
     read,
@@ -17,8 +17,8 @@ from exporter.metrics.families import (
 __all__ = [
     "FAMILIES",
     "ExporterCollector",
+    "LabelledFamily",
     "Reading",
-    "ReasonFamily",
     "TargetFamily",
     "labels",
     "own_registry",

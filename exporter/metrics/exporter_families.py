@@ -14,6 +14,7 @@ from prometheus_client.core import (
     Metric,
 )
 
+from exporter.clock import Clock
 from exporter.store import Histogram, ReloadStatus, ServerStats, Store
 
 _PREFIX: Final = "agent_rest_exporter_"
@@ -25,6 +26,7 @@ class ExporterCollector:
     Args:
         store: holds the targets and servers that are counted.
         reload: gives the status of the last configuration load.
+        clock: for how long a pause still lasts.
         version: the exporter's version.
         python_version: the interpreter's version.
     """
@@ -33,12 +35,14 @@ class ExporterCollector:
         self,
         store: Store,
         reload: Callable[[], ReloadStatus],
+        clock: Clock,
         *,
         version: str,
         python_version: str,
     ) -> None:
         self._store = store
         self._reload = reload
+        self._clock = clock
         self._build = (version, python_version)
 
     def collect(self) -> Iterator[Metric]:
@@ -99,16 +103,23 @@ class ExporterCollector:
             "Polls in flight.",
             ((cms, stats.in_flight) for cms, stats in servers),
         )
+        now = self._clock()
+        yield _gauge(
+            "pause_remaining_seconds",
+            "Time until the server is polled again, which asked for a pause (Retry-After), else 0.",
+            ((cms, stats.pause(now)) for cms, stats in servers),
+        )
 
 
 def own_registry(
-    store: Store, reload: Callable[[], ReloadStatus], *, version: str
+    store: Store, reload: Callable[[], ReloadStatus], clock: Clock, *, version: str
 ) -> CollectorRegistry:
     """A new registry with the exporter's own families, and the process's and interpreter's."""
     # The library's own collectors cannot describe themselves, and `name[]` finds described ones.
     registry = CollectorRegistry(auto_describe=True)
+    python_version = platform.python_version()
     registry.register(
-        ExporterCollector(store, reload, version=version, python_version=platform.python_version())
+        ExporterCollector(store, reload, clock, version=version, python_version=python_version)
     )
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

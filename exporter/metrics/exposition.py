@@ -19,8 +19,8 @@ from exporter.metrics.families import (
     FAMILIES,
     Data,
     DataFamily,
+    LabelledFamily,
     Reading,
-    ReasonFamily,
     TargetFamily,
     labels,
     read,
@@ -130,8 +130,6 @@ class Exposition:
         return _Batch(
             texts,
             [text.whole for text in texts],
-            [text.before_reason for text in texts],
-            [text.after_reason for text in texts],
             some,
             readings,
             [whole for whole, _ in fresh],
@@ -140,25 +138,26 @@ class Exposition:
 
 
 class _LabelText(NamedTuple):
-    """A target's labels as written, for samples without and with a `reason`."""
+    """A target's labels as written, whole and around one more label."""
 
     target: Target
     whole: str
-    before_reason: str
-    after_reason: str
+    around: dict[str, tuple[str, str]]
+    """What is written before and after the value of another label, by its name."""
+
+    def parts(self, label: str) -> tuple[str, str]:
+        """Before and after the value of another label. Few targets need all of them."""
+        if label not in self.around:
+            pairs = sorted(labels(self.target).items())
+            before = "".join([f"{_pair(*pair)}," for pair in pairs if pair[0] < label])
+            after = "".join([f",{_pair(*pair)}" for pair in pairs if pair[0] > label])
+            self.around[label] = f'{{{before}{label}="', f'"{after}}} '
+        return self.around[label]
 
 
 def _label_text(target: Target) -> _LabelText:
     pairs = sorted(labels(target).items())
-    before = [_pair(name, value) for name, value in pairs if name < "reason"]
-    after = [_pair(name, value) for name, value in pairs if name > "reason"]
-    # Neither side is ever empty: `cms` sorts before `reason`, and `vdn` after it.
-    return _LabelText(
-        target,
-        f"{{{','.join([*before, *after])}}} ",
-        f'{{{",".join(before)},reason="',
-        f'",{",".join(after)}}} ',
-    )
+    return _LabelText(target, f"{{{','.join([_pair(*pair) for pair in pairs])}}} ", {})
 
 
 def _pair(name: str, value: str) -> str:
@@ -174,8 +173,6 @@ class _Batch(NamedTuple):
 
     texts: list[_LabelText]
     wholes: list[str]
-    before_reason: list[str]
-    after_reason: list[str]
     states: Sequence[TargetState]
     readings: list[Reading]
     fresh_wholes: list[str]
@@ -184,11 +181,10 @@ class _Batch(NamedTuple):
 
 def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     name = family.name
-    if isinstance(family, ReasonFamily):
-        before, after = batch.before_reason, batch.after_reason
-        return _with_reasons(
-            name, zip(before, after, map(family.values, batch.readings), strict=True)
-        )
+    if isinstance(family, LabelledFamily):
+        label = family.label
+        some = zip(batch.texts, map(family.values, batch.readings), strict=True)
+        return _labelled(name, [(*text.parts(label), values) for text, values in some if values])
     if isinstance(family, DataFamily):
         return _single(
             name, zip(batch.fresh_wholes, starmap(family.value, batch.fresh), strict=True)
@@ -211,16 +207,14 @@ def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
     ).encode()
 
 
-def _with_reasons(
-    name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]
-) -> bytes:
+def _labelled(name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]) -> bytes:
     return "".join(
         [
-            f"{name}{before}{reason}{after}{INTEGERS[value]}\n"
+            f"{name}{before}{text}{after}{INTEGERS[value]}\n"
             if type(value) is int and 0 <= value < SMALL
-            else f"{name}{before}{reason}{after}{go_float(value)}\n"
-            for before, after, by_reason in samples
-            for reason, value in by_reason
+            else f"{name}{before}{text}{after}{go_float(value)}\n"
+            for before, after, values in samples
+            for text, value in values
         ]
     ).encode()
 

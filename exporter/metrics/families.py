@@ -57,17 +57,18 @@ class DataFamily:
 
 
 @dataclass(frozen=True, slots=True)
-class ReasonFamily:
-    """A family of gauges whose samples also carry the label `reason`."""
+class LabelledFamily:
+    """A family of gauges whose samples carry one more label than the target's."""
 
     name: str
+    label: str
     help: str
     values: Callable[[Reading], Iterable[tuple[str, float]]]
-    """Each sample's `reason` and value."""
+    """The label's value, and the sample's."""
     type: Literal["gauge"] = "gauge"
 
 
-TargetFamily = Family | DataFamily | ReasonFamily
+TargetFamily = Family | DataFamily | LabelledFamily
 
 
 def value_of(family: Family | DataFamily, reading: Reading) -> float | None:
@@ -115,6 +116,31 @@ def _waiting_by_reason(reading: Reading) -> Iterable[tuple[str, float]]:
     return zip(_WAIT_REASONS, reading.data[0].waiting_by_reason, strict=True)
 
 
+def _resting_longer(reading: Reading) -> Iterable[tuple[str, float]]:
+    bounds = reading.state.target.rest_bounds
+    if not bounds or reading.data is None:
+        return ()
+    snapshot, server_time = reading.data
+    counts = [(bound, snapshot.resting_longer(bound, server_time)) for bound in bounds]
+    return [(f"{bound:g}", count) for bound, count in counts if count is not None]
+
+
+def _doubts(reading: Reading) -> Iterable[tuple[str, float]]:
+    if reading.data is None or not reading.data[0].doubts:
+        return ()
+    return [(doubt.value, 1) for doubt in reading.data[0].doubts]
+
+
+def _overdue_agents(snapshot: Snapshot, server_time: float) -> float | None:
+    overdue = snapshot.overdue(server_time)
+    return None if overdue is None else overdue.agents
+
+
+def _longest_overdue(snapshot: Snapshot, server_time: float) -> float | None:
+    overdue = snapshot.overdue(server_time)
+    return None if overdue is None else overdue.longest
+
+
 def _failing(reading: Reading) -> Iterable[tuple[str, float]]:
     failure = reading.state.failure
     return () if failure is None else ((failure.reason.value, 1),)
@@ -142,8 +168,9 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "Agents who requested a rest and are waiting for it (waitRestNum)",
         lambda snapshot, _: snapshot.waiting,
     ),
-    ReasonFamily(
+    LabelledFamily(
         "agent_rest_waiting_reason_agents",
+        "reason",
         "Waiting agents by what keeps them from resting (cantRestReason), adding up to waitRestNum"
         + _POLLED,
         _waiting_by_reason,
@@ -161,13 +188,15 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     ),
     _data(
         "agent_rest_overdue_agents",
-        "Agents who have rested longer than their restDuration, at the scrape",
-        lambda snapshot, server_time: snapshot.overdue(server_time).agents,
+        "Agents who have rested longer than their restDuration, at the scrape (absent if the "
+        "server did not report a start time)",
+        _overdue_agents,
     ),
     _data(
         "agent_rest_longest_overdue_seconds",
-        "Time by which the most overdue rest exceeds its restDuration, at the scrape",
-        lambda snapshot, server_time: snapshot.overdue(server_time).longest,
+        "Time by which the most overdue rest exceeds its restDuration, at the scrape (absent if "
+        "the server did not report a start time)",
+        _longest_overdue,
     ),
     _data(
         "agent_rest_unclassified_agents",
@@ -176,14 +205,50 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         lambda snapshot, _: snapshot.unclassified,
     ),
     _data(
+        "agent_rest_unlisted_agents",
+        "Resting agents (onRestNum) beyond the rows of agentsRestDetails that may be resting (if "
+        "any, the longest rest is a lower bound)",
+        lambda snapshot, _: snapshot.unlisted,
+    ),
+    _data(
         "agent_rest_unusable_begin_times",
         "Rows of agentsRestDetails with an implausible beginTime",
         lambda snapshot, _: snapshot.unusable_begin_times,
+    ),
+    _data(
+        "agent_rest_longest_wait_seconds",
+        "Time since the earliest start (beginTime) that an agent asked for who surely waits, by "
+        "the server's clock at the scrape (0 if no agent waits, absent if unknown)",
+        lambda snapshot, server_time: snapshot.longest_wait(server_time),
+    ),
+    LabelledFamily(
+        "agent_rest_resting_longer_agents",
+        "bound",
+        "Agents who have rested longer than the bound in seconds (rest_bounds in the "
+        "configuration), at the scrape" + _POLLED,
+        _resting_longer,
+    ),
+    LabelledFamily(
+        "agent_rest_doubt",
+        "doubt",
+        "1 for each reason why the numbers of the last successful poll are doubtful, absent without"
+        + _POLLED,
+        _doubts,
     ),
     _gauge(
         "agent_rest_max_resting_agents",
         "Limit of resting agents, from max_resting in the configuration; not polled.",
         lambda state: state.target.max_resting,
+    ),
+    _gauge(
+        "agent_rest_max_rest_seconds",
+        "Limit of a rest, from max_rest in the configuration; not polled.",
+        lambda state: state.target.max_rest,
+    ),
+    _gauge(
+        "agent_rest_max_wait_seconds",
+        "Limit of a wait, from max_wait in the configuration; not polled.",
+        lambda state: state.target.max_wait,
     ),
     _gauge(
         "agent_rest_last_attempt_timestamp_seconds",
@@ -210,8 +275,9 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "Polls that have failed since the target was configured" + _POLLED,
         lambda state: state.failures,
     ),
-    ReasonFamily(
+    LabelledFamily(
         "agent_rest_failing",
+        "reason",
         "1 with the reason if the last poll failed, absent if it succeeded" + _POLLED,
         _failing,
     ),

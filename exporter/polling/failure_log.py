@@ -1,65 +1,159 @@
-"""The log of failing targets: when a failure begins, changes and ends.
+"""The log of one server's targets: failures, doubts and pauses, when they begin, change and end.
 
 A server that dies takes thousands of targets with it. The first few are logged one by one, then
-one line says that there are more, and the rest is logged at the debug level. A poll that fails like
-the one before it is not logged: a day of a failing server is a handful of lines.
+one line says that there are more. A poll that fails like the one before it is not logged, but what
+still fails is repeated every hour in one line, so that the log of the last hour always names the
+cause. Targets that flap are bounded by rate: further lines are logged at the debug level.
 """
 
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from exporter.clock import Moment
-from exporter.errors import Reason
+from exporter.durations import format_duration
+from exporter.errors import PollResult
+from exporter.rest import Doubt
 from exporter.store import Failure, TargetState
 
 SHOWN: Final = 5
-"""Targets of one server that are logged one by one, for each reason."""
+"""Targets of one server that are logged one by one, for each cause."""
+REPEATED_AFTER: Final = 3600.0
+"""Seconds after which what still fails is logged again."""
+_BURST: Final = 30
+"""Lines of one server that may come at once; then one more every `_REFILL` seconds."""
+_REFILL: Final = 60.0
+
+_SECONDS: Final = re.compile(r"\d+(\.\d+)? s\b")
 
 _log: Final = logging.getLogger(__name__)
 
+_Cause = tuple[str, str]
+"""A reason and a message, less the seconds in it: these differ from poll to poll."""
+
 
 class FailureLog:
-    """Logs the failures of one server's targets."""
+    """Logs what changes with one server's targets.
 
-    def __init__(self) -> None:
-        self._failing = Counter[Reason]()
+    Args:
+        cms: the server's name.
+    """
+
+    def __init__(self, cms: str) -> None:
+        self._cms = cms
+        self._failing = Counter[_Cause]()
+        self._doubtful = Counter[Doubt]()
+        self._repeat_at = 0.0
+        self._paused_until = 0.0
+        self._lines = float(_BURST)
+        self._filled_at = 0.0
 
     def recount(self, states: Iterable[TargetState]) -> None:
-        """Count the failures of these states: removed targets no longer count."""
-        self._failing = Counter(
-            state.failure.reason for state in states if state.failure is not None
-        )
+        """Count the failures and doubts of these states: removed targets no longer count."""
+        self._failing.clear()
+        self._doubtful.clear()
+        for state in states:
+            if state.failure is not None:
+                self._failing[_cause(state.failure)] += 1
+            self._doubtful.update(_doubts(state))
 
-    def note(self, before: TargetState, after: TargetState, now: Moment) -> None:
+    def note(self, before: TargetState, after: TargetState, result: PollResult) -> None:
         """Log what a poll has changed, if anything."""
-        old, new = before.failure, after.failure
-        if old is not None and new is not None and old.reason is new.reason:
+        now = result.ended
+        if result.error is not None and result.error.retry_after:
+            self._note_pause(result.error.retry_after, result.error.message, now)
+        if before.failure is not None or after.failure is not None:
+            self._note_failure(after, before.failure, after.failure, now)
+        if after.failure is None and (_doubts(before) or _doubts(after)):
+            self._note_doubts(after, set(_doubts(before)), set(_doubts(after)), now)
+
+    def _note_failure(
+        self, state: TargetState, old: Failure | None, new: Failure | None, now: Moment
+    ) -> None:
+        if old is not None and new is not None and _cause(old) == _cause(new):
+            self._repeat(now)
             return
         if old is not None:
-            self._failing[old.reason] -= 1
+            self._failing[_cause(old)] -= 1
         if new is not None:
-            self._begins(after, new)
+            self._begins(state, new, now)
         elif old is not None:
-            level = logging.INFO if self._failing[old.reason] < SHOWN else logging.DEBUG
-            lasted = f"{now.wall - old.since:.0f}s"
-            _log.log(level, "polls succeed again", extra=_facts(after, failed_for=lasted))
+            few = self._failing[_cause(old)] < SHOWN
+            facts = {"failed_for": format_duration(max(0, round(now.wall - old.since)))}
+            self._say(logging.INFO, "polls succeed again", state, now, facts, few=few)
 
-    def _begins(self, state: TargetState, failure: Failure) -> None:
-        reason = failure.reason
-        self._failing[reason] += 1
-        count = self._failing[reason]
-        level = logging.WARNING if count <= SHOWN else logging.DEBUG
-        facts = _facts(state, reason=reason.value, error=failure.message)
-        _log.log(level, "poll failed", extra=facts)
+    def _begins(self, state: TargetState, failure: Failure, now: Moment) -> None:
+        if not self._failing.total():
+            self._repeat_at = now.boot + REPEATED_AFTER
+        self._failing[_cause(failure)] += 1
+        count = self._failing[_cause(failure)]
+        facts = {"reason": failure.reason.value, "error": failure.message}
+        self._say(logging.WARNING, "poll failed", state, now, facts, few=count <= SHOWN)
         if count == SHOWN + 1:
-            fields = {"cms": state.target.key.cms, "reason": reason.value}
             message = "more targets fail like this; the others are logged at the debug level"
-            _log.warning(message, extra={"fields": fields})
+            self._say(logging.WARNING, message, None, now, {"reason": failure.reason.value})
+
+    def _repeat(self, now: Moment) -> None:
+        """Say again what still fails, once an hour and in one line."""
+        if now.boot < self._repeat_at:
+            return
+        self._repeat_at = now.boot + REPEATED_AFTER
+        (reason, message), _ = self._failing.most_common(1)[0]
+        counts = Counter[str]()
+        for (each, _), count in self._failing.items():
+            counts[each] += count
+        failing = ", ".join(f"{count} {each}" for each, count in counts.most_common() if count)
+        fields = {"cms": self._cms, "failing": failing, "reason": reason, "error": message}
+        _log.warning("polls still fail", extra={"fields": fields})
+
+    def _note_doubts(
+        self, state: TargetState, before: set[Doubt], after: set[Doubt], now: Moment
+    ) -> None:
+        for doubt in sorted(after - before):
+            self._doubtful[doubt] += 1
+            few = self._doubtful[doubt] <= SHOWN
+            facts = {"doubt": doubt.value, "meaning": doubt.sentence}
+            self._say(logging.WARNING, "the numbers are doubtful", state, now, facts, few=few)
+        for doubt in sorted(before - after):
+            self._doubtful[doubt] -= 1
+            few = self._doubtful[doubt] < SHOWN
+            message = "the numbers are no longer doubtful"
+            self._say(logging.INFO, message, state, now, {"doubt": doubt.value}, few=few)
+
+    def _note_pause(self, seconds: float, cause: str, now: Moment) -> None:
+        if now.boot >= self._paused_until:
+            facts = {"pause": format_duration(seconds), "error": cause}
+            self._say(logging.WARNING, "the server asked for a pause", None, now, facts)
+        self._paused_until = max(self._paused_until, now.boot + seconds)
+
+    def _say(  # noqa: PLR0913  # what a line consists of
+        self,
+        level: int,
+        message: str,
+        state: TargetState | None,
+        now: Moment,
+        facts: Mapping[str, str],
+        *,
+        few: bool = True,
+    ) -> None:
+        """Log a line, at the debug level unless it is one of the first few and not too soon."""
+        self._lines = min(_BURST, self._lines + (now.boot - self._filled_at) / _REFILL)
+        self._filled_at = now.boot
+        shown = few and self._lines >= 1
+        if shown:
+            self._lines -= 1
+        target = {}
+        if state is not None:
+            target = {"cc_id": str(state.target.key.cc_id), "vdn": str(state.target.key.vdn)}
+        fields = {"cms": self._cms, **target, **facts}
+        _log.log(level if shown else logging.DEBUG, message, extra={"fields": fields})
 
 
-def _facts(state: TargetState, **more: str) -> dict[str, dict[str, str]]:
-    """A target's labels for a log line, and what else there is to say."""
-    cms, cc_id, vdn = state.target.key
-    return {"fields": {"cms": cms, "cc_id": str(cc_id), "vdn": str(vdn), **more}}
+def _cause(failure: Failure) -> _Cause:
+    return failure.reason.value, _SECONDS.sub("N s", failure.message)
+
+
+def _doubts(state: TargetState) -> tuple[Doubt, ...]:
+    return () if state.snapshot is None else state.snapshot.doubts

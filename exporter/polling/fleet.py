@@ -7,7 +7,7 @@ its polls end, and are made anew within one interval.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.clock import Clock
@@ -16,7 +16,6 @@ from exporter.config import Config
 from exporter.polling import build
 from exporter.polling.poller import Poller
 from exporter.polling.prober import Prober
-from exporter.polling.schedule import first_delay
 from exporter.server import Server
 from exporter.store import Store, Target, TargetKey, TargetState
 
@@ -83,12 +82,11 @@ class Fleet:
         """Read what the configuration names, and change nothing. It blocks: call it in a thread.
 
         Raises:
-            BuildError: certificates, keys or secrets cannot be read.
+            BuildError: certificates or keys cannot be read.
         """
-        servers = build.servers(config)
-        changed = [server for server in servers if not self._polls(server)]
+        changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)
-        return Plan(config.digest, servers, build.targets(config), clients)
+        return Plan(config.digest, config.servers, config.targets, clients)
 
     def apply(self, plan: Plan) -> Changes:
         """Poll by a new configuration from now on."""
@@ -119,13 +117,21 @@ class Fleet:
         servers = [member.server for member in self._members.values()]
         return max((server.interval + server.timeout for server in servers), default=0.0)
 
-    def next_poll(self, key: TargetKey) -> float | None:
-        """When a target is due next, on the monotonic clock; None if it has no server."""
-        member = self._members.get(key.cms)
-        if member is None:
-            return None
-        now = self._clock()
-        return now.monotonic + first_delay(key, member.server.interval, now.wall)
+    def next_polls(self) -> Callable[[TargetKey], float | None]:
+        """When targets are polled next, as the schedule is now: in monotonic seconds, by target.
+
+        None for a target that is not polled. A server's schedule is looked at when it is first
+        asked for, which takes a few milliseconds with ten thousand targets.
+        """
+        upcoming: dict[str, Mapping[TargetKey, float]] = {}
+
+        def next_poll(key: TargetKey) -> float | None:
+            if key.cms not in upcoming:
+                member = self._members.get(key.cms)
+                upcoming[key.cms] = {} if member is None else member.poller.upcoming()
+            return upcoming[key.cms].get(key)
+
+        return next_poll
 
     async def probe(self, target: Target, within: float | None) -> TargetState:
         """Poll one of the configured targets now: see `Prober.probe`."""

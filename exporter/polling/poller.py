@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import heapq
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from exporter.clock import Clock, Moment
@@ -44,7 +45,7 @@ class Poller:
         self._client = client
         self._store = store
         self._stats = client.stats = store.server(client.server.name)
-        self._failure_log = FailureLog()
+        self._failure_log = FailureLog(client.server.name)
         self._clock = clock
         self._interval = client.server.interval
         self._free = asyncio.Semaphore(client.server.max_concurrency)
@@ -52,7 +53,10 @@ class Poller:
         self._wakes_by = clock().monotonic
         self._blocked_since: float | None = None
         self._due: list[tuple[float, TargetKey]] = []
-        self._taken: set[TargetKey] = set()
+        self._taken: dict[TargetKey, float] = {}
+        """Due times of polls that wait for their turn or are under way."""
+        self._started: set[TargetKey] = set()
+        """The polls of these that have started."""
         self._targets: frozenset[TargetKey] = frozenset()
         self.update(targets)
 
@@ -64,10 +68,28 @@ class Poller:
         self._failure_log.recount(self._store.state(key) for key in self._targets)
         self._due = [
             (kept[key] if key in kept else self._first_due(key, now), key)
-            for key in self._targets - self._taken
+            for key in self._targets - self._taken.keys()
         ]
         heapq.heapify(self._due)
         self._sooner.set()
+
+    def upcoming(self) -> Mapping[TargetKey, float]:
+        """When each target's next poll starts, in monotonic seconds.
+
+        Due times, delayed by the rate limit and by a pause that the server asked for; that all
+        slots may be taken is not foreseen. A poll under way comes again an interval later.
+        """
+        dues = [(due, key) for due, key in self._due]
+        for key, due in self._taken.items():
+            dues.append((due + self._interval if key in self._started else due, key))
+        limit = self._client.rate_limit
+        if not limit.gap and limit.next_start <= self._clock().monotonic:
+            return {key: due for due, key in dues}
+        starts, next_start = {}, limit.next_start
+        for due, key in sorted(dues):
+            starts[key] = max(due, next_start)
+            next_start = starts[key] + limit.gap
+        return starts
 
     def stalled(self, now: float) -> bool:
         """Whether the schedule has stopped: what it waits for should have happened long ago.
@@ -100,7 +122,7 @@ class Poller:
                 # a reload may have removed the target that was due, and there may be another
                 if self._due and self._due[0][0] <= self._clock().monotonic:
                     due, key = heapq.heappop(self._due)
-                    self._taken.add(key)
+                    self._taken[key] = due
                     return due, key
                 self._free.release()
                 continue
@@ -123,17 +145,20 @@ class Poller:
     async def _poll(self, due: float, key: TargetKey) -> None:
         """One poll, from its due time to its target's next one."""
         try:
-            result = await self._client.poll(key.cc_id, key.vdn)
+            result = await self._client.poll(
+                key.cc_id, key.vdn, on_start=partial(self._started.add, key)
+            )
         finally:
             self._free.release()
         self._stats.count(result, due)
-        self._taken.discard(key)
+        del self._taken[key]
+        self._started.discard(key)
         if key not in self._targets:
             return
         before = self._store.state(key)
         after = before.after(result)
         self._store.record(after)
-        self._failure_log.note(before, after, result.ended)
+        self._failure_log.note(before, after, result)
         upcoming, skipped = next_due(due, self._interval, result.ended.monotonic)
         self._stats.skipped += skipped
         heapq.heappush(self._due, (upcoming, key))

@@ -1,6 +1,6 @@
 """The daemon: one exporter from its start to its end.
 
-Wires the rooms together, and leaves in order. Knows every room and none of their details.
+Wires the rooms together, and shuts them down in order.
 """
 
 import asyncio
@@ -17,8 +17,9 @@ from exporter import __version__
 from exporter.clock import Clock
 from exporter.metrics import own_registry
 from exporter.polling.fleet import Fleet
-from exporter.service.reloader import Load, Reloading
+from exporter.service.reloader import Load, Reloader
 from exporter.service.systemd import Notifier
+from exporter.service.watcher import watch_files
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, Endpoint, listen
@@ -26,10 +27,13 @@ from exporter.webconfig import LiveWebConfig, protect
 
 _log: Final = logging.getLogger(__name__)
 
+_WEB_CONFIG_INTERVAL: Final = 1.0
+"""Seconds between two looks at the web configuration and its certificates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line says, beside the configuration.
+    """What the command line says, apart from the configuration.
 
     Args:
         addresses: where the pages are served.
@@ -56,7 +60,7 @@ class Daemon:
     Raises:
         ConfigError: the configuration, or that of the pages, cannot be used.
         BuildError: a certificate or key cannot be used.
-        TelemetryPathError: the telemetry path cannot be had.
+        TelemetryPathError: the telemetry path cannot be used.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class Daemon:
         self.store = Store()
         self._fleet = Fleet(self.store, environ, clock)
         self._notifier = Notifier.of_environment(environ, os.getpid())
-        self._reloading = Reloading(load, self._fleet, clock, self._notifier)
+        self._reloader = Reloader(load, self._fleet, clock, self._notifier)
         self._first_round_by = clock().monotonic + self._fleet.first_round()
         self._first_round_done = False
         self._draining = False
@@ -76,13 +80,15 @@ class Daemon:
         self._app = application(
             store=self.store,
             moment=clock,
-            registry=own_registry(self.store, lambda: self._reloading.status, version=__version__),
+            registry=own_registry(
+                self.store, lambda: self._reloader.status, clock, version=__version__
+            ),
             unhealthy=self.unhealthy,
             unready=self.unready,
-            reload=self._reloading.reload,
+            reload=self._reloader.reload,
             poll=self._fleet.probe,
             version=__version__,
-            next_poll=self._fleet.next_poll,
+            next_polls=self._fleet.next_polls,
             telemetry_path=options.telemetry_path,
         )
         if self._web_config:
@@ -108,16 +114,16 @@ class Daemon:
             self._first_round_done = True
         return None
 
-    def look_now(self) -> None:
+    def request_reload(self) -> None:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""
-        self._reloading.look_now()
+        self._reloader.request_reload()
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[tuple[str, ...]]:
         """Serve and poll while the block runs. Gives the addresses that are listened on.
 
         Raises:
-            ListenError: an address cannot be had; nothing was polled then.
+            ListenError: an address cannot be used; nothing has been polled.
         """
         async with contextlib.AsyncExitStack() as stack:
             tls = self._web_config.tls if self._web_config else None
@@ -127,8 +133,9 @@ class Daemon:
             await stack.enter_async_context(self._fleet.working())
             await stack.enter_async_context(
                 _beside(
-                    self._reloading.watch(self._options.reload_interval),
+                    self._reloader.watch(self._options.reload_interval),
                     self._notifier.keep_alive(lambda: not self._fleet.stalled()),
+                    self._watch_web_config(),
                 )
             )
             self._log_start(listener.addresses)
@@ -140,6 +147,12 @@ class Daemon:
                 self._notifier.stopping()
         _log.info("stopped")
 
+    async def _watch_web_config(self) -> None:
+        live = self._web_config
+        if live:
+            interval = _WEB_CONFIG_INTERVAL
+            await watch_files(lambda: live.seen, live.reload, interval=interval, settle=interval)
+
     def _log_start(self, addresses: tuple[str, ...]) -> None:
         servers = sum(1 for _ in self.store.servers())
         _log.info(
@@ -148,7 +161,7 @@ class Daemon:
                 "fields": {
                     "version": __version__,
                     "python": platform.python_version(),
-                    "config": self._reloading.digest[:12],
+                    "config": self._reloader.digest[:12],
                     "servers": str(servers),
                     "targets": str(len(self.store)),
                     "listen": ",".join(addresses),
@@ -159,7 +172,7 @@ class Daemon:
 
 @contextlib.asynccontextmanager
 async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do some work beside the block, and cancel it when the block is left."""
+    """Do some work while the block runs, and cancel it when the block ends."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]
         try:

@@ -1,7 +1,7 @@
 """From one configuration to the next while everything runs, and how that went.
 
-Knows when a configuration is read again and who is told of the outcome; what a change means, the
-fleet knows.
+A reload reads and checks everything first, in a thread; then the fleet applies all of it or, if
+there are problems, nothing.
 """
 
 import asyncio
@@ -11,25 +11,30 @@ from dataclasses import replace
 from typing import Final
 
 from exporter.clock import Clock
-from exporter.config import Config, ConfigError, Sources
+from exporter.config import Config, ConfigError
 from exporter.errors import internal_error
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.systemd import Notifier
+from exporter.service.watcher import watch_files
 from exporter.store import ReloadOutcome, ReloadStatus
 
 _log: Final = logging.getLogger(__name__)
 
+SETTLE: Final = 2.0
+"""Seconds between the two looks that must find the same before a changed file is read: longer than
+a program that writes line by line pauses."""
+
 Load = Callable[[], Config]
-"""Reads and checks the configuration anew. Raises ConfigError. It may block: it gets a thread."""
+"""Reads and checks the configuration. Raises ConfigError. It may block: it gets a thread."""
 
 
-class Reloading:
-    """Reads the configuration, at once and whenever it is to be read again.
+class Reloader:
+    """Loads the configuration, at once and whenever it is to be loaded again.
 
     Args:
         load: reads it.
-        fleet: follows it.
+        fleet: applies it.
         clock: for the time of the last success.
         notifier: told when a reload begins and ends.
 
@@ -43,20 +48,19 @@ class Reloading:
         self._fleet = fleet
         self._clock = clock
         self._notifier = notifier
-        self._sources = Sources()
-        self._seen = ""
         self._one_at_a_time = asyncio.Lock()
-        self._asked = asyncio.Event()
-        plan = self._read()
-        fleet.apply(plan)
-        self.digest = plan.digest
+        self._requested = asyncio.Event()
+        config = load()
+        self._seen = config.seen
+        fleet.apply(fleet.prepare(config))
+        self.digest = config.digest
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
     async def reload(self) -> ReloadOutcome:
-        """Read the configuration and follow it: all of it or, if it has problems, nothing."""
+        """Load the configuration and apply it: all of it or, if it has problems, nothing."""
         async with self._one_at_a_time:
             self._notifier.reloading(self._clock().monotonic)
-            outcome = await self._follow()
+            outcome = await self._reload()
             self.status = replace(self.status, successful=outcome.successful)
             if outcome.successful:
                 self.status = replace(self.status, last_success=self._clock().wall)
@@ -65,38 +69,41 @@ class Reloading:
             )
             return outcome
 
-    def look_now(self) -> None:
+    def request_reload(self) -> None:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""
-        self._asked.set()
+        self._requested.set()
 
-    async def watch(self, interval: float) -> None:
-        """Reload when a file has changed in content, or when asked to.
+    async def watch(self, interval: float, settle: float = SETTLE) -> None:
+        """Reload when a file has changed in content, and when requested, until cancelled.
 
         Args:
-            interval: seconds between two looks; 0 for none.
+            interval: seconds between two looks at the files; 0 for none.
+            settle: seconds until the next look after one that found something new.
         """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._serve_requests())
+            if interval:
+                watching = watch_files(
+                    lambda: self._seen, self.reload, interval=interval, settle=settle
+                )
+                group.create_task(watching)
+
+    async def _serve_requests(self) -> None:
         while True:
-            asked = await self._asked_within(interval)
-            if asked or await asyncio.to_thread(self._sources.fingerprint) != self._seen:
-                await self.reload()
+            await self._requested.wait()
+            self._requested.clear()
+            await self.reload()
 
-    async def _asked_within(self, seconds: float) -> bool:
+    async def _reload(self) -> ReloadOutcome:
         try:
-            async with asyncio.timeout(seconds or None):
-                await self._asked.wait()
-        except TimeoutError:
-            return False
-        self._asked.clear()
-        return True
-
-    async def _follow(self) -> ReloadOutcome:
-        try:
-            plan = await asyncio.to_thread(self._read)
+            plan = await asyncio.to_thread(self._prepare)
             changes = self._fleet.apply(plan)
         except (ConfigError, BuildError) as error:
             report = str(error)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration goes on
+        except Exception as error:  # noqa: BLE001  # whatever it is, the old configuration stays
             report = internal_error(error)
+            # only another change is worth another try
+            self._seen = await asyncio.to_thread(self._seen.look)
         else:
             self.digest = plan.digest
             fields = {"config": self.digest[:12], "changes": str(changes)}
@@ -106,22 +113,11 @@ class Reloading:
             _log.error("the configuration was not reloaded", extra={"fields": {"error": line}})
         return ReloadOutcome(successful=False, report=report)
 
-    def _read(self) -> Plan:
-        """The plan for what the configuration is now.
-
-        Its files are looked at before they are read, so that whatever changes meanwhile is seen
-        to have changed. Which files there are, only reading tells: if there are others than
-        before, it is done again.
-        """
-        while True:
-            sources, self._seen = self._sources, self._sources.fingerprint()
-            try:
-                config = self._load()
-            except ConfigError as error:
-                self._sources = error.sources
-                if self._sources == sources:
-                    raise
-                continue
-            self._sources = config.sources
-            if self._sources == sources:
-                return self._fleet.prepare(config)
+    def _prepare(self) -> Plan:
+        try:
+            config = self._load()
+        except ConfigError as error:
+            self._seen = error.seen
+            raise
+        self._seen = config.seen
+        return self._fleet.prepare(config)

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import hdrs
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, value_of
+from exporter.metrics import FAMILIES, LabelledFamily, Reading, TargetFamily, value_of
 from exporter.store import Failure, Store
 from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import Entry, NextPoll, find
@@ -26,7 +26,8 @@ _ROWS_A_SLICE: Final = 20
 _FAMILIES: Final[tuple[tuple[str, TargetFamily], ...]] = tuple(
     (family.name.removeprefix("agent_rest_"), family)
     for family in FAMILIES
-    if family.name != "agent_rest_failing"  # `error` says more
+    # `error` and `doubts` say more
+    if family.name not in {"agent_rest_failing", "agent_rest_doubt"}
 )
 
 
@@ -48,6 +49,7 @@ def slices(store: Store, now: Moment, query: Query, next_poll: NextPoll) -> Iter
                     "targets": listing.servers[name].total(),
                     "states": {each.value: listing.servers[name][each] for each in TargetStatus},
                     "clock_skew_seconds": stats.clock_skew,
+                    "pause_remaining_seconds": stats.pause(now) or None,
                 }
             )
             for name, stats in servers.items()
@@ -74,7 +76,7 @@ def refusal(message: str) -> bytes:
 def _target(each: Entry, now: Moment, next_poll: NextPoll) -> _Object:
     state, (cms, cc_id, vdn) = each.state, each.state.target.key
     success, due = state.last_success, next_poll(state.target.key)
-    age = None if success is None else now.monotonic - success.monotonic
+    age = None if success is None else now.boot - success.boot
     wait = None if due is None else due - now.monotonic
     return _present(
         {
@@ -85,6 +87,7 @@ def _target(each: Entry, now: Moment, next_poll: NextPoll) -> _Object:
             "labels": dict(state.target.labels),
             "state": each.status.value,
             "error": _error(state.failure, now),
+            "doubts": {doubt.value: doubt.sentence for doubt in each.doubts} or None,
             "last_success_age_seconds": age,
             "next_poll_in_seconds": None if wait is None else max(0.0, wait),
             "next_poll_timestamp_seconds": None if wait is None else now.wall + wait,
@@ -105,7 +108,7 @@ def _error(failure: Failure | None, now: Moment) -> _Object | None:
 
 
 def _value(family: TargetFamily, reading: Reading) -> dict[str, float] | float | None:
-    if isinstance(family, ReasonFamily):
+    if isinstance(family, LabelledFamily):
         return dict(family.values(reading)) or None
     return value_of(family, reading)
 

@@ -48,7 +48,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     unready: Problem,
     version: str,
     telemetry_path: str = "/metrics",
-    next_poll: NextPoll = lambda _: None,
+    next_polls: Callable[[], NextPoll] = lambda: lambda _: None,
     reload: Reload | None = None,
     poll: Probe | None = None,
 ) -> web.Application:
@@ -62,7 +62,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         unready: why there is nothing to scrape yet, for `/-/ready`; None once there is.
         version: the exporter's version, for the status page.
         telemetry_path: the path of the metrics.
-        next_poll: when a target is due next, for the status page and the API.
+        next_polls: when targets are polled next, for the status page and the API.
         reload: reloads the configuration, for `/-/reload`; without it there is no such path.
         poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
 
@@ -86,7 +86,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         query = Query.parse(request.query.items())
         return await delivery.send(
             request,
-            lambda: page.slices(store, moment(), query, next_poll),
+            lambda: page.slices(store, moment(), query, next_polls()),
             status_page.HEADERS,
         )
 
@@ -97,7 +97,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
             return web.Response(body=api.refusal(f"{error}"), status=400, headers=api.HEADERS)
         return await delivery.send(
             request,
-            lambda: api.slices(store, moment(), query, next_poll),
+            lambda: api.slices(store, moment(), query, next_polls()),
             api.HEADERS,
         )
 

@@ -19,6 +19,7 @@ from aiohttp import hdrs
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.clock import Moment
+from exporter.rest import Doubt
 from exporter.store import ServerStats, Store, TargetKey
 from exporter.web import status_words as words
 from exporter.web.target_query import MAX_SEARCH, Query, Sort, TargetStatus
@@ -78,6 +79,7 @@ class StatusPage:
         environment.globals |= {
             "Status": TargetStatus,
             "icon": f"data:image/svg+xml,{quote(_ICON)}",
+            "doubts": list(Doubt),
             "max_search": MAX_SEARCH,
             "orders": words.ORDERS,
             "script": _SCRIPT,
@@ -115,7 +117,7 @@ class StatusPage:
             query=query,
             listing=listing,
             totals=sum(listing.servers.values(), Counter[TargetStatus]()),
-            servers=_worst_first(servers, listing)[:_SERVERS],
+            servers=_worst_first(servers, listing, now)[:_SERVERS],
             server_names=list(servers),
             page=page,
             pages=pages,
@@ -132,6 +134,8 @@ class _Server(NamedTuple):
 
     name: str
     counts: Counter[TargetStatus]
+    pause: float
+    """Seconds for which it will not be polled, because it asked for a pause."""
     clock: str
     clock_is_off: bool
 
@@ -141,13 +145,15 @@ class _Server(NamedTuple):
         return next((each.value for each in TargetStatus if self.counts[each]), "idle")
 
 
-def _worst_first(servers: Mapping[str, ServerStats], listing: Listing) -> list[_Server]:
+def _worst_first(
+    servers: Mapping[str, ServerStats], listing: Listing, now: Moment
+) -> list[_Server]:
     shown = [
-        _Server(name, listing.servers[name], *words.clock(stats.clock_skew))
+        _Server(name, listing.servers[name], stats.pause(now), *words.clock(stats.clock_skew))
         for name, stats in servers.items()
     ]
-    in_trouble = {TargetStatus.DOWN, TargetStatus.STALE}
-    return sorted(shown, key=lambda each: (each.worst not in in_trouble, not each.clock_is_off))
+    calm = {TargetStatus.WAITING, TargetStatus.UP, "idle"}
+    return sorted(shown, key=lambda each: (each.worst in calm, not each.clock_is_off))
 
 
 def url(query: Query, **changes: Any) -> str:  # noqa: ANN401 - any field of a query
@@ -164,6 +170,7 @@ def column_url(query: Query, sort: str) -> str:
 
 
 _FILTERS: Final = (
-    *(words.clock, words.count, words.duration, words.longest_rest, words.order, words.reasons),
+    *(words.clock, words.count, words.duration, words.longest_rest, words.longest_wait),
+    *(words.order, words.reasons),
     *(words.rest_note, words.statuses, words.thousands, column_url, url),
 )

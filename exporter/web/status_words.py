@@ -11,6 +11,7 @@ NONE: Final = "\N{EN DASH}"
 STATUSES: Final = {
     TargetStatus.DOWN: "down",
     TargetStatus.STALE: "stale",
+    TargetStatus.DOUBTFUL: "doubtful",
     TargetStatus.WAITING: "waiting for first poll",
     TargetStatus.UP: "up",
 }
@@ -108,7 +109,14 @@ def longest_rest(snapshot: Snapshot, server_time: float) -> str:
     longest = snapshot.longest_rest(server_time)
     if longest is None:
         return "unknown"
-    return f"{'at most ' if snapshot.unclassified else ''}{duration(longest)}"
+    return f"{bound(snapshot)}{duration(longest)}"
+
+
+def bound(snapshot: Snapshot) -> str:
+    """How to read the longest rest and overdue rests: `at most `, `at least `, or nothing."""
+    if snapshot.unclassified:
+        return "at most "
+    return "at least " if snapshot.unlisted else ""
 
 
 def rest_note(snapshot: Snapshot, server_time: float) -> str:
@@ -118,10 +126,16 @@ def rest_note(snapshot: Snapshot, server_time: float) -> str:
     if snapshot.longest_rest(server_time) is None:
         return "the server did not report a start time"
     overdue = snapshot.overdue(server_time)
-    if not overdue.agents:
+    if overdue is None or not overdue.agents:
         return ""
     most = "by" if overdue.agents == 1 else "by up to"
-    return f"{overdue.agents} overdue {most} {duration(overdue.longest)}"
+    return f"{bound(snapshot)}{overdue.agents} overdue {most} {duration(overdue.longest)}"
+
+
+def longest_wait(snapshot: Snapshot, server_time: float) -> str:
+    """The longest wait, for the cell of the agents who wait; empty if nobody waits or unknown."""
+    longest = snapshot.longest_wait(server_time)
+    return f"longest {duration(longest)}" if snapshot.waiting and longest else ""
 
 
 def clock(skew: float | None) -> tuple[str, bool]:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
+from exporter.rest import Doubt
+
 MAX_LIMIT: Final = 1000
 MAX_SEARCH: Final = 200
 """Every word is searched for in every target: a search has to stay cheap."""
@@ -26,6 +28,8 @@ class TargetStatus(StrEnum):
     """The last poll failed, even if the numbers are still fresh."""
     STALE = "stale"
     """The last poll succeeded, but too long ago for its numbers to be shown."""
+    DOUBTFUL = "doubtful"
+    """The last poll succeeded, and its numbers may not be what they seem."""
     WAITING = "waiting"
     """Not polled yet."""
     UP = "up"
@@ -54,6 +58,8 @@ class Query:
     """The server whose targets are shown; empty for all."""
     states: frozenset[TargetStatus] = frozenset()
     """Empty for all."""
+    doubts: frozenset[Doubt] = frozenset()
+    """Targets with one of these; empty for all targets."""
     sort: Sort = Sort.TROUBLE
     descending: bool = False
     page: int = 1
@@ -62,10 +68,10 @@ class Query:
 
     @classmethod
     def parse(cls, parameters: Iterable[tuple[str, str]]) -> Self:
-        """Read a URL's parameters: `q`, `cms`, `state` (repeatable), `sort`, `page` and `limit`.
+        """Read a URL's parameters: `q`, `cms`, `state`, `doubt`, `sort`, `page` and `limit`.
 
-        Empty ones, as a form sends them, count as absent. The last of a repeated parameter counts,
-        except for `state`. Unknown parameters are ignored.
+        Empty ones, as a form sends them, count as absent. `state` and `doubt` can be repeated; of
+        any other parameter, the last one counts. Unknown parameters are ignored.
 
         Raises:
             RequestError: a value is invalid; the message does not repeat it.
@@ -83,6 +89,9 @@ class Query:
                 for name, value in given
                 if name == "state" and value
             ),
+            doubts=frozenset(
+                _member(Doubt, name, value) for name, value in given if name == "doubt" and value
+            ),
             sort=_member(Sort, "sort", sort.removeprefix("-")),
             descending=sort.startswith("-"),
             page=_number("page", single.get("page", "1"), _MAX_PAGE),
@@ -93,6 +102,7 @@ class Query:
         """The query part of the URL of this question, starting with its question mark."""
         parameters = [("q", self.search), ("cms", self.cms)]
         parameters += [("state", each.value) for each in TargetStatus if each in self.states]
+        parameters += [("doubt", each.value) for each in Doubt if each in self.doubts]
         if self.descending or self.sort is not Sort.TROUBLE:
             parameters.append(("sort", self.order))
         if self.page > 1:

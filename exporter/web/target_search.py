@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from exporter.clock import Moment
 from exporter.metrics import Reading, read
-from exporter.rest import Snapshot
+from exporter.rest import Doubt, Snapshot
 from exporter.store import TargetKey, TargetState
 from exporter.web.target_query import Query, Sort, TargetStatus
 
@@ -34,6 +34,11 @@ class Entry(NamedTuple):
     def state(self) -> TargetState:
         """Its state in the store."""
         return self.reading.state
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Why its numbers may not be what they seem; nothing without fresh numbers."""
+        return () if self.reading.data is None else self.reading.data[0].doubts
 
     @property
     def above_limit(self) -> bool:
@@ -69,8 +74,10 @@ def entry(state: TargetState, now: Moment) -> Entry:
         status = TargetStatus.DOWN
     elif state.polls == 0:
         status = TargetStatus.WAITING
+    elif reading.data is None:
+        status = TargetStatus.STALE
     else:
-        status = TargetStatus.STALE if reading.data is None else TargetStatus.UP
+        status = TargetStatus.DOUBTFUL if reading.data[0].doubts else TargetStatus.UP
     return Entry(reading, status)
 
 
@@ -98,7 +105,9 @@ def find(
             each = entry(state, now)
             cms = state.target.key.cms
             by_server[cms][each.status] += 1
-            if (query.cms and cms != query.cms) or (words and not _matches(state, words)):
+            if (query.cms and cms != query.cms) or (words and not _matches(each, words)):
+                continue
+            if query.doubts and query.doubts.isdisjoint(each.doubts):
                 continue
             facets[each.status] += 1
             if query.states and each.status not in query.states:
@@ -113,18 +122,19 @@ def find(
     return Listing([each for _, each in keyed] + keyless, by_server, facets)
 
 
-def _matches(state: TargetState, words: Iterable[str]) -> bool:
+def _matches(each: Entry, words: Iterable[str]) -> bool:
     """Whether every word matches.
 
     `label=value` must match a whole label, or its beginning up to a space; any other word may
     be found anywhere.
     """
-    target = state.target
+    state, target = each.state, each.state.target
     cms, cc_id, vdn = target.key
     pairs = [f"cms={cms}", f"cc_id={cc_id}", f"vdn={vdn}", f"name={target.name or ''}"]
     pairs += [f"{label}={value}" for label, value in target.labels]
     if state.failure is not None:
         pairs += [f"reason={state.failure.reason.value}", state.failure.message]
+    pairs += [f"doubt={doubt.value}" for doubt in each.doubts]
     text = "\n".join(["", *pairs, ""]).casefold()
     return all(
         f"\n{word}\n" in text or f"\n{word} " in text if "=" in word else word in text
@@ -156,7 +166,7 @@ def _by_trouble(each: Entry) -> float:
 
 def _by_last_success(each: Entry) -> float | None:
     success = each.state.last_success
-    return None if success is None else success.monotonic
+    return None if success is None else success.boot
 
 
 _KEYS: Final[Mapping[Sort, _Key]] = {

@@ -6,6 +6,5 @@ https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuratio
 
 from exporter.webconfig.guard import protect
 from exporter.webconfig.live_web_config import LiveWebConfig
-from exporter.webconfig.web_file import WebConfig, load
 
-__all__ = ["LiveWebConfig", "WebConfig", "load", "protect"]
+__all__ = ["LiveWebConfig", "protect"]

@@ -1,47 +1,39 @@
 """The web configuration in front of an application: passwords and headers.
 
-Knows HTTP. TLS has been dealt with when a request comes here.
+TLS has been handled when a request arrives here.
 """
 
-import asyncio
 import base64
 import binascii
-import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from exporter.webconfig.live_web_config import INTERVAL, LiveWebConfig
+from exporter.webconfig.live_web_config import LiveWebConfig
 from exporter.webconfig.passwords import BusyError, Passwords
 
 OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
-"""What an orchestrator asks, which has no password."""
+"""For orchestrators, which have no password."""
 
 _CHALLENGE: Final = 'Basic realm="agent-rest-exporter", charset="UTF-8"'
 
 
 def protect(
-    app: web.Application,
-    live: LiveWebConfig,
-    *,
-    passwords: Passwords | None = None,
-    interval: float = INTERVAL,
+    app: web.Application, live: LiveWebConfig, *, passwords: Passwords | None = None
 ) -> None:
-    """Put `live` in front of an application that does not run yet, and watch it while it runs.
+    """Put the web configuration in front of an application that has not been started.
 
     Args:
         app: the application; its own middlewares come after the password.
-        live: the configuration at work.
-        passwords: checks them; made if left out.
-        interval: seconds between two looks at the files.
+        live: the configuration in use.
+        passwords: checks them; made if omitted.
     """
     checker = passwords or Passwords(secrets.token_bytes(32))
     app.middlewares.insert(0, _ask_for_password(live, checker))
     app.on_response_prepare.append(_add_headers(live))
-    app.cleanup_ctx.append(_watching(live, interval))
 
 
 def _ask_for_password(live: LiveWebConfig, passwords: Passwords) -> Middleware:
@@ -52,17 +44,17 @@ def _ask_for_password(live: LiveWebConfig, passwords: Passwords) -> Middleware:
             return await handler(request)
         given = credentials(request.headers.get(hdrs.AUTHORIZATION, ""))
         try:
-            right = given is not None and await passwords.right(users, *given)
+            verified = given is not None and await passwords.verify(users, *given)
         except BusyError:
             return web.Response(
-                text="503: too many passwords wait to be checked.\n",
+                text="503: too many password checks are waiting; try again.\n",
                 status=503,
                 headers={hdrs.RETRY_AFTER: "1"},
             )
-        if right:
+        if verified:
             return await handler(request)
         return web.Response(
-            text="401: a user's name and password are needed.\n",
+            text="401: user name and password required.\n",
             status=401,
             headers={hdrs.WWW_AUTHENTICATE: _CHALLENGE},
         )
@@ -71,7 +63,7 @@ def _ask_for_password(live: LiveWebConfig, passwords: Passwords) -> Middleware:
 
 
 def credentials(header: str) -> tuple[str, bytes] | None:
-    """Name and password of an Authorization header (RFC 7617), if that is what it holds."""
+    """Name and password of an Authorization header (RFC 7617); None for any other header."""
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -89,16 +81,3 @@ def _add_headers(
         response.headers.update(live.current.headers)
 
     return add
-
-
-def _watching(
-    live: LiveWebConfig, interval: float
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    async def watch(_: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(live.watch(interval))
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    return watch

@@ -1,7 +1,4 @@
-"""Whether a password is right: bcrypt, off the event loop, and not again for each scrape.
-
-Knows hashes and passwords. Knows nothing of HTTP.
-"""
+"""Verifying passwords: bcrypt, off the event loop, and not again for each scrape."""
 
 import asyncio
 import hmac
@@ -13,27 +10,27 @@ import bcrypt
 from exporter.secret import Secret
 
 _LONGEST: Final = 72
-"""Bytes of a password that bcrypt looks at; the tools that make hashes ignore the rest."""
+"""Bytes of a password that bcrypt uses; the tools that create hashes ignore the rest."""
 _MOST_WAITING: Final = 64
 
 Compare = Callable[[bytes, bytes], bool]
-"""Whether a password fits a hash; it takes its time, on purpose."""
+"""Whether a password matches a hash; slow on purpose."""
 
 
 class BusyError(Exception):
-    """More passwords wait to be checked than can be checked in any useful time."""
+    """More passwords are waiting to be verified than can be in any useful time."""
 
 
 class Passwords:
-    """Checks one password at a time, and remembers the right one of each user.
+    """Verifies one password at a time, and remembers the correct one of each user.
 
-    Only right ones are remembered, so that nobody who guesses can push them out. What is kept is a
-    digest that means nothing outside of this process.
+    Only correct ones are remembered, so that guesses cannot push them out. What is kept is a digest
+    that means nothing outside of this process.
 
     Args:
         salt: random bytes of this process.
         compare: bcrypt's comparison.
-        most_waiting: comparisons that may wait for their turn.
+        most_waiting: comparisons that may wait.
     """
 
     def __init__(
@@ -43,11 +40,11 @@ class Passwords:
         self._compare = compare
         self._most_waiting = most_waiting
         self._waiting = 0
-        self._turn = asyncio.Lock()
-        self._right: dict[str, bytes] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._verified: dict[str, bytes] = {}
 
-    async def right(self, users: Mapping[str, Secret], name: str, password: bytes) -> bool:
-        """Whether `name` is a user whose password this is.
+    async def verify(self, users: Mapping[str, Secret], name: str, password: bytes) -> bool:
+        """Whether this is the password of a user called `name`.
 
         An unknown user takes as long as a known one with a wrong password.
 
@@ -57,7 +54,7 @@ class Passwords:
             password: the same.
 
         Raises:
-            BusyError: too many others wait.
+            BusyError: too many others are waiting.
         """
         password = password[:_LONGEST]
         hashed = (users.get(name) or self._stand_in(users, name)).reveal().encode()
@@ -68,31 +65,31 @@ class Passwords:
             raise BusyError
         self._waiting += 1
         try:
-            async with self._turn:
+            async with self._one_at_a_time:
                 # Prometheus' first scrapes come together: the first check serves the others.
                 if self._remembers(users, name, digest):
                     return True
-                fits = await asyncio.to_thread(self._fits, password, hashed)
+                matches = await asyncio.to_thread(self._matches, password, hashed)
         finally:
             self._waiting -= 1
-        if fits and name in users:
-            self._right = {user: kept for user, kept in self._right.items() if user in users}
-            self._right[name] = digest
+        if matches and name in users:
+            self._verified = {user: kept for user, kept in self._verified.items() if user in users}
+            self._verified[name] = digest
             return True
         return False
 
     def _remembers(self, users: Mapping[str, Secret], name: str, digest: bytes) -> bool:
-        return name in users and hmac.compare_digest(self._right.get(name, b""), digest)
+        return name in users and hmac.compare_digest(self._verified.get(name, b""), digest)
 
     def _stand_in(self, users: Mapping[str, Secret], name: str) -> Secret:
-        """A known user's hash, always the same one for a name: of the same cost as theirs."""
+        """A known user's hash, always the same one for a name: it costs as much as theirs."""
         hashes = list(users.values())
         return hashes[int.from_bytes(self._digest(name.encode()), "big") % len(hashes)]
 
-    def _fits(self, password: bytes, hashed: bytes) -> bool:
+    def _matches(self, password: bytes, hashed: bytes) -> bool:
         try:
             return self._compare(password, hashed)
-        except ValueError:  # releases of bcrypt differ in what they take at all
+        except ValueError:  # releases of bcrypt differ in what they accept
             return False
 
     def _digest(self, text: bytes) -> bytes:

@@ -1,84 +1,117 @@
-"""Which TLS is spoken: versions, cipher suites and curves.
+"""TLS versions, cipher suites and curves of the file, by Go's names, as settings of OpenSSL.
 
-Knows how these keys go together. Knows nothing of certificates.
+The lists are those of Go's crypto/tls as exporter-toolkit accepts them. What is not supported here
+has a sentence of its own.
 """
 
 import ssl
 from collections.abc import Callable
+from typing import Final
 
-from exporter.config.problems import did_you_mean
+from exporter.config.problems import did_you_mean, listed
+from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
-from exporter.webconfig import go_names
-from exporter.webconfig.reading import Reading
 from exporter.webconfig.shape import TlsServer
 
+VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_INSECURE_VERSIONS: Final = {"TLS10", "TLS11"}
 
-def settle(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLContext) -> None:
-    """Let a context speak what the block says, and add what cannot be to the problems."""
-    lowest = _version(tls.min_version, place / "min_version", reading) or ssl.TLSVersion.TLSv1_2
-    highest = _version(tls.max_version, place / "max_version", reading) or ssl.TLSVersion.TLSv1_3
-    if tls.cipher_suites and go_names.TLS13_CIPHERS.issuperset(tls.cipher_suites):
+_CIPHERS: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+_TLS13_CIPHERS: Final = frozenset(
+    {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+)
+"""All of them are always enabled, in Go too."""
+_CIPHERS_WITHOUT_FORWARD_SECRECY: Final = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+}
+
+CURVES: Final = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+
+
+def apply_protocol(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
+    """Set up a context as the block says, and report what is not possible."""
+    lowest = _version(tls.min_version, place / "min_version", reader) or ssl.TLSVersion.TLSv1_2
+    highest = _version(tls.max_version, place / "max_version", reader) or ssl.TLSVersion.TLSv1_3
+    if tls.cipher_suites and _TLS13_CIPHERS.issuperset(tls.cipher_suites):
         if highest < ssl.TLSVersion.TLSv1_3:
-            reading.say(place / "cipher_suites", "must hold a suite of TLS 1.2, as max_version is")
+            message = "must include a TLS 1.2 suite, because max_version is TLS12"
+            reader.report(place / "cipher_suites", message)
         lowest = max(lowest, highest)
     if lowest > highest:
-        reading.say(place / "min_version", "must not be above max_version")
+        reader.report(place / "min_version", "must not be higher than max_version")
     context.minimum_version, context.maximum_version = lowest, highest
-    _cipher_suites(tls, place / "cipher_suites", reading, context)
-    _curve(tls, place / "curve_preferences", reading, context)
+    _cipher_suites(tls, place / "cipher_suites", reader, context)
+    _curve(tls, place / "curve_preferences", reader, context)
 
 
-def _version(name: str | None, place: Place, reading: Reading) -> ssl.TLSVersion | None:
-    if name is None:
-        return None
-    if name in go_names.REFUSED_VERSIONS:
-        reading.say(place, f"{name} {go_names.REFUSED_VERSIONS[name]}")
-    elif name not in go_names.VERSIONS:
-        reading.say(place, f"must be {' or '.join(go_names.VERSIONS)}")
-    return go_names.VERSIONS.get(name)
+def _version(name: str | None, place: Place, reader: Reader) -> ssl.TLSVersion | None:
+    if name in _INSECURE_VERSIONS:
+        reader.report(
+            place, f"{name} is not supported because it is insecure (RFC 8996); use TLS12"
+        )
+    elif name is not None and name not in VERSIONS:
+        reader.report(place, f"must be {listed(VERSIONS)}")
+    return VERSIONS.get(name or "")
 
 
-def _cipher_suites(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLContext) -> None:
-    suites = {**go_names.CIPHERS, **dict.fromkeys(go_names.TLS13_CIPHERS, "")}
+def _cipher_suites(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
     chosen = []
     for index, name in enumerate(tls.cipher_suites):
-        if name in go_names.REFUSED_CIPHERS:
-            reading.say(place / index, f"{name} {go_names.REFUSED_CIPHERS[name]}")
-        elif name not in suites:
-            reading.say(place / index, f"unknown cipher suite{did_you_mean(name, suites)}")
-        elif suites[name]:
-            chosen.append(suites[name])
+        if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
+            message = (
+                f"{name} is not supported because it lacks forward secrecy; use one of TLS_ECDHE_…"
+            )
+            reader.report(place / index, message)
+        elif name in _CIPHERS:
+            chosen.append(_CIPHERS[name])
+        elif name not in _TLS13_CIPHERS:
+            meant = did_you_mean(name, [*_CIPHERS, *_TLS13_CIPHERS])
+            reader.report(place / index, f"unknown cipher suite{meant}")
     if chosen:
-        _apply(context.set_ciphers, ":".join(chosen), place, reading)
+        _apply(context.set_ciphers, ":".join(chosen), place, reader)
     if tls.prefer_server_cipher_suites:
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     else:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def _curve(tls: TlsServer, place: Place, reading: Reading, context: ssl.SSLContext) -> None:
-    unknown = False
-    for index, name in enumerate(tls.curve_preferences):
-        if name not in go_names.CURVES:
-            unknown = True
-            *most, last = go_names.CURVES
-            meant = did_you_mean(name, go_names.CURVES)
-            reading.say(place / index, f"must be {', '.join(most)} or {last}{meant}")
-    if unknown or not tls.curve_preferences:
-        return
-    first, *more = tls.curve_preferences
-    if more:
-        reading.say(
+def _curve(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
+    names = tls.curve_preferences
+    unknown = [index for index, name in enumerate(names) if name not in CURVES]
+    for index in unknown:
+        meant = did_you_mean(names[index], CURVES)
+        reader.report(place / index, f"must be {listed(CURVES)}{meant}")
+    if len(names) > 1 and not unknown:
+        reader.report(
             place,
-            "must hold one curve only, for Python's TLS takes no order of several;"
-            " left out, all of them are spoken",
+            "must contain only one curve, because Python's TLS has no order of curves;"
+            " omit it to allow all of them",
         )
-    else:
-        _apply(context.set_ecdh_curve, go_names.CURVES[first], place, reading)
+    elif names and not unknown:
+        _apply(context.set_ecdh_curve, CURVES[names[0]], place, reader)
 
 
-def _apply(setter: Callable[[str], None], value: str, place: Place, reading: Reading) -> None:
+def _apply(setter: Callable[[str], None], value: str, place: Place, reader: Reader) -> None:
     try:
         setter(value)
     except (ssl.SSLError, ValueError):  # a build for FIPS lacks some
-        reading.say(place, "is not in this host's OpenSSL")
+        reader.report(place, "not supported by this host's OpenSSL")

@@ -1,48 +1,127 @@
-"""`tls_server_config`: from the file's block to a context, or to everything that is wrong with it.
-
-Knows who proves what to whom by which certificate. Knows nothing of sockets.
-"""
+"""`tls_server_config`: from the block of the file to a context, or to everything wrong with it."""
 
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final, Self
 
 from exporter.config.files import UnreadableError
-from exporter.config.problems import did_you_mean
+from exporter.config.pem import PemError, certificates, load_pair
+from exporter.config.problems import did_you_mean, listed
+from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
 from exporter.secret import Secret
-from exporter.webconfig import go_names
-from exporter.webconfig.clients import ServerContext, written
-from exporter.webconfig.pem import MaterialError, certificates, load_pair
-from exporter.webconfig.protocol import settle
-from exporter.webconfig.reading import Reading
+from exporter.webconfig.protocol import apply_protocol
 from exporter.webconfig.shape import TlsServer
+
+CLIENT_POLICIES: Final = {
+    "NoClientCert": ssl.VerifyMode.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.VerifyMode.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.VerifyMode.CERT_REQUIRED,
+}
+_UNSAFE: Final = "accepts any self-signed certificate, so it protects nothing; use "
+_UNSAFE_CLIENT_POLICIES: Final = {
+    "RequestClientCert": f"{_UNSAFE}NoClientCert or VerifyClientCertIfGiven",
+    "RequireAnyClientCert": f"{_UNSAFE}RequireAndVerifyClientCert",
+    "RequireClientCert": f"{_UNSAFE}RequireAndVerifyClientCert",
+}
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's context that can check the names in a client's certificate.
+
+    Attributes:
+        allowed_sans: one of these must be a subject alternative name of a client's certificate,
+            as `normalized` writes them; empty for any certificate that verifies.
+    """
+
+    allowed_sans: frozenset[str]
+
+    def __new__(cls) -> Self:
+        """One that does not ask for a certificate yet."""
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        context.allowed_sans = frozenset()
+        context.sslobject_class = _ServerSide
+        return context
+
+
+class _ServerSide(ssl.SSLObject):
+    _refusal: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        # asyncio hangs up when this fails, and what OpenSSL has to say to the client ("certificate
+        # required") stays unsent. Told to wait for more, it sends that first; then the client hangs
+        # up, or the handshake times out.
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as refusal:
+            self._refusal = refusal
+            raise ssl.SSLWantReadError from refusal
+        self._check_names()
+
+    def _check_names(self) -> None:
+        context = self.context
+        certificate = self.getpeercert()
+        # Without one, the client policy has already decided.
+        if certificate and isinstance(context, ServerContext) and context.allowed_sans:
+            names = subject_alternative_names(certificate)
+            if context.allowed_sans.isdisjoint(names):
+                raise ssl.SSLCertVerificationError(
+                    "none of the client certificate's names is in client_allowed_sans"
+                )
+
+
+def subject_alternative_names(certificate: Mapping[str, Any]) -> frozenset[str]:
+    """DNS names, addresses, e-mail addresses and URIs; other kinds are left out.
+
+    Args:
+        certificate: as `SSLObject.getpeercert` gives it.
+    """
+    kinds = {"DNS", "IP Address", "email", "URI"}
+    return normalized(name for kind, name in certificate.get("subjectAltName", ()) if kind in kinds)
+
+
+def normalized(names: Iterable[str]) -> frozenset[str]:
+    """Names to compare: an address has several spellings, everything else has one."""
+    return frozenset(map(_one_spelling, names))
+
+
+def _one_spelling(name: str) -> str:
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name
 
 
 def server_context(
-    tls: TlsServer, place: Place, reading: Reading, broken: Collection[str]
+    tls: TlsServer, place: Place, reader: Reader, broken: Collection[str]
 ) -> ServerContext:
-    """A context that does as the block says; of no use if problems were found.
+    """A context that does as the block says; of no use if there are problems.
 
     Args:
         tls: the block.
         place: of the block.
-        reading: reads the files, and takes the problems.
+        reader: reads the files, and collects the problems.
         broken: keys of the block that have a problem already.
     """
     context = ServerContext()
     # No client of ours renegotiates, and each time would cost the server more than the client.
     context.options |= ssl.OP_NO_RENEGOTIATION
-    block = _Block(tls, place, reading, frozenset(broken))
+    block = _Block(tls, place, reader, frozenset(broken))
     _certificate(block, context)
     _clients(block, context)
-    settle(tls, place, reading, context)
+    apply_protocol(tls, place, reader, context)
     return context
 
 
 @dataclass(frozen=True, slots=True)
 class _Pem:
-    """A PEM text, and how to speak of it: by its file's name, or by its place alone."""
+    """A PEM text, and how to refer to it: by the name of its file, or by its place alone."""
 
     content: bytes
     place: Place
@@ -51,51 +130,51 @@ class _Pem:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The block, with what is needed to read and to complain."""
+    """The block, with what is needed to read its files and to report problems."""
 
     tls: TlsServer
     place: Place
-    reading: Reading
+    reader: Reader
     broken: frozenset[str]
 
     def given(self, key: str) -> bool:
-        """Whether the key or its `_file` is there, be it broken."""
+        """Whether the key or its `_file` is there, even if it is broken."""
         return not {key, f"{key}_file"}.isdisjoint(self.tls.model_fields_set | self.broken)
 
     def pem(self, key: str) -> _Pem | None:
-        """What `key` or `key_file` holds; None, and a problem, if it cannot be had."""
+        """The content of `key` or `key_file`; None, and a problem, if it cannot be read."""
         inline: str | Secret | None = getattr(self.tls, key)
         file: str | None = getattr(self.tls, f"{key}_file")
         place = self.place / (key if file is None else f"{key}_file")
         if file is not None and inline is not None:
-            self.reading.say(place, f"give {key} or {key}_file, not both", on_key=True)
+            self.reader.report(place, f"set {key} or {key}_file, not both", on_key=True)
         elif file is not None:
-            path = self.reading.resolve(file)
+            path = self.reader.absolute(file)
             try:
-                return _Pem(self.reading.read(path), place, str(path))
+                return _Pem(self.reader.read(path), place, str(path))
             except UnreadableError as error:
-                self.reading.say(place, f"{path} cannot be read: {error}")
+                self.reader.report(place, f"{path} cannot be read: {error}")
         elif inline is not None:
             text = inline.reveal() if isinstance(inline, Secret) else inline
             return _Pem(text.encode(), place, "")
         return None
 
-    def complain(self, pem: _Pem, error: MaterialError) -> None:
-        """Say what a PEM text does wrong."""
-        self.reading.say(pem.place, f"{pem.name} {error}".strip())
+    def report(self, pem: _Pem, error: PemError) -> None:
+        """Report what is wrong with a PEM text."""
+        self.reader.report(pem.place, f"{pem.name} {error}".strip())
 
 
 def _certificate(block: _Block, context: ServerContext) -> None:
     for key in ("cert", "key"):
         if not block.given(key):
-            block.reading.say(block.place, f"{key}_file or {key} must be given")
+            block.reader.report(block.place, f"{key}_file or {key} is required")
     certificate, key_pem = block.pem("cert"), block.pem("key")
     if certificate is None or key_pem is None:
         return
     try:
         load_pair(context, certificate.content, key_pem.content)
-    except MaterialError as error:
-        block.complain(key_pem if error.of_key else certificate, error)
+    except PemError as error:
+        block.report(key_pem if error.of_key else certificate, error)
 
 
 def _clients(block: _Block, context: ServerContext) -> None:
@@ -104,42 +183,37 @@ def _clients(block: _Block, context: ServerContext) -> None:
     if authorities is not None:
         try:
             context.load_verify_locations(cadata=certificates(authorities.content))
-        except MaterialError as error:
-            block.complain(authorities, error)
+        except PemError as error:
+            block.report(authorities, error)
     if policy is None:
         return
     if policy is ssl.VerifyMode.CERT_NONE:
         for key in ("client_ca", "client_ca_file", "client_allowed_sans"):
             if getattr(block.tls, key):
-                block.reading.say(
+                block.reader.report(
                     block.place / key,
-                    "has no effect without client_auth_type RequireAndVerifyClientCert"
+                    "has no effect unless client_auth_type is RequireAndVerifyClientCert"
                     " or VerifyClientCertIfGiven",
                     on_key=True,
                 )
     elif not block.given("client_ca"):
-        block.reading.say(
-            block.place / "client_auth_type", "needs client_ca_file or client_ca beside it"
-        )
+        message = "requires client_ca_file or client_ca"
+        block.reader.report(block.place / "client_auth_type", message)
     context.verify_mode = policy
-    # As in Go, what is listed is trusted, be it a root, an intermediate or a client's own.
+    # As in Go, what is listed is trusted, whether it is a root, an intermediate or a client's own.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.allowed_sans = written(block.tls.client_allowed_sans)
+    context.allowed_sans = normalized(block.tls.client_allowed_sans)
 
 
 def _client_policy(block: _Block) -> ssl.VerifyMode | None:
-    """What is asked of clients; None if that cannot be said."""
+    """What is required of clients; None if there is a problem with it."""
     name = block.tls.client_auth_type
     if name is None:
         return None if "client_auth_type" in block.broken else ssl.VerifyMode.CERT_NONE
-    policy = go_names.CLIENT_POLICIES.get(name)
+    policy = CLIENT_POLICIES.get(name)
     if policy is None:
-        *most, last = go_names.CLIENT_POLICIES
-        meant = did_you_mean(name, go_names.CLIENT_POLICIES)
-        block.reading.say(
-            block.place / "client_auth_type",
-            f"{name} {go_names.REFUSED_CLIENT_POLICIES[name]}"
-            if name in go_names.REFUSED_CLIENT_POLICIES
-            else f"must be {', '.join(most)} or {last}{meant}",
-        )
+        message = f"must be {listed(CLIENT_POLICIES)}{did_you_mean(name, CLIENT_POLICIES)}"
+        if name in _UNSAFE_CLIENT_POLICIES:
+            message = f"{name} {_UNSAFE_CLIENT_POLICIES[name]}"
+        block.reader.report(block.place / "client_auth_type", message)
     return policy

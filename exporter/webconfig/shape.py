@@ -1,8 +1,4 @@
-"""The file's shape: every key of exporter-toolkit's format, and what it takes.
-
-Knows keys and types. What a value must look like beyond its type is the business of the module
-that uses it.
-"""
+"""The shape of the file: every key of exporter-toolkit's format, and its type."""
 
 from typing import Any
 
@@ -13,7 +9,7 @@ from exporter.config.model import Shape
 
 
 class TlsServer(Shape):
-    """How to be known by clients, and how to know them."""
+    """The server's certificate, and what is required of clients."""
 
     cert_file: Text | None = None
     key_file: Text | None = None
@@ -31,7 +27,7 @@ class TlsServer(Shape):
 
 
 class HttpServer(Shape):
-    """What each answer carries."""
+    """What each response carries."""
 
     http2: bool = False
     # An empty value has a meaning of its own here.
@@ -43,6 +39,6 @@ class WebFile(Shape):
 
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer | None = None
-    # Checked by hand, because a problem must not name what may be a password without its space.
+    # Checked by hand, because a problem must not show what may be a password without its space.
     basic_auth_users: dict[str, Any] = Field(default={})
     rate_limit: Any = None

@@ -1,23 +1,31 @@
-"""From a file's name to a web configuration, or to everything that is wrong with it.
+"""From the file of `--web.config.file` to a web configuration, or to everything wrong with it."""
 
-Knows the order of the steps and nothing else.
-"""
-
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 
-from exporter.config.files import UnreadableError, decode
-from exporter.config.problems import ConfigError, Problem
+from exporter.config.files import Seen
+from exporter.config.problems import ConfigError, did_you_mean, listed
+from exporter.config.reader import Reader
 from exporter.config.validation import validate
-from exporter.config.yaml.document import Document, Place, parse
+from exporter.config.yaml.document import Document, Place
 from exporter.secret import Secret
-from exporter.webconfig.clients import ServerContext
-from exporter.webconfig.headers import header_lines
-from exporter.webconfig.reading import Reading, Seen
-from exporter.webconfig.server_context import server_context
+from exporter.webconfig.server_context import ServerContext, server_context
 from exporter.webconfig.shape import HttpServer, TlsServer, WebFile
-from exporter.webconfig.users import password_hashes
+
+ALLOWED_HEADERS: Final[dict[str, tuple[str, ...]]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+"""Each with the values that it may have, if these are few. As in exporter-toolkit, case matters."""
+
+# Version, cost from 4 to 31, salt and hash. Version 2 without a letter is obsolete.
+_BCRYPT: Final = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +34,18 @@ class WebConfig:
 
     Args:
         tls: None for plain HTTP.
-        headers: name and value of each header that every answer carries.
-        users: the bcrypt hash of each user's password; empty if everybody may read.
+        headers: name and value of each header that every response carries.
+        users: the bcrypt hash of each user's password; empty if no password is required.
+        seen: every file that was read.
     """
 
     tls: ServerContext | None
     headers: tuple[tuple[str, str], ...]
     users: Mapping[str, Secret]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What came of one reading.
-
-    Args:
-        config: None if there are problems.
-        problems: everything that is wrong, in the order of file and line.
-        seen: every file that was read or missed, as it was.
-    """
-
-    config: WebConfig | None
-    problems: tuple[Problem, ...]
     seen: Seen
 
 
-def load(path: Path) -> WebConfig:
+def load_web_config(path: Path) -> WebConfig:
     """The web configuration in a file; certificates and keys are read too.
 
     Args:
@@ -59,62 +54,87 @@ def load(path: Path) -> WebConfig:
     Raises:
         ConfigError: with all problems at once.
     """
-    attempt = attempt_to_load(path)
-    if attempt.config is None:
-        raise ConfigError(attempt.problems)
-    return attempt.config
+    reader = Reader(path)
+    document = reader.document(path)
+    config = _web_config(document, reader) if document else None
+    if config is None or reader.problems:
+        raise ConfigError(reader.problems, reader.seen)
+    return config
 
 
-def attempt_to_load(path: Path) -> Attempt:
-    """The same, with what there is to know in either case. It never raises."""
-    reading = Reading(path)
-    document = _document(path, reading)
-    config = None if document is None else _config(document, reading)
-    if reading.problems:
-        return Attempt(None, ConfigError(reading.problems).problems, reading.seen)
-    return Attempt(config, (), reading.seen)
-
-
-def _document(path: Path, reading: Reading) -> Document | None:
-    try:
-        document = parse(str(path), decode(reading.read(path)))
-    except UnreadableError as error:
-        reading.problems.append(Problem(str(path), 1, 1, "", f"cannot be read: {error}"))
-    except ConfigError as error:
-        reading.problems.extend(error.problems)
-    else:
-        reading.problems.extend(document.problems)
-        return document
-    return None
-
-
-def _config(document: Document, reading: Reading) -> WebConfig:
+def _web_config(document: Document, reader: Reader) -> WebConfig:
     top = Place(document)
     data, block = document.data, None
     if isinstance(data, dict) and isinstance(data.get("tls_server_config"), dict):
-        # Checked by itself, so that the keys in it that are wrong are known one by one.
+        # Checked separately, to know which of its keys are wrong.
         data, block = {**data, "tls_server_config": None}, data["tls_server_config"]
-    file = validate(WebFile, data, top, reading.problems).shape or WebFile()
+    file = validate(WebFile, data, top, reader.problems).shape or WebFile()
     if "rate_limit" in file.model_fields_set:
-        reading.say(
-            top / "rate_limit",
-            "has no meaning here: scrapes read what polls have left, and cost next to nothing",
-            on_key=True,
-        )
+        message = "not supported: scrapes only read cached results"
+        reader.report(top / "rate_limit", message, on_key=True)
     http = file.http_server_config or HttpServer()
     place = top / "http_server_config"
     if http.http2:
-        reading.say(place / "http2", "must be false or left out: HTTP/1.1 alone is spoken here")
-    return WebConfig(
-        _tls(block, top / "tls_server_config", reading),
-        header_lines(http.headers, place / "headers", reading),
-        password_hashes(file.basic_auth_users, top / "basic_auth_users", reading),
-    )
+        message = "must be false or omitted: only HTTP/1.1 is supported"
+        reader.report(place / "http2", message)
+    tls = None
+    if block:  # `{}` is how generated files omit it
+        tls_place = top / "tls_server_config"
+        checked = validate(TlsServer, block, tls_place, reader.problems)
+        tls = server_context(checked.shape or TlsServer(), tls_place, reader, checked.broken)
+    headers = _headers(http.headers, place / "headers", reader)
+    users = _users(file.basic_auth_users, top / "basic_auth_users", reader)
+    return WebConfig(tls, headers, users, reader.seen)
 
 
-def _tls(block: dict[str, object] | None, place: Place, reading: Reading) -> ServerContext | None:
-    # `{}` is how generated files leave it out; keys without values are a template gone wrong.
-    if not block:
-        return None
-    checked = validate(TlsServer, block, place, reading.problems)
-    return server_context(checked.shape or TlsServer(), place, reading, checked.broken)
+def _headers(
+    headers: Mapping[str, Any], place: Place, reader: Reader
+) -> tuple[tuple[str, str], ...]:
+    """Names and values to set. An empty value sets nothing."""
+    lines = []
+    for name, value in headers.items():
+        # `X-XSS-Protection: 1` is common
+        text = str(value) if type(value) is int else "" if value is None else value
+        problem = _header_problem(name, text)
+        if problem:
+            reader.report(place / name, problem, on_key=name not in ALLOWED_HEADERS)
+        elif text:
+            lines.append((name, text))
+    return tuple(lines)
+
+
+def _header_problem(name: str, text: object) -> str | None:
+    if name not in ALLOWED_HEADERS:
+        meant = did_you_mean(name, ALLOWED_HEADERS)
+        return (
+            f"this header cannot be set here; allowed are {listed(ALLOWED_HEADERS, 'and')}{meant}"
+        )
+    if not isinstance(text, str):
+        return "must be text"
+    values = ALLOWED_HEADERS[name]
+    if values and text not in values:
+        return f"must be {' or '.join(values)}"
+    if not (text.isascii() and (text.isprintable() or not text)):
+        return "must be plain ASCII without line breaks or control characters"
+    return None
+
+
+def _users(users: Mapping[str, Any], place: Place, reader: Reader) -> dict[str, Secret]:
+    """The hash of each user's password."""
+    hashes = {}
+    for name, value in users.items():
+        if ":" in name:
+            message = (
+                'user names must not contain ":"; put a space after the ":" that ends the name'
+            )
+        elif not isinstance(value, str) or not _BCRYPT.fullmatch(value):
+            message = (
+                "must be a bcrypt hash (create one with `htpasswd -nBC 10 NAME`), not a password"
+            )
+        else:
+            hashes[name] = Secret(value)
+            continue
+        # Without the name: where the space after the colon is missing, it contains the password.
+        problem = (place / name).problem(message)
+        reader.problems.append(replace(problem, path="basic_auth_users"))
+    return hashes

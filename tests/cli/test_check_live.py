@@ -20,6 +20,7 @@ from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient
 from exporter.errors import PollError, PollResult, Reason
+from exporter.rest import Counters, Doubt, reduce
 from exporter.server import Server
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
@@ -120,13 +121,20 @@ def answer_of(
     target: TargetKey, error: PollError, seconds: float = 0.5, skew: float | None = None
 ) -> Answer:
     """A target whose poll failed."""
-    times = Moment(0.0, 0.0), Moment(seconds, seconds)
+    times = Moment(0.0, 0.0, 0.0), Moment(seconds, seconds, seconds)
     return Answer(target, PollResult(*times, None, error, requests=1, clock_skew=skew))
 
 
 def failed(cms: str, cc_id: int, vdn: int, message: str = "no") -> Answer:
     """A target whose server replied with an error."""
     return answer_of(TargetKey(cms, cc_id, vdn), PollError(Reason.API, message))
+
+
+def doubtful(cms: str, vdn: int) -> Answer:
+    """A target whose server lists no row of the agent who rests."""
+    snapshot = reduce(Counters(0, 1, 0), [], 0.0)
+    result = PollResult(Moment(0, 0, 0), Moment(1, 1, 1), snapshot, None, requests=1)
+    return Answer(TargetKey(cms, 1, vdn), result)
 
 
 def test_failures_that_are_alike_are_one_line() -> None:
@@ -136,11 +144,13 @@ def test_failures_that_are_alike_are_one_line() -> None:
         failed("lima", 1, 4, "never"),
         failed("lima", 2, 9),
         failed("quito", 1, 1),
+        *(doubtful("quito", vdn) for vdn in (2, 3)),
     ]
     assert failures(answers) == [
         "lima: ccId 1, vdn 1-3, 7; ccId 2, vdn 9: api: no",
         "lima: ccId 1, vdn 4: api: never",
         "quito: ccId 1, vdn 1: api: no",
+        f"quito: ccId 1, vdn 2-3: doubtful: {Doubt.UNLISTED.sentence}",
     ]
 
 
@@ -264,6 +274,7 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "approved_agents": 1,
         "resting_agents": 1,
         "waiting_agents": 0,
+        "doubts": [],
     }
     assert bad.pop("message").startswith("the server returned result code 0100001 (")
     assert bad == {

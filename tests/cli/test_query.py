@@ -21,7 +21,7 @@ from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.errors import PollResult
-from exporter.rest import BeginTimeUnit, Counters, WaitReason, reduce
+from exporter.rest import BeginTimeUnit, Counters, Doubt, WaitReason, reduce
 from exporter.secret import Secret
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
@@ -71,7 +71,7 @@ def finding(
     """A poll that succeeded."""
     snapshot = reduce(counters, rows, NOW)
     question = Question(TargetKey("lima", 1, 2), name, BeginTimeUnit.AUTO, configured=configured)
-    times = Moment(NOW, 1.0), Moment(NOW, 1.123)
+    times = Moment(NOW, 1.0, 1.0), Moment(NOW, 1.123, 1.123)
     result = PollResult(*times, snapshot, None, requests=requests, clock_skew=skew)
     return Finding(question, Inspection(result, rows))
 
@@ -96,6 +96,7 @@ def test_the_page() -> None:
         "overdue       1       by 12m10s at most",
         "unusable      2       rows without a plausible start",
         "clock skew    +0.4 s  the server's clock minus this host's",
+        f"doubtful: {Doubt.UNUSABLE_BEGIN_TIMES.sentence}",
         "",
         "AGENT  BEGAN                      AGE     REQUESTED  REASON             NAME",
         "55001  2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
@@ -127,6 +128,9 @@ def test_what_the_rows_leave_open() -> None:
     """Somebody rests and no row says since when; or more rows could rest than do."""
     silent = finding(Counters(0, 1, 0)).page()
     assert "longest rest  -       the server did not report a start time\n" in silent
+    assert "overdue       -\n" in silent
+    assert "unlisted      1       resting agents without a row\n" in silent
+    assert f"doubtful: {Doubt.UNLISTED.sentence}\n" in silent
     rows = [row(number, None, 1_749_999_940) for number in (1, 2, 3)]
     open_ = finding(Counters(0, 1, 0), *rows).page()
     assert "longest rest  1m      at most, since 2025-06-15 17:05:40+02:00\n" in open_
@@ -295,6 +299,8 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
         "longest_rest_start_timestamp_seconds": start,
         "overdue_agents": 1,
         "unclassified_agents": 2,
+        "unlisted_agents": 0,
+        "doubts": [],
         "unusable_begin_times": 0,
     }
 

@@ -177,3 +177,21 @@ def test_the_package_can_be_run() -> None:
         text=True,
     )
     assert done.stdout == f"agent-rest-exporter {__version__}\n"
+
+
+async def test_a_reload_reads_the_files_that_were_named_at_the_start(tmp_path: Path) -> None:
+    """Also if the working directory has been replaced; and problems have the names that were given.
+
+    Deployments do that: the new release takes the place of the old one.
+    """
+    folder, old = tmp_path / "release", tmp_path / "old"
+    for each, text in ((folder, CONFIG), (tmp_path / "new", "cms: []\n")):
+        each.mkdir()
+        (each / "config.yaml").write_text(text, encoding="utf-8")
+    async with started(*SERVE, cwd=folder) as process:
+        await process.wait_for("has started")
+        folder.rename(old)
+        (tmp_path / "new").rename(folder)
+        process.handle.send_signal(signal.SIGHUP)
+        await process.wait_for(r'error="config\.yaml:1:6: cms: must list at least one server"')
+        assert await process.stop() == 0

@@ -88,6 +88,11 @@ class Rotated:
     def __init__(self, *secrets: str | Exception) -> None:
         self.secrets = list(secrets)
 
+    @property
+    def loaded(self) -> Secret:
+        """The first one."""
+        return self.read()
+
     def read(self) -> Secret:
         """The next one."""
         secret = self.secrets.pop(0) if len(self.secrets) > 1 else self.secrets[0]
@@ -205,7 +210,7 @@ async def test_a_server_name_is_handed_to_the_transport(
 
 
 async def test_a_date_gives_the_servers_time() -> None:
-    """Ages are computed by it, so that this host's clock need not be right."""
+    """Ages are computed by it, and half a second more, for it is cut to whole seconds."""
     script = Script(
         httpx.Response(
             200, content=answer(1), headers={"Date": formatdate(EPOCH + 90, usegmt=True)}
@@ -214,8 +219,8 @@ async def test_a_date_gives_the_servers_time() -> None:
 
     reading = await poll(client(script))
 
-    assert reading.clock_skew == 90.0
-    assert reading.snapshot.server_time == EPOCH + 90
+    assert reading.clock_skew == 90.5
+    assert reading.snapshot.server_time == EPOCH + 90.5
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Foo 1994 08:49:37 GMT"])

@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import (
-    Config,
-    ConfigError,
-    ServerConfig,
-    SignedAuth,
-    StaticAuth,
-    TargetConfig,
-    load,
-)
+from exporter.config import Config, ConfigError, load
+from exporter.server import Server, Signature, StaticAuthorization
+from exporter.store import Target, TargetKey
 from tests.support.paths import FIXTURES
 
 _FIXTURES = FIXTURES / "config"
@@ -31,6 +25,10 @@ _ENVIRON = {
 
 def _good(name: str) -> Config:
     return load(_GOOD / f"{name}.yaml", _ENVIRON)
+
+
+def _vdns(config: Config, cms: str) -> list[int]:
+    return [target.key.vdn for target in config.targets if target.key.cms == cms]
 
 
 def _complaints(path: Path) -> str:
@@ -72,34 +70,28 @@ def test_problem_has_parts() -> None:
 def test_smallest() -> None:
     """A url and a target are enough."""
     config = _good("smallest")
-    assert config.servers == (
-        ServerConfig(
-            name="10.22.26.181:443",
-            url="https://10.22.26.181",
-            targets=(TargetConfig(cc_id=1, vdn=1),),
-        ),
-    )
-    assert config.sources.files == (_GOOD / "smallest.yaml",)
+    assert config.servers == (Server(name="10.22.26.181:443", url="https://10.22.26.181"),)
+    assert config.targets == (Target(TargetKey("10.22.26.181:443", 1, 1)),)
+    assert list(config.seen.files) == [_GOOD / "smallest.yaml"]
     content = (_GOOD / "smallest.yaml").read_bytes()
     assert config.digest == hashlib.sha256(b"%d\n" % len(content) + content).hexdigest()
 
 
 def test_empty_values() -> None:
     """A key without a value is as good as none."""
-    assert _good("empty-values").servers == (
-        ServerConfig(
-            name="localhost:80", url="http://localhost", targets=(TargetConfig(cc_id=1, vdn=1),)
-        ),
-    )
+    config = _good("empty-values")
+    assert config.servers == (Server(name="localhost:80", url="http://localhost"),)
+    assert config.targets == (Target(TargetKey("localhost:80", 1, 1)),)
 
 
 def test_anchors() -> None:
     """Anchors, aliases and merges work; a mapping's own values win, then those merged first."""
-    lima, cusco, piura = _good("anchors").servers
+    config = _good("anchors")
+    lima, cusco, piura = config.servers
     assert (lima.name, lima.url) == ("lima", "https://[2001:db8::1]:28443/prefix")
     assert (cusco.name, cusco.url, cusco.interval) == ("cusco", "https://10.0.0.2", 60.0)
-    assert (piura.name, piura.cti_version, piura.interval) == ("piura", "3.6", 5.0)
-    assert lima.targets == cusco.targets == piura.targets
+    assert (piura.name, piura.page_size, piura.interval) == ("piura", 100, 5.0)
+    assert _vdns(config, "lima") == _vdns(config, "cusco") == _vdns(config, "piura") != []
     assert lima.auth == cusco.auth == piura.auth
 
 
@@ -114,16 +106,17 @@ def test_default_times(tmp_path: Path, interval: str, timeout: float, stale_afte
         f"cms: [{{url: 'https://lima', interval: {interval}, targets: [{{ccId: 1, vdn: 1}}]}}]",
         encoding="utf-8",
     )
-    server = load(path, {}).servers[0]
-    assert (server.timeout, server.stale_after) == (timeout, stale_after)
+    config = load(path, {})
+    assert config.servers[0].timeout == timeout
+    assert config.targets[0].stale_after == stale_after
 
 
 def test_words() -> None:
     """Plain words are what they look like, not what YAML 1.1 made of them."""
-    (server,) = _good("words").servers
-    assert server.name == "no"
-    assert server.targets[0].name == "off"
-    assert dict(server.targets[0].labels) == {
+    config = _good("words")
+    assert config.servers[0].name == "no"
+    assert config.targets[0].name == "off"
+    assert dict(config.targets[0].labels) == {
         "zone": "010",
         "hour": "12:30",
         "since": "2024-01-01",
@@ -135,34 +128,61 @@ def test_words() -> None:
 def test_target_files() -> None:
     """Files come after the block's own targets, sorted, each once; two servers may share one."""
     config = _good("target-files")
-    lima, cusco = config.servers
-    sales = [
-        TargetConfig(2, vdn, "sales", (("area", "south"), ("site", "lima")), 3) for vdn in (1, 2)
-    ]
-    assert lima.targets == (*sales, TargetConfig(1, 1))
-    assert cusco.targets == (*(TargetConfig(9, vdn) for vdn in (7, 1, 2)), *sales)
-    assert config.sources.files == tuple(
-        _GOOD / name for name in ("target-files.yaml", "targets/lima.yaml", "targets/arequipa.yaml")
+    lima, cusco = (server.name for server in config.servers)
+
+    def sales(cms: str) -> list[Target]:
+        labels = (("area", "south"), ("site", "lima"))
+        return [Target(TargetKey(cms, 2, vdn), "sales", labels, 3) for vdn in (1, 2)]
+
+    assert config.targets == (
+        *sales(lima),
+        Target(TargetKey(lima, 1, 1)),
+        *(Target(TargetKey(cusco, 9, vdn)) for vdn in (7, 1, 2)),
+        *sales(cusco),
     )
+    assert list(config.seen.files) == [
+        _GOOD / name for name in ("target-files.yaml", "targets/lima.yaml", "targets/arequipa.yaml")
+    ]
+
+
+def test_order_is_that_of_the_file(tmp_path: Path) -> None:
+    """Neither servers nor targets are sorted: people put the important ones first."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "cms:\n"
+        "  - {name: zulu, url: 'https://z', targets: [{ccId: 2, vdn: 9}, {ccId: 1, vdn: [3, 1]}]}\n"
+        "  - {name: alpha, url: 'https://a', targets: [{ccId: 1, vdn: 1}]}\n"
+        "  - {name: mike, url: 'https://m', targets: [{ccId: 1, vdn: 1}]}\n",
+        encoding="utf-8",
+    )
+    config = load(path, {})
+    assert [server.name for server in config.servers] == ["zulu", "alpha", "mike"]
+    assert [target.key for target in config.targets] == [
+        ("zulu", 2, 9),
+        ("zulu", 1, 3),
+        ("zulu", 1, 1),
+        ("alpha", 1, 1),
+        ("mike", 1, 1),
+    ]
 
 
 def test_secrets() -> None:
     """Secrets come from values, files and the environment, and none is in a repr."""
     config = _good("secrets")
     signed, static = config.servers
-    assert isinstance(signed.auth, SignedAuth)
+    assert isinstance(signed.auth, Signature)
     assert signed.auth.access_key.read().reveal() == "AKEXAMPLE0001"
     assert signed.auth.secret_key.read().reveal() == "sk-from-file"
     assert signed.auth.signed_headers == ("host", "x-tenant")
     assert [(name, source.read().reveal()) for name, source in signed.headers] == [
-        ("X-Tenant", "abc"),
-        ("X-Plain", "plain"),
+        ("x-tenant", "abc"),
+        ("x-plain", "plain"),
     ]
     assert signed.proxy_url is not None
     assert signed.proxy_url.read().reveal() == "http://user:password@proxy.example:3128/"
-    assert isinstance(static.auth, StaticAuth)
-    assert static.auth.authorization.read().reveal() == "Bearer from-file"
-    assert _GOOD / "secrets/secret-key" in config.sources.files
+    assert isinstance(static.auth, StaticAuthorization)
+    assert static.auth.value.read().reveal() == "Bearer from-file"
+    assert _GOOD / "secrets/secret-key" in config.seen.files
     for secret in ("AKEXAMPLE0001", "sk-from-file", "abc", "password", "Bearer"):
         assert secret not in repr(config)
 
@@ -189,9 +209,9 @@ def test_missing_file(tmp_path: Path) -> None:
     assert _complaints(path) == f"{path}:1:1: cannot be read: no such file"
 
 
-def test_folder(tmp_path: Path) -> None:
-    """So is a folder."""
-    assert _complaints(tmp_path) == f"{tmp_path}:1:1: cannot be read: it is a folder"
+def test_directory(tmp_path: Path) -> None:
+    """So is a directory."""
+    assert _complaints(tmp_path) == f"{tmp_path}:1:1: cannot be read: is a directory"
 
 
 def test_not_utf8(tmp_path: Path) -> None:
@@ -258,10 +278,7 @@ def test_many_targets(tmp_path: Path) -> None:
         " [1-4000, 4001-5000]}]}\n",
         encoding="utf-8",
     )
-    files, ranges = load(path, {}).servers
-    assert {(target.cc_id, target.vdn) for target in files.targets} == {
-        (cc_id, vdn) for cc_id in range(1, 101) for vdn in range(1, 101)
-    }
-    assert {(target.cc_id, target.vdn) for target in ranges.targets} == {
-        (cc_id, vdn) for cc_id in (1, 2) for vdn in range(1, 5001)
+    assert {target.key for target in load(path, {}).targets} == {
+        *(TargetKey("a", cc_id, vdn) for cc_id in range(1, 101) for vdn in range(1, 101)),
+        *(TargetKey("b", cc_id, vdn) for cc_id in (1, 2) for vdn in range(1, 5001)),
     }

@@ -13,8 +13,7 @@ from exporter.config.problems import did_you_mean, dotted
 from exporter.config.yaml import document
 from exporter.config.yaml.document import Document, Place, parse
 from exporter.config.yaml.nodes import Composer
-from exporter.config.yaml.plain import NotPlainError, read_plain
-from exporter.config.yaml.scalars import resolve
+from exporter.config.yaml.plain import NotPlainError, read_plain, resolve
 from tests.support.paths import FIXTURES
 
 _FIXTURES = FIXTURES / "config"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError, load
+from exporter.config.fields import HIGHEST_VDN, LOWEST_VDN, parse_vdns
 from exporter.config.model import keys
-from exporter.config.vdns import HIGHEST, LOWEST, parse_vdns
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,9 @@ def test_any_data(path: Path, data: object) -> None:
     _load(path, yaml.safe_dump(data, allow_unicode=True))
 
 
-_SPANS = st.tuples(st.integers(LOWEST, HIGHEST), st.integers(LOWEST, HIGHEST)).map(sorted)
+_SPANS = st.tuples(st.integers(LOWEST_VDN, HIGHEST_VDN), st.integers(LOWEST_VDN, HIGHEST_VDN)).map(
+    sorted
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -78,10 +80,10 @@ def test_targets_are_what_the_spec_says(path: Path, spans: list[list[int]], firs
     result = _load(path, yaml.safe_dump(data))
     if len(set(wanted)) == len(wanted):
         assert isinstance(result, Config)
-        assert [target.vdn for target in result.servers[0].targets] == wanted
+        assert [target.key.vdn for target in result.targets] == wanted
     else:
         assert isinstance(result, ConfigError)
-        assert all("is a target already" in problem.message for problem in result.problems)
+        assert all("is already listed at" in problem.message for problem in result.problems)
 
 
 @given(st.integers() | st.tuples(st.integers(0, 9999), st.integers(0, 9999)))
@@ -89,10 +91,10 @@ def test_vdn_bounds(item: int | tuple[int, int]) -> None:
     """An item is a range of VDNs exactly if both of its ends are VDNs, in this order."""
     low, high = (item, item) if isinstance(item, int) else item
     text = item if isinstance(item, int) else f"{low}-{high}"
-    if LOWEST <= low <= high <= HIGHEST:
+    if LOWEST_VDN <= low <= high <= HIGHEST_VDN:
         assert list(parse_vdns(text)) == list(range(low, high + 1))
     else:
         with pytest.raises(
-            ValueError, match=r"^(must be a whole number from|a range goes upwards)"
+            ValueError, match=r"^(must be a whole number from|ranges are ascending)"
         ):
             parse_vdns(text)

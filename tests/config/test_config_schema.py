@@ -11,10 +11,11 @@ import pytest
 import trustme
 import yaml
 
-from exporter.config import Config, SignedAuth, load
-from exporter.config.model import File, Shape, keys, shapes_by_key
+from exporter.config import Config, load
+from exporter.config.model import PAGE_SIZE, File, Shape, keys, shapes_by_key
 from exporter.config.schema import schema
 from exporter.config.yaml.document import parse
+from exporter.server import Signature
 from tests.support.paths import FIXTURES, ROOT
 
 _ROOT = ROOT
@@ -159,26 +160,29 @@ def test_whole_example_loads(tmp_path: Path) -> None:
     config = _example(tmp_path)
     assert [server.name for server in config.servers] == ["lima", "cusco", "arequipa", "piura"]
     lima, cusco, *_ = config.servers
-    assert len(lima.targets) == 2 + 40 + 6 + 1
-    assert lima.targets[1].labels == (("floor", "3"), ("site", "lima"))
-    assert (cusco.cti_version, cusco.page_size) == ("3.6", 100)
+    targets = [target for target in config.targets if target.key.cms == lima.name]
+    assert len(targets) == 2 + 40 + 6 + 1
+    assert targets[1].labels == (("floor", "3"), ("site", "lima"))
+    assert (lima.page_size, cusco.page_size) == (None, 100)
 
 
 def test_example_names_the_defaults(tmp_path: Path) -> None:
     """Where the example says "The default", it shows it."""
-    lima, cusco, *_ = _example(tmp_path).servers
-    (smallest,) = load(_FIXTURES / "good" / "smallest.yaml", {}).servers
+    config = _example(tmp_path)
+    lima, cusco, *_ = config.servers
+    smallest_config = load(_FIXTURES / "good" / "smallest.yaml", {})
+    (smallest,) = smallest_config.servers
     for key in (
         "api",
-        "cti_version",
+        "page_size",
         "interval",
         "timeout",
-        "stale_after",
         "max_concurrency",
         "begin_time_unit",
     ):
         assert getattr(lima, key) == getattr(smallest, key), key
-    assert cusco.page_size == smallest.page_size
-    assert isinstance(lima.auth, SignedAuth)
-    assert isinstance(cusco.auth, SignedAuth)
+    assert config.targets[0].stale_after == smallest_config.targets[0].stale_after
+    assert cusco.page_size == PAGE_SIZE
+    assert isinstance(lima.auth, Signature)
+    assert isinstance(cusco.auth, Signature)
     assert lima.auth.signed_headers == cusco.auth.signed_headers

@@ -6,20 +6,23 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from exporter.config import ConfigError, SecretError, SecretSource, load
-from exporter.config.secrets import Rule, from_value
+from exporter.config import ConfigError, SecretError, SecretFile, load
+from exporter.config.credentials import check_header, check_text, from_value
 from exporter.secret import Secret
+from exporter.server import Server, Signature
 
-_NO_PAIR = " no usable pair of PEM certificate and key without a password"
+_NO_PAIR = " not contain a usable PEM certificate and its unencrypted key"
 
 
 def test_rotated_file(tmp_path: Path) -> None:
     """Each read gives what the file holds now, less one newline."""
     path = tmp_path / "key"
-    source = SecretSource(Rule.ANYTHING, path, str(path))
+    path.write_text("first\n", encoding="utf-8")
+    source = SecretFile.load(path, check_text)
     for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
         path.write_bytes(content.encode())
         assert source.read() == Secret(text)
+        assert source.loaded == Secret("first")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,10 @@ def test_rotated_file(tmp_path: Path) -> None:
         (b"CANARY\xff", "cannot be read: not UTF-8 text (line 1)"),
         (
             b"CANARY\nCANARY",
-            "must be plain ASCII without line breaks, control characters or spaces at its ends",
+            (
+                "must be plain ASCII without line breaks, control characters,"
+                " or leading or trailing spaces"
+            ),
         ),
     ],
 )
@@ -39,7 +45,7 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(SecretError) as caught:
-        SecretSource(Rule.HEADER, path, str(path)).read()
+        SecretFile(path, check_header, Secret("old")).read()
     assert str(caught.value) == f"{path} {complaint}"
     assert caught.value.__context__ is None
 
@@ -48,23 +54,73 @@ def test_gone(tmp_path: Path) -> None:
     """A file that is gone is named."""
     path = tmp_path / "key"
     with pytest.raises(SecretError) as caught:
-        SecretSource(Rule.ANYTHING, path, str(path)).read()
+        SecretFile(path, check_text, Secret("old")).read()
     assert str(caught.value) == f"{path} cannot be read: no such file"
 
 
 def test_undecodable_variable() -> None:
     """A variable whose bytes are not UTF-8 cannot be signed with, and says so at once."""
-    source = from_value(Secret("${KEY}"), Rule.ANYTHING, {"KEY": "CANARY\udcff"})
     with pytest.raises(SecretError) as caught:
-        source.read()
+        from_value(Secret("${KEY}"), check_text, {"KEY": "CANARY\udcff"})
     assert str(caught.value) == "the environment variable KEY must be UTF-8 text"
 
 
-def test_sources_compare() -> None:
-    """A reload can tell whether a secret of the file itself has changed."""
-    old, same, new = (SecretSource(Rule.ANYTHING, Secret(text)) for text in ("a", "a", "b"))
+def _server(folder: Path, block: str) -> Server:
+    path = folder / "config.yaml"
+    targets = "targets: [{ccId: 1, vdn: 1}]"
+    path.write_text(f"cms: [{{url: 'https://lima', {block}, {targets}}}]", encoding="utf-8")
+    (server,) = load(path, {}).servers
+    return server
+
+
+def test_an_inline_secret_is_part_of_the_server(tmp_path: Path) -> None:
+    """A server with another secret is another server; with the same one, it is the same."""
+    auth = "auth: {{access_key: AK, secret_key: {}}}"
+    old, same, new = (_server(tmp_path, auth.format(text)) for text in ("a", "a", "b"))
+    assert isinstance(old.auth, Signature)
+    assert old.auth.secret_key == Secret("a")
+    assert old.fingerprint == ""
     assert old == same
     assert old != new
+
+
+_FILES = (
+    "auth: {access_key_file: ak, secret_key_file: sk}, proxy_url_file: proxy,"
+    " tls: {ca_file: ca, cert_file: cert, key_file: key}"
+)
+
+
+@pytest.mark.parametrize("name", ["ak", "sk", "proxy", "ca", "cert", "key"])
+def test_a_fingerprint_is_of_every_file_of_a_server(tmp_path: Path, pems: Path, name: str) -> None:
+    """A rotated secret or certificate makes another server, and nothing else does."""
+    for file, content in {"ak": "AK", "sk": "SK", "proxy": "http://proxy:3128"}.items():
+        (tmp_path / file).write_text(content, encoding="utf-8")
+    for file in ("ca", "cert", "key"):
+        (tmp_path / file).write_bytes((pems / file).read_bytes())
+    before = _server(tmp_path, _FILES)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes())
+    (tmp_path / "other").touch()
+    assert _server(tmp_path, _FILES) == before
+    with (tmp_path / name).open("a", encoding="utf-8") as opened:
+        opened.write("1" if len(name) == 2 and name != "ca" else "\n")
+    assert _server(tmp_path, _FILES).fingerprint != before.fingerprint
+
+
+def test_a_fingerprint_of_an_authorization_file(tmp_path: Path) -> None:
+    """It is a secret like the others."""
+    fingerprints = set()
+    for token in ("Bearer a", "Bearer b", "Bearer a"):
+        (tmp_path / "token").write_text(token, encoding="utf-8")
+        fingerprints.add(_server(tmp_path, "auth: {authorization_file: token}").fingerprint)
+    assert len(fingerprints) == 2
+
+
+def test_a_secret_that_moves_makes_another_server(tmp_path: Path) -> None:
+    """It is read again from where it is now, so that its next rotation is seen."""
+    for name in ("sk", "moved"):
+        (tmp_path / name).write_text("SK", encoding="utf-8")
+    auth = "auth: {{access_key: AK, secret_key_file: {}}}"
+    assert _server(tmp_path, auth.format("sk")) != _server(tmp_path, auth.format("moved"))
 
 
 def _config(folder: Path, tls: str) -> Path:
@@ -105,7 +161,7 @@ def test_tls_files(pems: Path) -> None:
     tls = config.servers[0].tls
     assert (tls.ca_file, tls.cert_file, tls.key_file) == (pems / "ca", pems / "cert", pems / "key")
     assert (tls.server_name, tls.insecure_skip_verify) == ("cms.example", False)
-    assert {pems / "ca", pems / "cert", pems / "key"} < set(config.sources.files)
+    assert {pems / "ca", pems / "cert", pems / "key"} < set(config.seen.files)
 
 
 def test_key_inside_of_certificate(pems: Path) -> None:
@@ -117,15 +173,18 @@ def test_key_inside_of_certificate(pems: Path) -> None:
 @pytest.mark.parametrize(
     ("tls", "complaint"),
     [
-        ("ca_file: key", "1:44: cms[0].tls.ca_file: {folder}/key holds no usable PEM certificate"),
-        ("cert_file: cert", "1:46: cms[0].tls.cert_file: {folder}/cert holds" + _NO_PAIR),
+        (
+            "ca_file: key",
+            "1:44: cms[0].tls.ca_file: {folder}/key does not contain a usable PEM certificate",
+        ),
+        ("cert_file: cert", "1:46: cms[0].tls.cert_file: {folder}/cert does" + _NO_PAIR),
         (
             "cert_file: cert, key_file: other",
-            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/other hold" + _NO_PAIR,
+            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/other do" + _NO_PAIR,
         ),
         (
             "cert_file: cert, key_file: locked",
-            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/locked hold" + _NO_PAIR,
+            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/locked do" + _NO_PAIR,
         ),
         (
             "cert_file: cert, key_file: none",

@@ -8,44 +8,37 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.config import Config, ServerConfig, Sources, TargetConfig
+from exporter.config import Config, Seen
 from exporter.config.shard import Shard, jump, part
 from exporter.polling.schedule import peak_per_second
-from exporter.store import TargetKey
+from exporter.server import Server
+from exporter.store import Target, TargetKey
 
-targets = st.builds(TargetConfig, st.integers(1, 65535), st.integers(1, 5000))
 names = st.text(min_size=1, max_size=20)
+keys = st.builds(TargetKey, names, st.integers(1, 65535), st.integers(1, 5000))
 totals = st.integers(1, 20)
 
 
-def owners(cms: str, target: TargetConfig, total: int) -> list[int]:
+def owners(key: TargetKey, total: int) -> list[int]:
     """The shards that poll a target."""
-    return [index for index in range(total) if Shard(index, total).holds(cms, target)]
+    return [index for index in range(total) if Shard(index, total).holds(key)]
 
 
-def config(**servers: ServerConfig) -> Config:
-    """A configuration of these servers."""
-    named = (replace(server, name=name) for name, server in servers.items())
-    return Config(tuple(named), Sources(), "digest")
-
-
-def vdns(count: int) -> tuple[TargetConfig, ...]:
+def vdns(count: int) -> list[TargetKey]:
     """That many targets."""
-    return tuple(TargetConfig(1 + i // 5000, 1 + i % 5000) for i in range(count))
+    return [TargetKey("lima", 1 + i // 5000, 1 + i % 5000) for i in range(count)]
 
 
-@given(names, targets, totals)
-def test_every_target_is_polled_by_exactly_one_shard(
-    cms: str, target: TargetConfig, total: int
-) -> None:
+@given(keys, totals)
+def test_every_target_is_polled_by_exactly_one_shard(key: TargetKey, total: int) -> None:
     """None is left out, and none asked for twice."""
-    assert len(owners(cms, target, total)) == 1
+    assert len(owners(key, total)) == 1
 
 
-@given(names, targets)
-def test_a_new_shard_takes_targets_and_nobody_else_gets_any(cms: str, target: TargetConfig) -> None:
+@given(keys)
+def test_a_new_shard_takes_targets_and_nobody_else_gets_any(key: TargetKey) -> None:
     """From each number of shards to the next a target stays, or goes to the new shard."""
-    places = [owners(cms, target, total)[0] for total in range(1, 20)]
+    places = [owners(key, total)[0] for total in range(1, 20)]
     for newest, (before, after) in enumerate(pairwise(places), start=1):
         assert after in {before, newest}
 
@@ -53,16 +46,14 @@ def test_a_new_shard_takes_targets_and_nobody_else_gets_any(cms: str, target: Ta
 @pytest.mark.parametrize("total", [1, 2, 3, 10])
 def test_a_new_shard_takes_its_share(total: int) -> None:
     """Of four thousand targets, one in `total` + 1 moves: more is needless, fewer not even."""
-    moved = sum(
-        owners("lima", target, total) != owners("lima", target, total + 1) for target in vdns(4_000)
-    )
+    moved = sum(owners(key, total) != owners(key, total + 1) for key in vdns(4_000))
     assert moved == pytest.approx(4_000 / (total + 1), rel=0.1)
 
 
 @pytest.mark.parametrize("total", [2, 3, 8])
 def test_shards_are_even(total: int) -> None:
     """Each of them has its share of four thousand targets, give or take a tenth."""
-    shares = Counter(owners("lima", target, total)[0] for target in vdns(4_000))
+    shares = Counter(owners(key, total)[0] for key in vdns(4_000))
     assert sorted(shares) == list(range(total))
     assert list(shares.values()) == pytest.approx([4_000 / total] * total, rel=0.1)
 
@@ -70,9 +61,8 @@ def test_shards_are_even(total: int) -> None:
 def test_a_shard_polls_evenly() -> None:
     """Which shard has a target says nothing of when it is due: no second carries them all."""
     shard = Shard(1, 4)
-    own = [target for target in vdns(40_000) if shard.holds("lima", target)]
-    keys = [(TargetKey("lima", target.cc_id, target.vdn), 30.0) for target in own]
-    assert len(own) / 30 < peak_per_second(keys) < 420
+    own = [(key, 30.0) for key in vdns(40_000) if shard.holds(key)]
+    assert len(own) / 30 < peak_per_second(own) < 420
 
 
 @pytest.mark.parametrize(
@@ -90,7 +80,7 @@ def test_a_target_keeps_its_place_in_every_process_and_release(
     cms: str, cc_id: int, vdn: int, places: list[int]
 ) -> None:
     """Shards of two releases run side by side during an upgrade: the places are written down."""
-    found = [owners(cms, TargetConfig(cc_id, vdn), total) for total in (2, 3, 4, 10, 100)]
+    found = [owners(TargetKey(cms, cc_id, vdn), total) for total in (2, 3, 4, 10, 100)]
     assert found == [[place] for place in places]
 
 
@@ -112,33 +102,53 @@ def test_a_bucket_is_one_of_them(key: int, total: int) -> None:
 
 
 servers = st.builds(
-    ServerConfig,
-    name=st.just(""),
+    Server,
     url=st.just("http://cms"),
     max_concurrency=st.integers(1, 1000),
     max_requests_per_second=st.none() | st.floats(0.001, 1000),
-    targets=st.lists(targets, unique=True, max_size=20).map(tuple),
 )
-configs = st.dictionaries(names, servers, min_size=1, max_size=4).map(lambda each: config(**each))
+pairs = st.tuples(st.integers(1, 65535), st.integers(1, 5000))
 
 
-@given(configs, totals)
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """Configurations of a few servers and their targets."""
+    named = draw(st.dictionaries(names, servers, min_size=1, max_size=4))
+    targets = [
+        Target(TargetKey(name, *pair))
+        for name in named
+        for pair in draw(st.lists(pairs, unique=True, max_size=20))
+    ]
+    found = tuple(replace(server, name=name) for name, server in named.items())
+    return Config(found, tuple(targets), "digest", Seen({}, {}))
+
+
+def of(server: Server, config: Config) -> list[Target]:
+    """The targets of a server."""
+    return [target for target in config.targets if target.key.cms == server.name]
+
+
+@given(configs(), totals)
 def test_parts_make_up_the_whole(whole: Config, total: int) -> None:
     """Each target is in one part, in its order and as it was; so are the files to be watched."""
     parts = [part(whole, Shard(index, total)) for index in range(total)]
-    for server in whole.servers:
-        own = [each for one in parts for each in one.servers if each.name == server.name]
-        assert sorted(target.vdn for each in own for target in each.targets) == sorted(
-            target.vdn for target in server.targets
-        )
-        for each in own:
-            assert each.targets, "a server without targets is left out"
-            assert each.targets == tuple(t for t in server.targets if t in each.targets)
-            assert each.interval == server.interval
-    assert {(one.sources, one.digest) for one in parts} == {(whole.sources, whole.digest)}
+    assert Counter(target for one in parts for target in one.targets) == Counter(whole.targets)
+    for one in parts:
+        assert one.targets == tuple(target for target in whole.targets if target in one.targets)
+        assert [server.name for server in one.servers] == [
+            server.name for server in whole.servers if of(server, one)
+        ], "a server without targets is left out, and the others stay in order"
+        assert (one.seen, one.digest) == (whole.seen, whole.digest)
+        for server in one.servers:
+            (before,) = (each for each in whole.servers if each.name == server.name)
+            limits = {
+                "max_concurrency": server.max_concurrency,
+                "max_requests_per_second": server.max_requests_per_second,
+            }
+            assert server == replace(before, **limits)  # type: ignore[arg-type]  # both are numbers
 
 
-@given(configs, totals)
+@given(configs(), totals)
 def test_shards_together_keep_to_the_limits_of_a_server(whole: Config, total: int) -> None:
     """Rates add up to the limit; of requests in flight, each shard has at least one."""
     parts = [part(whole, Shard(index, total)) for index in range(total)]
@@ -154,10 +164,10 @@ def test_shards_together_keep_to_the_limits_of_a_server(whole: Config, total: in
             assert sum(rate or 0 for rate in rates) == pytest.approx(server.max_requests_per_second)
 
 
-@given(configs)
+@given(configs())
 def test_a_single_shard_is_the_whole(whole: Config) -> None:
-    """To the last bit: who does not share anything sees no difference."""
-    polled = tuple(server for server in whole.servers if server.targets)
+    """To the last bit: without shards nothing changes."""
+    polled = tuple(server for server in whole.servers if of(server, whole))
     assert part(whole, Shard(0, 1)) == replace(whole, servers=polled)
 
 

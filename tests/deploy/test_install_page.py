@@ -64,7 +64,7 @@ def test_the_smallest_configuration_is_valid(tmp_path: Path) -> None:
     (tmp_path / "secrets_lima-sk").write_text("word\n", encoding="utf-8")
     file = tmp_path / "config.yaml"
     file.write_text(text.replace(unit, str(tmp_path)), encoding="utf-8")
-    assert len(load(file, {}).servers[0].targets) == 3
+    assert len(load(file, {}).targets) == 3
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,9 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     (tmp_path / "lima-sk").write_text("word\n", encoding="utf-8")
     file = tmp_path / "config.yaml"
     file.write_text(text.replace(mounts["secrets"], str(tmp_path)), encoding="utf-8")
-    [server] = load(file, {}).servers
-    assert len(server.targets) == 5000
+    config = load(file, {})
+    [server] = config.servers
+    assert len(config.targets) == 5000
     host, _, port = server.url.removeprefix("https://").partition(":")
     to_server, _to_dns = manifest("networkpolicy")["spec"]["egress"]
     assert to_server["to"] == [{"ipBlock": {"cidr": f"{host}/32"}}]

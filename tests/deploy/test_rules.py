@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from exporter.clock import system_clock
-from exporter.config import parse_duration
 from exporter.config.model import Server
+from exporter.durations import parse_duration
 from exporter.errors import Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import WaitReason

@@ -7,7 +7,7 @@ import pytest
 
 from exporter import metrics
 from exporter.cli.commands import COMMANDS, PROGRAM
-from exporter.clock import Moment
+from exporter.clock import Moment, system_clock
 from exporter.config.model import keys
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES, own_registry
@@ -85,7 +85,7 @@ def test_the_readme_lists_every_target_family() -> None:
 def test_the_readme_lists_every_family_of_the_exporter_itself() -> None:
     """With its type."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    registry = own_registry(store_of([]), lambda: status, version="1")
+    registry = own_registry(store_of([]), lambda: status, system_clock, version="1")
     expected = {}
     for family in registry.collect():
         if family.name.startswith("agent_rest_"):
@@ -123,8 +123,8 @@ def test_the_readme_lists_every_path() -> None:
 
     app = application(
         store=store,
-        moment=lambda: Moment(0.0, 0.0),
-        registry=own_registry(store, lambda: status, version="1"),
+        moment=lambda: Moment(0.0, 0.0, 0.0),
+        registry=own_registry(store, lambda: status, system_clock, version="1"),
         unhealthy=lambda: None,
         unready=lambda: None,
         reload=reload,
@@ -153,7 +153,7 @@ def test_documents_name_only_metrics_that_exist(document: Path) -> None:
     """Also in runbooks and queries: no page may use the old name of a renamed family."""
     status = ReloadStatus(successful=True, last_success=0.0)
     known = {family.name for family in metrics.FAMILIES}
-    for family in own_registry(store_of([]), lambda: status, version="1").collect():
+    for family in own_registry(store_of([]), lambda: status, system_clock, version="1").collect():
         known |= {family.name + end for end in ("", "_total", "_bucket", "_count", "_sum")}
     text = document.read_text(encoding="utf-8")
     # recording rules hold such names between colons

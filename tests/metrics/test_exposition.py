@@ -27,15 +27,16 @@ from exporter.metrics import (
 )
 from exporter.metrics.exposition import Exposition, Format
 from exporter.metrics.number_format import go_float
-from exporter.rest import Snapshot
+from exporter.rest import Counters, Doubt, Row, Snapshot, reduce
 from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support.paths import FIXTURES
 from tests.support.stores import failure, store_of, success
+from tests.support.stores import snapshot as snapshot_of
 from tests.support.target_collector import TargetCollector
 
 FOLDER = FIXTURES / "exposition"
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 # The library's OpenMetrics half has no types.
 LIBRARY: dict[Format, Callable[[Any], bytes]] = {
     Format.TEXT: generate_latest,
@@ -46,7 +47,7 @@ hostile = st.text() | st.sampled_from(
     ["", '"', "\\", "\n", '\\"\n', "\r", "{}", ",", "é☃\U0001f4a4"]
 )
 label_names = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(
-    lambda name: name not in {"cms", "cc_id", "vdn", "name", "reason"}
+    lambda name: name not in {"cms", "cc_id", "vdn", "name", "reason", "bound", "doubt"}
 )
 values = st.floats() | st.floats(1e5, 1e18) | st.integers(0, 10**20)
 counts = st.integers(0, 10**20)
@@ -57,18 +58,26 @@ targets = st.builds(
     st.dictionaries(label_names, hostile, max_size=3).map(lambda own: tuple(own.items())),
     st.none() | st.integers(0, 100),
     st.sampled_from([0.0, 90.0, math.inf]),
+    st.none() | values,
+    st.none() | values,
+    st.lists(st.floats(0, 1e9), max_size=3).map(tuple),
 )
 snapshots = st.builds(
     Snapshot,
-    counts,
-    counts,
-    counts,
-    st.tuples(*[counts] * 6),
-    st.none() | values,
-    st.lists(values, max_size=3).map(tuple),
-    counts,
-    counts,
-    values,
+    approved=counts,
+    resting=counts,
+    waiting=counts,
+    waiting_by_reason=st.tuples(*[counts] * 6),
+    longest_rest_start=st.none() | values,
+    longest_wait_start=st.none() | values,
+    deadlines=st.none() | st.lists(values, max_size=3).map(tuple),
+    starts=st.none() | st.lists(values, max_size=3).map(tuple),
+    unclassified=counts,
+    unlisted=counts,
+    unusable_begin_times=counts,
+    rows=counts,
+    doubts=st.sets(st.sampled_from(Doubt)).map(tuple),
+    server_time=values,
 )
 states = st.builds(
     TargetState,
@@ -76,7 +85,7 @@ states = st.builds(
     counts,
     counts,
     st.none() | values,
-    st.none() | st.builds(Moment, values, st.just(NOW.monotonic) | values),
+    st.none() | st.builds(Moment, values, values, st.just(NOW.boot) | values),
     st.none() | values,
     st.none() | snapshots,
     st.none() | st.builds(Failure, st.sampled_from(Reason), hostile, values),
@@ -181,7 +190,7 @@ def test_names_choose_from_the_own_registry_too() -> None:
     """The same as for the target families, process and interpreter included."""
     status = ReloadStatus(successful=True, last_success=1.0)
     store = scenario()
-    registry = own_registry(store, lambda: status, version="1.2.3")
+    registry = own_registry(store, lambda: status, lambda: NOW, version="1.2.3")
     chosen = {"agent_rest_polls_total", "agent_rest_exporter_targets", "process_open_fds"}
     text = b"".join(Exposition(registry).slices(store.states(), NOW, Format.TEXT, chosen)).decode()
     samples = [line for line in text.splitlines() if not line.startswith("#")]
@@ -227,15 +236,26 @@ def scenario() -> Store:
         waiting=21,
         waiting_by_reason=(6, 5, 4, 3, 2, 1),
         longest_rest_start=1_699_995_780.0,
+        longest_wait_start=1_699_999_000.0,
         deadlines=(1_699_999_880.0, 1_700_000_500.0),
+        starts=(1_699_995_780.0, 1_699_999_000.0, 1_699_999_900.0),
         unclassified=1,
-        unusable_begin_times=2,
+        unlisted=0,
+        unusable_begin_times=0,
+        rows=25,
+        doubts=(),
         server_time=1_700_000_080.0,
     )
-    quiet = Snapshot(0, 0, 0, (0,) * 6, None, (), 0, 0, 1_700_000_080.0)
-    unknown = Snapshot(0, 2, 0, (0,) * 6, None, (), 0, 2, 1_700_000_080.0)
+    quiet = snapshot_of(1_700_000_080.0)
+    unknown = reduce(Counters(0, 250, 0), map(Row, range(100)), 1_700_000_080.0)
     healthy = Target(
-        TargetKey("lima", 1, 1), "sales", (("site", "lima"), ("zone", "a")), max_resting=20
+        TargetKey("lima", 1, 1),
+        "sales",
+        (("aisle", "7"), ("site", "lima"), ("zone", "a")),
+        max_resting=20,
+        max_rest=2700.0,
+        max_wait=900.0,
+        rest_bounds=(900.0, 3600.0),
     )
     failing = Target(TargetKey("lima", 1, 2))
     down = Target(TargetKey("lima", 1, 3), labels=(("note", 'a "quoted" \\ path\nand é'),))
@@ -244,7 +264,8 @@ def scenario() -> Store:
     puzzling = Target(TargetKey("10.22.26.181:28443", 1, 1))
     store = store_of([healthy, failing, down, stale, never, puzzling])
     before, started, ended = (
-        Moment(NOW.wall - ago, NOW.monotonic - ago) for ago in (40.0, 20.0, 19.75)
+        Moment(NOW.wall - ago, NOW.monotonic - ago, NOW.monotonic - ago)
+        for ago in (40.0, 20.0, 19.75)
     )
     for target, snapshot in (
         (healthy, resting),
@@ -266,6 +287,7 @@ def own_families() -> CollectorRegistry:
     store = scenario()
     lima = store.server("lima")
     lima.requests, lima.skipped, lima.in_flight, lima.clock_skew = 12, 1, 2, -0.25
+    lima.paused_until = NOW.boot + 12.5
     lima.failures[Reason.TIMEOUT] = 1
     lima.failures[Reason.AUTH] = 2
     for seconds in (0.125, 0.25, 12.0):
@@ -276,6 +298,7 @@ def own_families() -> CollectorRegistry:
         ExporterCollector(
             store,
             lambda: ReloadStatus(successful=True, last_success=1_700_000_000.0),
+            lambda: NOW,
             version="1.2.3",
             python_version="3.11.0",
         )

@@ -15,23 +15,28 @@ from exporter.metrics import (
     labels,
     own_registry,
 )
-from exporter.rest import Snapshot, WaitReason
+from exporter.rest import Asked, Counters, Doubt, Row, Snapshot, WaitReason, reduce
 from exporter.store import ReloadStatus, Store, Target, TargetKey
-from tests.support.stores import failure, store_of, success
+from tests.support.stores import failure, snapshot, store_of, success
 from tests.support.target_collector import TargetCollector
 
 KEY = TargetKey("lima", 1, 2)
-STARTED = Moment(1_700_000_000.0, 100.0)
-ENDED = Moment(1_700_000_000.5, 100.5)
+STARTED = Moment(1_700_000_000.0, 100.0, 100.0)
+ENDED = Moment(1_700_000_000.5, 100.5, 100.5)
 SNAPSHOT = Snapshot(
     approved=101,
     resting=3,
     waiting=7,
     waiting_by_reason=(1, 2, 0, 0, 0, 4),
     longest_rest_start=1_699_999_000.0,
+    longest_wait_start=1_699_999_500.0,
     deadlines=(1_699_999_900.0, 1_700_000_100.0),
+    starts=(1_699_999_000.0, 1_699_999_800.0),
     unclassified=1,
+    unlisted=0,
     unusable_begin_times=2,
+    rows=11,
+    doubts=(Doubt.UNUSABLE_BEGIN_TIMES,),
     server_time=1_700_000_000.0,
 )
 DATA = {
@@ -44,8 +49,14 @@ DATA = {
     "agent_rest_overdue_agents",
     "agent_rest_longest_overdue_seconds",
     "agent_rest_unclassified_agents",
+    "agent_rest_unlisted_agents",
     "agent_rest_unusable_begin_times",
+    "agent_rest_longest_wait_seconds",
+    "agent_rest_doubt",
 }
+
+FURTHER = ("reason", "bound", "doubt", "le")
+"""Labels by which samples of one family and target differ."""
 
 Samples = dict[tuple[str, str], float]
 
@@ -53,7 +64,7 @@ Samples = dict[tuple[str, str], float]
 def _samples(metrics: Iterable[Metric]) -> Samples:
     """Values by sample name and by what tells a sample from others of its family."""
     return {
-        (sample.name, sample.labels.get("reason", sample.labels.get("le", ""))): sample.value
+        (sample.name, "".join(sample.labels.get(name, "") for name in FURTHER)): sample.value
         for metric in metrics
         for sample in metric.samples
     }
@@ -75,7 +86,7 @@ def _fail(store: Store, reason: Reason = Reason.TIMEOUT) -> None:
 
 
 def _after(seconds: float) -> Moment:
-    return Moment(ENDED.wall + seconds, ENDED.monotonic + seconds)
+    return Moment(ENDED.wall + seconds, ENDED.monotonic + seconds, ENDED.monotonic + seconds)
 
 
 def test_target_families_are_the_promised_ones() -> None:
@@ -83,7 +94,10 @@ def test_target_families_are_the_promised_ones() -> None:
     assert {family.name: family.type for family in FAMILIES} == {
         "agent_rest_up": "gauge",
         **dict.fromkeys(DATA, "gauge"),
+        "agent_rest_resting_longer_agents": "gauge",
         "agent_rest_max_resting_agents": "gauge",
+        "agent_rest_max_rest_seconds": "gauge",
+        "agent_rest_max_wait_seconds": "gauge",
         "agent_rest_last_attempt_timestamp_seconds": "gauge",
         "agent_rest_last_success_timestamp_seconds": "gauge",
         "agent_rest_last_poll_duration_seconds": "gauge",
@@ -105,7 +119,9 @@ def test_target_families_are_the_promised_ones() -> None:
         ("agent_rest_overdue_agents", "restDuration"),
         ("agent_rest_longest_overdue_seconds", "restDuration"),
         ("agent_rest_unclassified_agents", "agentsRestDetails"),
+        ("agent_rest_unlisted_agents", "onRestNum"),
         ("agent_rest_unusable_begin_times", "beginTime"),
+        ("agent_rest_longest_wait_seconds", "beginTime"),
     ],
 )
 def test_help_names_the_vendors_field(name: str, field: str) -> None:
@@ -119,7 +135,7 @@ def test_help_says_that_values_were_polled() -> None:
     for family in FAMILIES:
         said = (
             "not polled"
-            if "max_resting" in family.name
+            if "_max_" in family.name
             else "; polled on the exporter's own schedule, or on request by /probe."
         )
         assert said in family.help
@@ -160,7 +176,10 @@ def test_after_a_success() -> None:
         ("agent_rest_overdue_agents", ""): 1,
         ("agent_rest_longest_overdue_seconds", ""): 110,
         ("agent_rest_unclassified_agents", ""): 1,
+        ("agent_rest_unlisted_agents", ""): 0,
         ("agent_rest_unusable_begin_times", ""): 2,
+        ("agent_rest_longest_wait_seconds", ""): 510,
+        ("agent_rest_doubt", "unusable_begin_times"): 1,
         ("agent_rest_last_attempt_timestamp_seconds", ""): STARTED.wall,
         ("agent_rest_last_success_timestamp_seconds", ""): ENDED.wall,
         ("agent_rest_last_poll_duration_seconds", ""): 0.5,
@@ -171,7 +190,7 @@ def test_after_a_success() -> None:
 
 def test_nobody_rests() -> None:
     """The longest rest is then known to be 0, and began never."""
-    quiet = Snapshot(0, 0, 0, (0,) * 6, None, (), 0, 0, ENDED.wall)
+    quiet = snapshot(ENDED.wall)
     samples = _target_samples(_polled(quiet), ENDED)
     assert samples["agent_rest_longest_rest_seconds", ""] == 0
     assert ("agent_rest_longest_rest_start_timestamp_seconds", "") not in samples
@@ -179,10 +198,48 @@ def test_nobody_rests() -> None:
 
 def test_somebody_rests_and_no_row_tells_since_when() -> None:
     """A false zero would silence an alert, so there is no sample."""
-    unknown = Snapshot(0, 1, 0, (0,) * 6, None, (), 0, 1, ENDED.wall)
-    samples = _target_samples(_polled(unknown), ENDED)
-    assert ("agent_rest_longest_rest_seconds", "") not in samples
-    assert ("agent_rest_longest_rest_start_timestamp_seconds", "") not in samples
+    unknown = reduce(Counters(0, 1, 0), [Row(1)], ENDED.wall, Asked(with_starts=True))
+    samples = _target_samples(_polled(unknown, Target(KEY, rest_bounds=(60.0,))), ENDED)
+    absent = {
+        "agent_rest_longest_rest_seconds",
+        "agent_rest_longest_rest_start_timestamp_seconds",
+        "agent_rest_overdue_agents",
+        "agent_rest_longest_overdue_seconds",
+        "agent_rest_resting_longer_agents",
+    }
+    assert not absent & {name for name, _ in samples}
+    assert samples["agent_rest_unlisted_agents", ""] == 1
+
+
+def test_somebody_waits_and_nobody_knows_since_when() -> None:
+    """No sample of the longest wait, rather than a false zero."""
+    unknown = reduce(Counters(0, 0, 1), [Row(1, reason=2)], ENDED.wall)
+    assert ("agent_rest_longest_wait_seconds", "") not in _target_samples(_polled(unknown), ENDED)
+
+
+def test_how_many_rest_longer_than_each_bound() -> None:
+    """In seconds, as `rest_bounds` has them; absent without bounds."""
+    samples = _target_samples(
+        _polled(target=Target(KEY, rest_bounds=(300.0, 900.5, 3600.0))), ENDED
+    )
+    longer = {
+        bound: value
+        for (name, bound), value in samples.items()
+        if name == "agent_rest_resting_longer_agents"
+    }
+    assert longer == {"300": 1, "900.5": 1, "3600": 0}
+
+
+def test_limits_are_exported() -> None:
+    """Alert rules compare with them; they need no poll."""
+    store = store_of([Target(KEY, max_resting=20, max_rest=2700.0, max_wait=900.0)])
+    assert _target_samples(store, ENDED) == {
+        ("agent_rest_max_resting_agents", ""): 20,
+        ("agent_rest_max_rest_seconds", ""): 2700,
+        ("agent_rest_max_wait_seconds", ""): 900,
+        ("agent_rest_polls_total", ""): 0,
+        ("agent_rest_poll_failures_total", ""): 0,
+    }
 
 
 def test_a_failure_shows_at_once_and_the_numbers_stay_while_fresh() -> None:
@@ -237,6 +294,7 @@ def test_own_families_of_an_idle_exporter() -> None:
     collector = ExporterCollector(
         store_of([Target(KEY), Target(KEY._replace(vdn=3))], ["lima"]),
         lambda: ReloadStatus(successful=True, last_success=1_700_000_000.0),
+        lambda: ENDED,
         version="1.2.3",
         python_version="3.11.0",
     )
@@ -254,6 +312,7 @@ def test_own_families_of_an_idle_exporter() -> None:
         "polls_skipped": "counter",
         "poll_delay_seconds": "histogram",
         "polls_in_flight": "gauge",
+        "pause_remaining_seconds": "gauge",
     }
     samples = _samples(metrics)
     assert {reason for name, reason in samples if name == f"{prefix}poll_failures_total"} == set(
@@ -276,12 +335,14 @@ def test_own_families_of_a_busy_exporter() -> None:
     store = store_of([], ["lima"])
     stats = store.server("lima")
     stats.requests, stats.skipped, stats.in_flight, stats.clock_skew = 9, 2, 3, -1.5
+    stats.paused_until = ENDED.boot + 45
     stats.failures[Reason.TLS] += 4
     stats.duration.observe(0.3)
     stats.delay.observe(99)
     collector = ExporterCollector(
         store,
         lambda: ReloadStatus(successful=False, last_success=1.0),
+        lambda: ENDED,
         version="1.2.3",
         python_version="3.11.0",
     )
@@ -292,6 +353,7 @@ def test_own_families_of_a_busy_exporter() -> None:
     assert samples[f"{prefix}requests_total", ""] == 9
     assert samples[f"{prefix}polls_skipped_total", ""] == 2
     assert samples[f"{prefix}polls_in_flight", ""] == 3
+    assert samples[f"{prefix}pause_remaining_seconds", ""] == 45
     assert samples[f"{prefix}clock_skew_seconds", ""] == -1.5
     assert samples[f"{prefix}poll_failures_total", "tls"] == 4
     assert samples[f"{prefix}poll_failures_total", "dns"] == 0
@@ -307,7 +369,7 @@ def test_own_registry_holds_process_and_interpreter_too() -> None:
     """It is a new one each time, beside the target families and clashing with none of them."""
     store = _polled()
     status = ReloadStatus(successful=True, last_success=1.0)
-    registry = own_registry(store, lambda: status, version="1.2.3")
+    registry = own_registry(store, lambda: status, lambda: ENDED, version="1.2.3")
     registry.register(TargetCollector(store, lambda: ENDED))
     names = {metric.name for metric in registry.collect()}
     assert names >= {

@@ -1,4 +1,4 @@
-"""From the configuration's words to servers, targets and clients."""
+"""From a configuration by way of its servers to clients."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -71,17 +71,17 @@ def configured(folder: Path, *blocks: str) -> Config:
 
 def only_server(folder: Path, block: str) -> Server:
     """The only server of a configuration."""
-    (found,) = build.servers(configured(folder, block))
+    (found,) = configured(folder, block).servers
     return found
 
 
 def test_targets_in_the_order_of_the_file(folder: Path) -> None:
     """With what their server says of them."""
-    assert build.targets(configured(folder, LIMA, QUITO)) == [
+    assert configured(folder, LIMA, QUITO).targets == (
         Target(TargetKey("lima", 1, 2), "sales", (("site", "lima"),), 5, 100.0),
         Target(TargetKey("quito", 2, 1)),
         Target(TargetKey("quito", 2, 2)),
-    ]
+    )
 
 
 def test_a_server_with_everything(folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_server_with_everything(folder: Path) -> None:
 
 def test_other_servers(folder: Path) -> None:
     """A header as it is, or none; the older interface has no pages, whatever the release."""
-    quito, cusco = build.servers(configured(folder, QUITO, CUSCO))
+    quito, cusco = configured(folder, QUITO, CUSCO).servers
     assert isinstance(quito.auth, StaticAuthorization)
     assert quito.auth.value.read() == Secret("CANARY-token")
     assert (quito.page_size, quito.proxy_url) == (None, None)
@@ -147,26 +147,14 @@ def test_another_content_is_another_server(folder: Path, name: str) -> None:
     assert only_server(folder, LIMA) != before
 
 
-def test_secrets_that_are_gone_since_the_check(folder: Path) -> None:
-    """All of them at once, by file; never what they contained."""
-    servers = build.servers(configured(folder, LIMA, QUITO))
-    for name in ("sk", "token"):
-        (folder / name).unlink()
-    with pytest.raises(BuildError) as caught:
-        build.clients(servers, {}, system_clock)
-    assert caught.value.sentences == (
-        f"cms lima: {folder}/sk cannot be read: no such file",
-        f"cms quito: {folder}/token cannot be read: no such file",
-    )
-    assert str(caught.value) == "\n".join(caught.value.sentences)
-
-
 @pytest.mark.anyio
 async def test_clients(folder: Path) -> None:
-    """One for each server, on connections that are made with the first request."""
-    servers = build.servers(configured(folder, LIMA, QUITO))
+    """One for each server, with the secrets that were loaded: no file is read again."""
+    servers = configured(folder, LIMA, QUITO).servers
+    for name in ("sk", "token", "proxy"):
+        (folder / name).unlink()
     clients = build.clients(servers, {}, system_clock)
-    assert [client.server for client in clients.values()] == servers
+    assert tuple(client.server for client in clients.values()) == servers
     for client in clients.values():
         await client.aclose()
 

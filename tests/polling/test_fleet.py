@@ -2,21 +2,23 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from exporter.config import ServerConfig, TargetConfig
+from exporter.clock import Moment
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Changes, Plan
 from exporter.polling.poller import STALLED_AFTER
-from exporter.polling.schedule import first_delay, phase
+from exporter.polling.schedule import phase
 from exporter.store import TargetKey
 from tests.support import scripted_fleet
-from tests.support.scripted_fleet import Network, World, config, server
+from tests.support.scripted_fleet import Block, Network, World, config, server
+from tests.support.scripted_server import reply
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
@@ -30,10 +32,10 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 
 @contextlib.asynccontextmanager
-async def working(*servers: ServerConfig) -> AsyncIterator[World]:
-    """A fleet at work on these servers."""
+async def working(*blocks: Block) -> AsyncIterator[World]:
+    """A fleet that polls these servers."""
     world = World()
-    world.follow(*servers)
+    world.follow(*blocks)
     async with world.fleet.working():
         yield world
 
@@ -70,7 +72,7 @@ async def test_other_labels_are_no_other_server() -> None:
     """One target has changed, and nothing else."""
     world = World()
     world.follow(server("lima"))
-    renamed = server("lima", targets=(TargetConfig(1, 1), TargetConfig(1, 2, "sales")))
+    renamed = server("lima", names=(None, "sales"))
     assert world.follow(renamed) == Changes(changed=1, unchanged=1)
 
 
@@ -235,14 +237,63 @@ async def test_how_long_a_round_takes() -> None:
     assert world.fleet.first_round() == 70.0
 
 
-@pytest.mark.usefixtures("network")
-async def test_when_a_target_is_polled_next() -> None:
-    """At its phase; a server that is not there has no next poll."""
-    world = World()
-    world.follow(server("lima", interval=20.0))
-    key = TargetKey("lima", 1, 1)
-    assert world.fleet.next_poll(key) == pytest.approx(first_delay(key, 20.0, virtual_clock().wall))
-    assert world.fleet.next_poll(TargetKey("quito", 1, 1)) is None
+async def foreseen(world: World, network: Network, name: str, seconds: float) -> None:
+    """What `next_polls` says of every target is what the server then sees."""
+    next_poll = world.fleet.next_polls()
+    keys = [state.target.key for state in world.store.states() if state.target.key.cms == name]
+    said = {key.vdn: next_poll(key) for key in keys}
+    floor = network.floor(f"http://{name}")
+    asked = len(floor.asked)
+    await asyncio.sleep(seconds)
+    seen: dict[int, float] = {}
+    for at, vdn in floor.asked[asked:]:
+        seen.setdefault(vdn, at)
+    # polls that are due within 20 ms start together
+    assert said == pytest.approx(seen, abs=0.0211)
+
+
+async def test_when_targets_are_polled_next(network: Network) -> None:
+    """At their phase; a poll under way comes again an interval later."""
+    network.floor("http://lima").takes = 5.0
+    async with working(server("lima", range(1, 41), max_concurrency=40)) as world:
+        await asyncio.sleep(47)
+        assert network.floor("http://lima").in_flight > 0
+        await foreseen(world, network, "lima", 31)
+        assert world.fleet.next_polls()(TargetKey("quito", 1, 1)) is None
+        assert world.fleet.next_polls()(TargetKey("lima", 1, 99)) is None
+
+
+async def test_a_clock_step_does_not_move_the_schedule(network: Network) -> None:
+    """The wall clock jumps by an hour and some seconds: due times are on the monotonic one."""
+    step = 0.0
+
+    def clock() -> Moment:
+        return virtual_clock()._replace(wall=virtual_clock().wall + step)
+
+    world = World(clock)
+    world.follow(server("lima", range(1, 21)))
+    async with world.fleet.working():
+        await asyncio.sleep(40)
+        step = 3607.0
+        await foreseen(world, network, "lima", 31)
+
+
+async def test_a_pause_is_part_of_what_is_foreseen(network: Network) -> None:
+    """Targets that were due in it are polled at its end, the others in their time."""
+    busy = httpx.Response(503, headers={"Retry-After": "47"})
+    network.floor("http://lima").answers = itertools.chain([busy], map(reply, itertools.count()))
+    async with working(server("lima", range(1, 21), max_concurrency=30)) as world:
+        await asyncio.sleep(20)
+        assert len(network.floor("http://lima").asked) == 1
+        await foreseen(world, network, "lima", 78)
+
+
+async def test_a_rate_limit_is_part_of_what_is_foreseen(network: Network) -> None:
+    """Half as many requests as are due: some wait in line, others are due later."""
+    limited = server("lima", range(1, 41), max_requests_per_second=0.7, max_concurrency=4)
+    async with working(limited) as world:
+        await asyncio.sleep(13)
+        await foreseen(world, network, "lima", 75)
 
 
 @pytest.mark.usefixtures("network")

@@ -174,9 +174,14 @@ async def test_a_failure_is_logged_when_it_starts_changes_and_ends(
         async with running(poller):
             await asyncio.sleep(86_400)
     lines = [(record.getMessage(), getattr(record, "fields", {})) for record in caplog.records]
-    assert [message for message, _ in lines] == ["poll failed", "polls succeed again"]
+    assert [message for message, _ in lines] == [
+        "poll failed",
+        *["polls still fail"] * 11,
+        "poll failed",
+        "polls succeed again",
+    ]
     assert lines[0][1]["reason"] == "http"
-    assert lines[1][1] == {"cms": "lima", "cc_id": "1", "vdn": "1", "failed_for": "40020s"}
+    assert lines[-1][1] == {"cms": "lima", "cc_id": "1", "vdn": "1", "failed_for": "11h7m"}
 
 
 async def test_a_changed_reason_is_logged(caplog: pytest.LogCaptureFixture) -> None:

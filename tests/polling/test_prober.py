@@ -81,13 +81,13 @@ async def test_a_probe_tells_of_itself_alone() -> None:
             TARGET,
             polls=1,
             last_attempt=EPOCH + began,
-            last_success=Moment(EPOCH + now(), now()),
+            last_success=Moment(EPOCH + now(), now(), now()),
             duration=2.0,
             snapshot=state.snapshot,
         )
         assert state.snapshot.resting == 3
     assert probed.stats.requests == 2
-    assert probed.stats.clock_skew == pytest.approx(1_750_000_062 - EPOCH - 4, abs=0.001)
+    assert probed.stats.clock_skew == pytest.approx(1_750_000_062.5 - EPOCH - 4, abs=0.001)
 
 
 async def test_a_probe_that_fails_is_an_answer() -> None:

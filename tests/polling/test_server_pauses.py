@@ -60,7 +60,7 @@ def gaps(floor: Floor) -> list[float]:
 def own_metrics(store: Store) -> dict[str, float]:
     """The exporter's own samples."""
     registry: CollectorRegistry = own_registry(
-        store, lambda: ReloadStatus(successful=True, last_success=EPOCH), version="1"
+        store, lambda: ReloadStatus(successful=True, last_success=EPOCH), virtual_clock, version="1"
     )
     lines = generate_latest(registry).decode().splitlines()
     parts = [line.rpartition(" ") for line in lines if not line.startswith("#")]

@@ -74,7 +74,9 @@ class Exporter:
 
     def pass_time(self, seconds: float) -> None:
         """Let the exporter's clock go on."""
-        self.now = Moment(self.now.wall + seconds, self.now.monotonic + seconds)
+        self.now = Moment(
+            self.now.wall + seconds, self.now.monotonic + seconds, self.now.monotonic + seconds
+        )
 
 
 @contextlib.asynccontextmanager
@@ -89,7 +91,7 @@ async def reading(
         unhealthy=lambda: None,
         unready=lambda: None,
         version="1.2.3",
-        next_poll=lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
+        next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     complaints = exporter.complaints

@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.config import TargetConfig
 from exporter.config.shard import Shard
 from exporter.simulator import Settings, Simulator, serving
+from exporter.store import TargetKey
 from tests.support.processes import Process, run, serving_exporter, started, until
 
 ACCESS_KEY, SECRET_KEY = "AKTEST", "secret-of-the-test"
@@ -131,7 +131,7 @@ async def test_three_shards_poll_every_target_exactly_once(tmp_path: Path) -> No
         asked_by = {target: who[0] for target, who in witness.asked.items()}
         for (cc_id, vdn), name in asked_by.items():
             cms = "lima" if cc_id == 1 else "quito"
-            assert Shard(names.index(name), 3).holds(cms, TargetConfig(cc_id, vdn))
+            assert Shard(names.index(name), 3).holds(TargetKey(cms, cc_id, vdn))
         shown = [await up(process) for process in shards]
         assert sum(map(len, shown)) == len(set.union(*shown)) == 41
         assert min(map(len, shown)) > 0
@@ -164,7 +164,7 @@ async def test_a_shard_without_targets_waits_for_some(tmp_path: Path) -> None:
         "cms: [{name: lima, url: http://127.0.0.1:9, targets: [{ccId: 1, vdn: 1}]}]",
         encoding="utf-8",
     )
-    assert not Shard(1, 3).holds("lima", TargetConfig(1, 1))
+    assert not Shard(1, 3).holds(TargetKey("lima", 1, 1))
     async with serving_exporter(config, "--shard=1/3") as process:
         await process.wait_for(r"has started.* servers=0 targets=0 ")
         assert await pages(process, "/-/healthy")

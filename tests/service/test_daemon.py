@@ -9,9 +9,11 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import trustme
 
 from exporter.clock import Moment, system_clock
 from exporter.cms.transport import Transport
@@ -218,15 +220,40 @@ async def test_it_is_not_ready_before_its_polls_end_and_answers_until_then(
             await client.get(f"{url}/metrics")
 
 
+async def test_a_start_reads_every_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Configuration, target files, secrets, and those of the web configuration."""
+    auth = "auth: {access_key: AK, secret_key_file: sk}, target_files: ['*.targets']"
+    config = configure(tmp_path, "http://lima", more=auth)
+    (tmp_path / "sk").write_text("SK", encoding="utf-8")
+    (tmp_path / "a.targets").write_text("[{ccId: 2, vdn: 1}]", encoding="utf-8")
+    pem = trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem
+    pem.write_to_path(tmp_path / "web.pem")
+    web = tmp_path / "web.yaml"
+    web.write_text("tls_server_config: {cert_file: web.pem, key_file: web.pem}", encoding="utf-8")
+    opened: list[str] = []
+    open_file = Path.open
+
+    def count(path: Path, *arguments: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return open_file(path, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", count)
+        Daemon(partial(load, config, {}), Options(web_config_file=web), {}, system_clock)
+    assert sorted(opened) == ["a.targets", "config.yaml", "sk", "web.pem", "web.yaml"]
+
+
 async def test_a_server_that_hangs_holds_readiness_up_for_one_round(tmp_path: Path) -> None:
     """Its targets have no numbers then; those of others must not wait for them, nor new ones."""
-    now = [Moment(1000.0, 10.0)]
+    now = [Moment(1000.0, 10.0, 10.0)]
     config = configure(tmp_path, "http://lima", more="interval: 30s, timeout: 5s")
     daemon = Daemon(partial(load, config, {}), Options(), {}, lambda: now[-1])
     assert daemon.unready() == "3 of 3 targets wait for their first poll."
-    now.append(Moment(1034.9, 44.9))
+    now.append(Moment(1034.9, 44.9, 44.9))
     assert daemon.unready() == "3 of 3 targets wait for their first poll."
-    now.append(Moment(1035.0, 45.0))
+    now.append(Moment(1035.0, 45.0, 45.0))
     assert daemon.unready() is None
     now.append(now[0])
     assert daemon.unready() is None, "once ready, it stays so"

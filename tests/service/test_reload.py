@@ -204,6 +204,55 @@ async def test_files_are_followed_by_content(tmp_path: Path, cms: tuple[Simulato
         ]
 
 
+async def test_a_target_file_that_is_written_slowly_removes_no_target(
+    tmp_path: Path, cms: tuple[Simulator, str]
+) -> None:
+    """Line by line over three seconds: nothing is read until it is whole."""
+    _, url = cms
+    config, targets = tmp_path / "config.yaml", tmp_path / "targets.yaml"
+    targets.write_text("".join(f"- {{ccId: 1, vdn: {vdn}}}\n" for vdn in range(1, 7)), "utf-8")
+    text = configuration(url, "", "target_files: [targets.yaml],")
+    async with exporting(config, text, every="50ms") as (exporter, client):
+        await follows(client, *range(1, 7))
+        with targets.open("w", encoding="utf-8", buffering=1) as file:
+            for vdn in range(1, 9):
+                file.write(f"- {{ccId: 1, vdn: {vdn}}}\n")
+                await asyncio.sleep(3 / 8)
+                assert await exported_vdns(client) == set(range(1, 7))
+        await follows(client, *range(1, 9))
+        assert reloads(exporter) == [
+            "targets: 2 added, 0 removed, 0 changed, 6 unchanged; servers with changes: none"
+        ]
+        assert not any("not reloaded" in line for line in exporter.lines)
+
+
+async def test_the_order_of_the_configuration_is_kept(
+    tmp_path: Path, cms: tuple[Simulator, str]
+) -> None:
+    """Servers and targets come in the order of the file, before and after a reload."""
+    _, url = cms
+    config = tmp_path / "config.yaml"
+
+    def ordered(names: tuple[str, ...]) -> str:
+        targets = "targets: [{ccId: 1, vdn: 2}, {ccId: 1, vdn: 1}]"
+        blocks = (f"{{name: {name}, url: '{url}', interval: 1s, {targets}}}" for name in names)
+        return f"cms: [{', '.join(blocks)}]\n"
+
+    names = ("zulu", "alpha", "mike")
+    async with exporting(config, ordered(names)) as (_, client):
+        for order in (names, names[::-1]):
+            config.write_text(ordered(order), encoding="utf-8")
+            assert (await client.post("/-/reload")).status_code == 200
+            expected = [(name, vdn) for name in order for vdn in (2, 1)]
+            groups = [group["labels"] for group in (await client.get("/sd")).json()]
+            assert [(each["__param_cms"], int(each["__param_vdn"])) for each in groups] == expected
+            metrics = (await client.get("/metrics")).text
+            found = re.findall(r'agent_rest_exporter_targets\{cms="(\w+)"\}', metrics)
+            assert tuple(found) == order
+            found = re.findall(r'agent_rest_polls_total\{.*cms="(\w+)".*vdn="(\d)"', metrics)
+            assert [(cms, int(vdn)) for cms, vdn in found] == expected
+
+
 async def test_the_links_of_kubernetes(tmp_path: Path, cms: tuple[Simulator, str]) -> None:
     """A mounted ConfigMap changes by one link to a folder; names and times stay."""
     _, url = cms

@@ -8,6 +8,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client import CollectorRegistry
 
+from exporter.clock import system_clock
 from exporter.metrics import FAMILIES, own_registry
 from exporter.store import POLL_DELAY_BUCKETS, ReloadStatus
 from tests.support.paths import ROOT
@@ -59,7 +60,9 @@ def registry() -> CollectorRegistry:
     """The exporter's own families, of one server that was polled once, on time."""
     store = store_of((), ["lima"])
     store.server("lima").delay.observe(POLL_DELAY_BUCKETS[0])
-    return own_registry(store, lambda: ReloadStatus(successful=True, last_success=0), version="0")
+    return own_registry(
+        store, lambda: ReloadStatus(successful=True, last_success=0), system_clock, version="0"
+    )
 
 
 def exposed_names() -> set[str]:

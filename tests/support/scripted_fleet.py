@@ -1,17 +1,18 @@
 """A fleet whose servers are scripted: on virtual time, without sockets."""
 
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
-from exporter.config import Config, ServerConfig, Sources, TargetConfig
+from exporter.clock import Clock
+from exporter.config import Config
 from exporter.polling import build
 from exporter.polling.fleet import Changes, Fleet
 from exporter.server import Server
-from exporter.store import Store
+from exporter.store import Store, Target, TargetKey
 from tests.support.scripted_server import Floor
 from tests.support.virtual_time import virtual_clock
 
@@ -49,16 +50,23 @@ class Line(httpx.MockTransport):
         self.closed = True
 
 
+class Block(NamedTuple):
+    """One server of a configuration."""
+
+    server: Server
+    targets: tuple[Target, ...]
+
+
 class World:
     """A fleet and its store."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = virtual_clock) -> None:
         self.store = Store()
-        self.fleet = Fleet(self.store, {}, virtual_clock)
+        self.fleet = Fleet(self.store, {}, clock)
 
-    def follow(self, *servers: ServerConfig) -> Changes:
-        """Follow a configuration of these servers."""
-        return self.fleet.apply(self.fleet.prepare(config(*servers)))
+    def follow(self, *blocks: Block) -> Changes:
+        """Apply a configuration of these servers."""
+        return self.fleet.apply(self.fleet.prepare(config(*blocks)))
 
     def polls(self) -> dict[str, int]:
         """How many polls of each server's targets have ended."""
@@ -76,13 +84,16 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     return network
 
 
-def server(name: str, vdns: Iterable[int] = (1, 2), **settings: Any) -> ServerConfig:
-    """A server's configuration."""
-    targets = tuple(TargetConfig(1, vdn) for vdn in vdns)
-    config = ServerConfig(name=name, url=f"http://{name}", targets=targets)
-    return replace(config, **settings)
+def server(
+    name: str, vdns: Iterable[int] = (1, 2), names: Iterable[str | None] = (), **settings: Any
+) -> Block:
+    """A server and its targets, of which some have names."""
+    pairs = zip_longest(vdns, names)
+    targets = tuple(Target(TargetKey(name, 1, vdn), label) for vdn, label in pairs)
+    return Block(Server(name=name, **{"url": f"http://{name}"} | settings), targets)
 
 
-def config(*servers: ServerConfig) -> Config:
+def config(*blocks: Block) -> Config:
     """A configuration of these servers."""
-    return Config(servers, Sources(), "digest")
+    targets = tuple(target for block in blocks for target in block.targets)
+    return Config(tuple(block.server for block in blocks), targets, "digest")

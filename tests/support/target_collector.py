@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import Metric, Sample
 
 from exporter.clock import Clock
-from exporter.metrics import FAMILIES, Reading, ReasonFamily, TargetFamily, labels, read, value_of
+from exporter.metrics import FAMILIES, LabelledFamily, Reading, TargetFamily, labels, read, value_of
 from exporter.metrics.exposition import metric
 from exporter.store import Store
 
@@ -35,8 +35,8 @@ def _samples(
     family: TargetFamily, readings: Iterable[tuple[dict[str, str], Reading]]
 ) -> Iterator[Sample]:
     for names, reading in readings:
-        if isinstance(family, ReasonFamily):
-            for reason, value in family.values(reading):
-                yield Sample(family.name, names | {"reason": reason}, value)
+        if isinstance(family, LabelledFamily):
+            for text, value in family.values(reading):
+                yield Sample(family.name, names | {family.label: text}, value)
         elif (single := value_of(family, reading)) is not None:
             yield Sample(family.name, names, single)

@@ -41,4 +41,4 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 def virtual_clock() -> Moment:
     """Both clocks of the running loop; the wall's started at `EPOCH`."""
     now = asyncio.get_running_loop().time()
-    return Moment(EPOCH + now, now)
+    return Moment(EPOCH + now, now, now)

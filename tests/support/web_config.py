@@ -102,14 +102,13 @@ async def served(
     *,
     passwords: Passwords | None = None,
     idle_timeout: float = 60.0,
-    interval: float = 3600.0,
 ) -> AsyncIterator[int]:
     """Serve metrics and health pages on 127.0.0.1; gives the port."""
     app = web.Application()
     app.router.add_get("/metrics", _metrics)
     app.router.add_get("/-/healthy", _fine)
     app.router.add_get("/-/ready", _fine)
-    protect(app, live, passwords=passwords, interval=interval)
+    protect(app, live, passwords=passwords)
     listener = await listen(app, [Address("127.0.0.1", 0)], tls=live.tls, idle_timeout=idle_timeout)
     try:
         yield int(listener.addresses[0].rpartition(":")[2])

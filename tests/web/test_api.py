@@ -1,5 +1,6 @@
 """The API: every field to the letter, what is absent, and that the document tells of all of it."""
 
+import dataclasses
 import json
 import re
 from typing import Any
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES
+from exporter.rest import Doubt
 from exporter.store import Store, Target, TargetKey
 from exporter.web import api
 from exporter.web.app import application
@@ -32,11 +34,27 @@ def _answer(store: Store, query: Query | None = None, next_poll: NextPoll = lamb
 
 def _full() -> tuple[Store, Target]:
     """A target that has everything to tell: it failed, and its numbers are still fresh."""
-    each = target(2, "sales", (("site", "lima"),), max_resting=20)
+    each = dataclasses.replace(
+        target(2, "sales", (("site", "lima"),), max_resting=20),
+        max_rest=2700.0,
+        max_wait=900.0,
+        rest_bounds=(900.0,),
+    )
     store = store_of([each])
-    succeed(store, each, replace(BUSY, deadlines=(1_699_999_780.0,), unusable_begin_times=1))
+    succeed(
+        store,
+        each,
+        replace(
+            BUSY,
+            deadlines=(1_699_999_780.0,),
+            starts=(1_699_999_000.0,),
+            unusable_begin_times=1,
+            doubts=(Doubt.UNUSABLE_BEGIN_TIMES,),
+        ),
+    )
     fail(store, each)
     store.server("lima").clock_skew = -1.5
+    store.server("lima").paused_until = NOW.boot + 30
     return store, each
 
 
@@ -49,8 +67,9 @@ def test_everything_there_is_to_tell() -> None:
             {
                 "cms": "lima",
                 "targets": 1,
-                "states": {"down": 1, "stale": 0, "waiting": 0, "up": 0},
+                "states": {"down": 1, "stale": 0, "doubtful": 0, "waiting": 0, "up": 0},
                 "clock_skew_seconds": -1.5,
+                "pause_remaining_seconds": 30.0,
             }
         ],
         "found": 1,
@@ -71,6 +90,7 @@ def test_everything_there_is_to_tell() -> None:
                     "since_timestamp_seconds": 1_699_999_350.0,
                     "lasting_seconds": 750.0,
                 },
+                "doubts": {"unusable_begin_times": Doubt.UNUSABLE_BEGIN_TIMES.sentence},
                 "last_success_age_seconds": 20.0,
                 "next_poll_in_seconds": 12.5,
                 "next_poll_timestamp_seconds": 1_700_000_112.5,
@@ -91,8 +111,13 @@ def test_everything_there_is_to_tell() -> None:
                 "overdue_agents": 1,
                 "longest_overdue_seconds": 300.0,
                 "unclassified_agents": 0,
+                "unlisted_agents": 0,
                 "unusable_begin_times": 1,
+                "longest_wait_seconds": 1080.0,
+                "resting_longer_agents": {"900": 1},
                 "max_resting_agents": 20,
+                "max_rest_seconds": 2700.0,
+                "max_wait_seconds": 900.0,
                 "last_attempt_timestamp_seconds": 1_699_999_350.0,
                 "last_success_timestamp_seconds": 1_700_000_080.0,
                 "last_poll_duration_seconds": 10.0,
@@ -181,7 +206,7 @@ async def test_over_http() -> None:
         unhealthy=lambda: None,
         unready=lambda: None,
         version="1.2.3",
-        next_poll=lambda key: NOW.monotonic + 5.0 if key == each.key else None,
+        next_polls=lambda: lambda key: NOW.monotonic + 5.0 if key == each.key else None,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     try:
@@ -193,7 +218,7 @@ async def test_over_http() -> None:
             refusal = await client.get("/api/v1/targets?state=bad")
             assert (refusal.status, await refusal.json()) == (
                 400,
-                {"error": "state must be one of down, stale, waiting, up"},
+                {"error": "state must be one of down, stale, doubtful, waiting, up"},
             )
             page = await client.get("/?sort=<script>")
             assert (page.status, page.headers["Content-Type"]) == (
@@ -224,7 +249,7 @@ def test_the_document_lists_every_field() -> None:
         if line.startswith("| `")
         for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])
     }
-    parameters = {"q", "cms", "state", "sort", "page", "limit"}
+    parameters = {"q", "cms", "state", "doubt", "sort", "page", "limit"}
     assert listed - parameters == _fields(_answer(store, next_poll=lambda _: 1.0)) - parameters
     assert parameters <= listed
 
@@ -234,4 +259,4 @@ def test_every_number_has_a_metric_of_the_same_name() -> None:
     names = {family.name.removeprefix("agent_rest_") for family in FAMILIES}
     store, _ = _full()
     told = set(_answer(store)["targets"][0])
-    assert names - told == {"failing"}
+    assert names - told == {"failing", "doubt"}

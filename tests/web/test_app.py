@@ -18,7 +18,7 @@ from exporter.web.app import Reload, application
 from exporter.web.listening.listener import Address, listen
 from tests.support.stores import store_of
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -105,7 +105,7 @@ async def test_metrics_of_the_exporter_follow() -> None:
     """One scrape has the targets, the exporter, its process and its interpreter."""
     store = _store()
     status = ReloadStatus(successful=True, last_success=1.0)
-    registry = own_registry(store, lambda: status, version="1.2.3")
+    registry = own_registry(store, lambda: status, lambda: NOW, version="1.2.3")
     async with _serving(_app(store, registry=registry)) as client:
         text = await (await client.get("/metrics")).text()
     for line in (

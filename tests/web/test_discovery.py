@@ -32,7 +32,7 @@ async def serving(store: Store) -> AsyncIterator[str]:
     """The address of an exporter with these targets."""
     app = application(
         store=store,
-        moment=lambda: Moment(1.0, 1.0),
+        moment=lambda: Moment(1.0, 1.0, 1.0),
         registry=CollectorRegistry(),
         unhealthy=lambda: None,
         unready=lambda: None,

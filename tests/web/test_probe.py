@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.clock import Moment
 from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
-from exporter.rest import BeginTimeUnit, Counters, reduce
+from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
@@ -22,7 +22,7 @@ from exporter.web.probe import asked_for, parameters, time_left
 from exporter.web.target_query import RequestError
 from tests.support.stores import failure, store_of, success
 
-NOW = Moment(1_700_000_100.0, 1100.0)
+NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
 TARGETS = [
     Target(TargetKey("lima", 1, 2), name="sales", labels=(("site", "a"),), max_resting=20),
     Target(TargetKey("lima", 1, 3)),
@@ -45,7 +45,7 @@ class Server:
         state = TargetState(target)
         if self.answer:
             return state.after(failure(NOW, NOW, self.answer))
-        numbers = reduce(Counters(target.key.vdn, 0, 0), [], NOW.wall, BeginTimeUnit.AUTO)
+        numbers = reduce(Counters(target.key.vdn, 0, 0), [], NOW.wall)
         return state.after(success(NOW, NOW, numbers))
 
 

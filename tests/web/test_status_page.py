@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from exporter.rest import Snapshot
+from exporter.rest import Doubt, Snapshot
 from exporter.store import Store, Target, TargetKey
 from exporter.web import status_page
 from exporter.web import status_words as words
@@ -102,12 +102,37 @@ def test_a_healthy_target() -> None:
         "sales | lima, call center 1, VDN 2 | site=lima zone=a",
         "up",
         "3 of 20",
-        "7 | 1 awaiting approval | 2 busy | 4 unknown reason",
+        "7 | 1 awaiting approval | 2 busy | 4 unknown reason | longest 18 min",
         "101",
         "1 h 12 min",
         "20 s ago",
         "in 12 s",
     ]
+
+
+def test_doubtful_numbers_are_not_simply_up() -> None:
+    """A state of its own, and each doubt with the sentence that logs and commands have."""
+    sure, doubtful = target(1), target(2)
+    store = store_of([sure, doubtful])
+    succeed(store, sure)
+    succeed(store, doubtful, replace(BUSY, doubts=(Doubt.CUT_OFF, Doubt.UNLISTED)))
+    page = _page(store)
+    assert page.rows[1][1].startswith("doubtful")
+    for doubt in (Doubt.CUT_OFF, Doubt.UNLISTED):
+        assert f"{doubt.value}: {doubt.sentence}" in page.rows[1][1].replace(" | ", " ")
+    assert page.rows[2][1] == "up"
+    assert "1 doubtful, 1 up" in page.by_id["summary"]
+    (found,) = _page(store, Query(doubts=frozenset({Doubt.CUT_OFF}))).rows[1:]
+    assert "VDN 2" in found[0]
+    assert len(_page(store, Query(doubts=frozenset({Doubt.WRONG_UNIT}))).rows) == 0
+
+
+def test_a_server_that_asked_for_a_pause_says_so() -> None:
+    """With the time until it is polled again."""
+    store = store_of([target(1)])
+    assert "pause" not in _page(store).by_id["servers"]
+    store.server("lima").paused_until = NOW.boot + 75
+    assert "asked for a pause: polled again in 1 min" in _page(store).by_id["servers"]
 
 
 def test_more_agents_rest_than_may() -> None:
@@ -127,6 +152,12 @@ def test_more_agents_rest_than_may() -> None:
             "unknown | the server did not report a start time",
         ),
         (replace(BUSY, unclassified=2), "at most 1 h 12 min"),
+        (replace(BUSY, unlisted=2), "at least 1 h 12 min"),
+        (
+            replace(BUSY, unclassified=2, deadlines=(1_699_999_780.0,)),
+            "at most 1 h 12 min | at most 1 overdue by 5 min",
+        ),
+        (replace(BUSY, deadlines=None), "1 h 12 min"),
         (replace(BUSY, deadlines=(1_699_999_780.0,)), "1 h 12 min | 1 overdue by 5 min"),
         (
             replace(BUSY, deadlines=(1_699_999_780.0, 1_699_999_900.0)),
@@ -152,7 +183,7 @@ def test_a_target_that_fails_shows_its_last_numbers_while_they_are_fresh() -> No
         "lima, call center 1, VDN 1",
         f"down | timeout for 12 min: {TIMEOUT}",
         "3",
-        "7 | 7 awaiting approval",
+        "7 | 7 awaiting approval | longest 18 min",
         "101",
         "1 h 12 min",
         "20 s ago",
@@ -283,7 +314,7 @@ def test_the_form_shows_what_was_asked_for() -> None:
     assert [each["value"] for each in inputs if "checked" in each] == ["up"]
     assert inputs[-1] == {"type": "hidden", "name": "limit", "value": "7"}
     options = [attributes for tag, attributes in tags if tag == "option"]
-    assert [each["value"] for each in options if "selected" in each] == ["gone", "resting"]
+    assert [each["value"] for each in options if "selected" in each] == ["gone", "resting", ""]
     assert [each["value"] for each in options[:4]] == ["", "lima", "quito", "gone"]
     assert ">fewest resting</option>" in html
 
@@ -296,7 +327,7 @@ def test_states_are_counted_beside_their_boxes() -> None:
     succeed(store, targets[3])
     page = _page(store, Query(cms="lima", states=frozenset({TargetStatus.UP})))
     counts = {each.value: page.by_id[f"count-{each.value}"] for each in TargetStatus}
-    assert counts == {"down": "1", "stale": "0", "waiting": "2", "up": "0"}
+    assert counts == {"down": "1", "stale": "0", "doubtful": "0", "waiting": "2", "up": "0"}
 
 
 def _servers(page: _Page) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.rest import Doubt
 from exporter.web.target_query import Query, Sort, TargetStatus
 
 SORTS = "trouble, target, resting, waiting, approved, longest_rest, last_success, next_poll"
@@ -31,12 +32,16 @@ def test_nothing_asked_is_everything() -> None:
 def test_everything_asked() -> None:
     """Each parameter by its name."""
     query = Query.parse(
-        parse_qsl("q=a+b&cms=lima&state=down&state=stale&sort=-longest_rest&page=2&limit=1000")
+        parse_qsl(
+            "q=a+b&cms=lima&state=down&state=stale"
+            "&doubt=cut_off&doubt=unlisted&sort=-longest_rest&page=2&limit=1000"
+        )
     )
     assert query == Query(
         "a b",
         "lima",
         frozenset({TargetStatus.DOWN, TargetStatus.STALE}),
+        frozenset({Doubt.CUT_OFF, Doubt.UNLISTED}),
         Sort.LONGEST_REST,
         descending=True,
         page=2,
@@ -46,7 +51,7 @@ def test_everything_asked() -> None:
 
 def test_a_form_left_empty_asks_nothing() -> None:
     """Browsers send empty fields; unknown ones mean nothing; of a repeated one the last counts."""
-    given = "q=&cms=+&state=&sort=&page=&limit=&utm_source=mail&cms=lima&cms=quito"
+    given = "q=&cms=+&state=&doubt=&sort=&page=&limit=&utm_source=mail&cms=lima&cms=quito"
     assert Query.parse(parse_qsl(given, keep_blank_values=True)) == Query(cms="quito")
 
 
@@ -59,7 +64,11 @@ def test_a_link_asks_what_it_was_made_from(query: Query) -> None:
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ("state=bad", "state must be one of down, stale, waiting, up"),
+        ("state=bad", "state must be one of down, stale, doubtful, waiting, up"),
+        (
+            "doubt=bad",
+            "doubt must be one of cut_off, wrong_unit, unlisted, unusable_begin_times",
+        ),
         (
             "sort=name",
             f"sort must be one of {SORTS}",

@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from exporter.config import ConfigError
 from exporter.config.model import keys
 from exporter.secret import Secret
-from exporter.webconfig import WebConfig, load
-from exporter.webconfig import go_names as webconfig_names
-from exporter.webconfig.clients import subject_alternative_names, written
-from exporter.webconfig.headers import ALLOWED
+from exporter.webconfig import protocol
+from exporter.webconfig.server_context import (
+    CLIENT_POLICIES,
+    normalized,
+    subject_alternative_names,
+)
 from exporter.webconfig.shape import WebFile
+from exporter.webconfig.web_file import ALLOWED_HEADERS, WebConfig, load_web_config
 from tests.support.paths import ROOT
 from tests.support.web_config import FOLDER, lay_out
 
@@ -42,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def complaints(path: Path) -> str:
     """What is wrong with a file."""
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_web_config(path)
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     return str(caught.value)
@@ -66,7 +69,7 @@ def test_good(name: str, folder: Path, promtool: str) -> None:
     path = folder / f"good-{name}.yaml"
     verdict = check(promtool, path)
     assert verdict.returncode == 0, verdict.stderr
-    assert isinstance(load(path), WebConfig)
+    assert isinstance(load_web_config(path), WebConfig)
 
 
 @pytest.mark.real
@@ -76,7 +79,7 @@ def test_newer(name: str, folder: Path, promtool: str) -> None:
     path = folder / f"newer-{name}.yaml"
     verdict = check(promtool, path)
     assert verdict.returncode == 0 or "not found in type web.TLSConfig" in verdict.stderr
-    assert isinstance(load(path), WebConfig)
+    assert isinstance(load_web_config(path), WebConfig)
 
 
 @pytest.mark.real
@@ -118,21 +121,23 @@ def test_undecodable_file(tmp_path: Path) -> None:
 def test_relative_names_start_at_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the exporter was started."""
     monkeypatch.chdir("/")
-    assert load(folder / "good-tls.yaml").tls is not None
+    assert load_web_config(folder / "good-tls.yaml").tls is not None
 
 
 def test_what_the_file_says(folder: Path) -> None:
     """Every value arrives where it is used."""
-    assert load(folder / "good-braces.yaml") == WebConfig(None, (), {})
-    assert load(folder / "good-headers-blank.yaml").headers == ()
-    assert load(folder / "good-headers.yaml").headers == (
+    nothing = load_web_config(folder / "good-braces.yaml")
+    assert (nothing.tls, nothing.headers, nothing.users) == (None, (), {})
+    assert list(nothing.seen.files) == [folder / "good-braces.yaml"]
+    assert load_web_config(folder / "good-headers-blank.yaml").headers == ()
+    assert load_web_config(folder / "good-headers.yaml").headers == (
         ("Content-Security-Policy", "default-src 'self'"),
         ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
         ("X-Content-Type-Options", "nosniff"),
         ("X-Frame-Options", "deny"),
         ("X-XSS-Protection", "1"),
     )
-    users = load(folder / "good-users.yaml").users
+    users = load_web_config(folder / "good-users.yaml").users
     assert list(users) == ["alice", "bob", "carol with spaces"]
     assert users["alice"] == Secret(HASH)
     assert HASH not in repr(users)
@@ -140,24 +145,24 @@ def test_what_the_file_says(folder: Path) -> None:
 
 def test_contexts_do_as_the_file_says(folder: Path) -> None:
     """As far as a context can be asked; handshakes are tested on sockets."""
-    plain = load(folder / "good-tls.yaml").tls
+    plain = load_web_config(folder / "good-tls.yaml").tls
     assert plain
     assert plain.minimum_version is ssl.TLSVersion.TLSv1_2
     assert plain.maximum_version is ssl.TLSVersion.TLSv1_3
     assert plain.verify_mode is ssl.VerifyMode.CERT_NONE
     assert plain.options & ssl.OP_CIPHER_SERVER_PREFERENCE
     assert plain.options & ssl.OP_NO_RENEGOTIATION
-    ciphers = load(folder / "good-ciphers.yaml").tls
+    ciphers = load_web_config(folder / "good-ciphers.yaml").tls
     assert ciphers
     assert not ciphers.options & ssl.OP_CIPHER_SERVER_PREFERENCE
     assert [each["name"] for each in ciphers.get_ciphers() if each["protocol"] == "TLSv1.2"] == [
         "ECDHE-ECDSA-CHACHA20-POLY1305",
         "ECDHE-RSA-AES256-GCM-SHA384",
     ]
-    given = load(folder / "good-clients-if-given.yaml").tls
+    given = load_web_config(folder / "good-clients-if-given.yaml").tls
     assert given
     assert given.verify_mode is ssl.VerifyMode.CERT_OPTIONAL
-    sans = load(folder / "newer-clients-sans.yaml").tls
+    sans = load_web_config(folder / "newer-clients-sans.yaml").tls
     assert sans
     assert sans.verify_mode is ssl.VerifyMode.CERT_REQUIRED
     assert sans.allowed_sans == {"prometheus.example", "10.0.0.1"}
@@ -171,21 +176,21 @@ def test_suites_of_tls13_alone_mean_tls13(folder: Path) -> None:
         " cipher_suites: [TLS_AES_128_GCM_SHA256]}",
         encoding="utf-8",
     )
-    context = load(path).tls
+    context = load_web_config(path).tls
     assert context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
 
 
 def test_a_host_without_a_curve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL can be built without some of them."""
-    monkeypatch.setitem(webconfig_names.CURVES, "X", "no-such-curve")
+    monkeypatch.setitem(protocol.CURVES, "X", "no-such-curve")
     path = folder / "no-curve.yaml"
     path.write_text(
         "tls_server_config: {cert_file: server.pem, key_file: server.key, curve_preferences: [X]}",
         encoding="utf-8",
     )
     assert complaints(path) == (
-        f"{path}:1:85: tls_server_config.curve_preferences: is not in this host's OpenSSL"
+        f"{path}:1:85: tls_server_config.curve_preferences: not supported by this host's OpenSSL"
     )
 
 
@@ -198,7 +203,7 @@ def test_a_host_without_descriptors(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "memfd_create", refuse)
     path = folder / "good-tls.yaml"
     assert complaints(path) == (
-        f"{path}:2:14: tls_server_config.cert_file: {folder}/server.pem cannot be handed to"
+        f"{path}:2:14: tls_server_config.cert_file: {folder}/server.pem cannot be passed to"
         " OpenSSL: Too many open files"
     )
 
@@ -206,7 +211,7 @@ def test_a_host_without_descriptors(folder: Path, monkeypatch: pytest.MonkeyPatc
 def test_without_files_in_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other systems than Linux get a nameless file of their own."""
     monkeypatch.delattr(os, "memfd_create")
-    assert load(folder / "good-tls.yaml").tls is not None
+    assert load_web_config(folder / "good-tls.yaml").tls is not None
 
 
 @given(
@@ -245,7 +250,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text, encoding="utf-8", errors="replace")
     try:
-        config = load(path)
+        config = load_web_config(path)
     except ConfigError as error:
         assert error.problems  # noqa: PT017 - either outcome is fine
     else:
@@ -270,7 +275,7 @@ def test_names_of_clients() -> None:
         "spiffe://example/prometheus",
     }
     assert subject_alternative_names({}) == frozenset()
-    assert written(["2001:db8:0::1", "Prometheus.example"]) == {
+    assert normalized(["2001:db8:0::1", "Prometheus.example"]) == {
         "2001:db8::1",
         "Prometheus.example",
     }
@@ -286,10 +291,10 @@ def test_the_document_lists_every_key() -> None:
     blocks = {"tls_server_config", "http_server_config"}
     assert sorted(listed) == sorted(set(keys(WebFile)) - blocks)
     for name in (
-        *webconfig_names.CLIENT_POLICIES,
-        *webconfig_names.VERSIONS,
-        *webconfig_names.CURVES,
-        *ALLOWED,
+        *CLIENT_POLICIES,
+        *protocol.VERSIONS,
+        *protocol.CURVES,
+        *ALLOWED_HEADERS,
     ):
         assert f"`{name}`" in text, name
 
@@ -299,7 +304,7 @@ def test_the_document_shows_a_file_that_works(folder: Path) -> None:
     shown = DOCUMENT.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
     path = folder / "shown.yaml"
     path.write_text(shown, encoding="utf-8")
-    config = load(path)
+    config = load_web_config(path)
     assert config.tls
     assert config.tls.verify_mode is ssl.VerifyMode.CERT_REQUIRED
     assert list(config.users) == ["prometheus"]

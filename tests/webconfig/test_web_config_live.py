@@ -1,4 +1,4 @@
-"""The web configuration while it is at work: new certificates and users, and bad changes."""
+"""The web configuration while it is in use: new certificates and users, and bad changes."""
 
 import asyncio
 import base64
@@ -13,7 +13,9 @@ import pytest
 import trustme
 
 from exporter.config import ConfigError
-from exporter.webconfig import LiveWebConfig
+from exporter.service.watcher import watch_files
+from exporter.webconfig import LiveWebConfig, live_web_config
+from exporter.webconfig.web_file import WebConfig
 from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio
@@ -26,8 +28,8 @@ def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[st
 
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"
-KEPT = "the web configuration cannot be used: the one before stays at work"
-READ = "the web configuration was read again"
+KEPT = "the web configuration was not reloaded: keeping the previous one"
+READ = "the web configuration was reloaded"
 
 
 class Ticks:
@@ -55,7 +57,10 @@ class Ticks:
 async def watched(live: LiveWebConfig) -> AsyncIterator[Ticks]:
     """Watch a configuration by ticks."""
     ticks = Ticks()
-    task = asyncio.create_task(live.watch(1.0, ticks.sleep))
+    watching = watch_files(
+        lambda: live.seen, live.reload, interval=1.0, settle=1.0, sleep=ticks.sleep
+    )
+    task = asyncio.create_task(watching)
     try:
         yield ticks
     finally:
@@ -176,7 +181,7 @@ async def test_a_broken_certificate(site: Site, caplog: pytest.LogCaptureFixture
         assert lines(caplog) == [KEPT]
         problem = (
             f"{site.path}:1:32: tls_server_config.cert_file:"
-            f" {site.folder}/server.pem holds no usable PEM certificate"
+            f" {site.folder}/server.pem does not contain a usable PEM certificate"
         )
         assert caplog.records[-1].levelno == logging.ERROR
         assert caplog.records[-1].__dict__["fields"] == {
@@ -240,7 +245,7 @@ async def test_clients_can_be_shut_out(site: Site) -> None:
             "tls_server_config: {cert_file: server.pem, key_file: server.key, client_ca_file:"
             " ca.pem, client_auth_type: RequireAndVerifyClientCert, min_version: TLS13}\n"
         )
-        assert await live.refresh() == ()
+        assert await live.reload() == ()
         with pytest.raises(OSError):  # noqa: PT011 - a reset or an alert, as it comes
             await ask(port, site.client)
         site.ca.issue_cert("prometheus.example").configure_cert(site.client)
@@ -271,12 +276,12 @@ async def test_users_come_and_go(tmp_path: Path) -> None:
         assert await status(connection, "alice", "first") == 200
         assert await status(connection, "bob", "other") == 401
         write(alice="second", bob="other")
-        await live.refresh()
+        await live.reload()
         assert await status(connection, "alice", "first") == 401
         assert await status(connection, "alice", "second") == 200
         assert await status(connection, "bob", "other") == 200
         write(bob="other")
-        await live.refresh()
+        await live.reload()
         assert await status(connection, "alice", "second") == 401
 
 
@@ -290,10 +295,10 @@ async def test_tls_itself_is_settled_at_the_start(
     live = LiveWebConfig(site.path)
     before = live.current
     site.write(texts[started_with_tls])
-    (problem,) = await live.refresh()
+    (problem,) = await live.reload()
     assert str(problem) == (
-        f"{site.path}:1:1: tls_server_config: cannot be added or taken away while the exporter"
-        " runs: restart it, and change the scheme in Prometheus"
+        f"{site.path}:1:1: tls_server_config: cannot be added or removed while the exporter"
+        " is running: restart it, and change the scheme in Prometheus"
     )
     assert live.current is before
     assert lines(caplog) == [KEPT]
@@ -307,13 +312,27 @@ async def test_a_bad_file_at_the_start(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}:1:1: cannot be read: no such file"
 
 
-async def test_it_is_watched_while_the_application_runs(site: Site) -> None:
-    """`protect` sees to it, and leaves nothing behind."""
+async def test_what_nobody_foresaw(
+    site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails this reload, without its message, and neither the watch nor the next reload."""
     live = LiveWebConfig(site.path)
-    async with served(live, interval=0.01) as port:
-        new = site.certify()
-        async with asyncio.timeout(PATIENCE):
-            while await shown(port, site.client) != der(new):
-                await asyncio.sleep(0.01)
-    names = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]  # a coroutine has one
-    assert "LiveWebConfig.watch" not in names
+    before = live.current
+
+    def fail(_: Path) -> WebConfig:
+        raise KeyError("CANARY")
+
+    async with watched(live) as ticks:
+        with monkeypatch.context() as patch:
+            patch.setattr(live_web_config, "load_web_config", fail)
+            site.certify()
+            for _ in range(4):
+                await ticks.tick()
+        assert lines(caplog) == [KEPT], "only another change is worth another try"
+        assert caplog.records[-1].__dict__["fields"]["problems"].startswith("internal error")
+        assert "CANARY" not in caplog.text
+        assert live.current is before
+        site.certify()
+        for _ in range(2):
+            await ticks.tick()
+        assert live.current is not before

@@ -55,7 +55,7 @@ async def test_a_right_password_is_compared_once() -> None:
     compare = Compared()
     passwords = Passwords(SALT, compare)
     for _ in range(5):
-        assert await passwords.right(USERS, "alice", b"right-a")
+        assert await passwords.verify(USERS, "alice", b"right-a")
     assert compare.asked == [(b"right-a", b"hash-a")]
     assert threading.get_ident() not in compare.threads
 
@@ -64,11 +64,11 @@ async def test_a_wrong_password_is_compared_each_time() -> None:
     """It is not remembered, so that nobody who guesses fills the memory."""
     compare = Compared()
     passwords = Passwords(SALT, compare)
-    assert await passwords.right(USERS, "alice", b"right-a")
+    assert await passwords.verify(USERS, "alice", b"right-a")
     for _ in range(3):
-        assert not await passwords.right(USERS, "alice", b"right-b")
+        assert not await passwords.verify(USERS, "alice", b"right-b")
     assert len(compare.asked) == 4
-    assert await passwords.right(USERS, "alice", b"right-a")
+    assert await passwords.verify(USERS, "alice", b"right-a")
     assert len(compare.asked) == 4
 
 
@@ -77,7 +77,7 @@ async def test_an_unknown_user_costs_the_same() -> None:
     compare = Compared()
     passwords = Passwords(SALT, compare)
     for password in (b"right-a", b"right-b", b"wrong"):
-        assert not await passwords.right(USERS, "mallory", password)
+        assert not await passwords.verify(USERS, "mallory", password)
     assert len(compare.asked) == 3
     assert len({hashed for _, hashed in compare.asked}) == 1
     spread = {name: Passwords(SALT, compare)._stand_in(USERS, name) for name in map(str, range(20))}  # noqa: SLF001 - which one is not seen from outside
@@ -88,11 +88,11 @@ async def test_a_new_hash_is_compared_anew() -> None:
     """After a reload the old password is of no use."""
     compare = Compared()
     passwords = Passwords(SALT, compare)
-    assert await passwords.right(USERS, "alice", b"right-a")
+    assert await passwords.verify(USERS, "alice", b"right-a")
     changed = {"alice": Secret("hash-new")}
-    assert not await passwords.right(changed, "alice", b"right-a")
-    assert await passwords.right(changed, "alice", b"right-new")
-    assert not await passwords.right({"bob": Secret("hash-b")}, "alice", b"right-new")
+    assert not await passwords.verify(changed, "alice", b"right-a")
+    assert await passwords.verify(changed, "alice", b"right-new")
+    assert not await passwords.verify({"bob": Secret("hash-b")}, "alice", b"right-new")
 
 
 async def test_who_is_gone_is_forgotten() -> None:
@@ -100,8 +100,22 @@ async def test_who_is_gone_is_forgotten() -> None:
     passwords = Passwords(SALT, Compared())
     for number in range(10):
         users = {f"user-{number}": Secret("hash-a")}
-        assert await passwords.right(users, f"user-{number}", b"right-a")
-    assert list(passwords._right) == ["user-9"]  # noqa: SLF001 - memory is not seen from outside
+        assert await passwords.verify(users, f"user-{number}", b"right-a")
+    assert list(passwords._verified) == ["user-9"]  # noqa: SLF001 - memory is not seen from outside
+
+
+async def test_a_removed_user_who_shared_a_hash_does_not_get_in() -> None:
+    """What was remembered of the one is of no use with the hash of the other."""
+    compare = Compared()
+    passwords = Passwords(SALT, compare)
+    both = {"alice": Secret("hash-a"), "bob": Secret("hash-a")}
+    for name in both:
+        assert await passwords.verify(both, name, b"right-a")
+    left = {"bob": Secret("hash-a")}
+    for _ in range(2):
+        assert not await passwords.verify(left, "alice", b"right-a")
+        assert await passwords.verify(left, "bob", b"right-a")
+    assert len(compare.asked) == 4, "the removed user costs a comparison each time, like any other"
 
 
 async def test_scrapes_that_come_together_share_one_comparison() -> None:
@@ -109,7 +123,7 @@ async def test_scrapes_that_come_together_share_one_comparison() -> None:
     compare = Compared()
     passwords = Passwords(SALT, compare)
     answers = await asyncio.gather(
-        *(passwords.right(USERS, "alice", b"right-a") for _ in range(20))
+        *(passwords.verify(USERS, "alice", b"right-a") for _ in range(20))
     )
     assert all(answers)
     assert len(compare.asked) == 1
@@ -119,19 +133,19 @@ async def test_too_many_guesses_are_turned_away() -> None:
     """A flood of guesses takes one thread and a bounded queue, and the right password passes it."""
     compare = Compared()
     passwords = Passwords(SALT, compare, most_waiting=3)
-    assert await passwords.right(USERS, "alice", b"right-a")
+    assert await passwords.verify(USERS, "alice", b"right-a")
     compare.go_on.clear()
     guesses = [
-        asyncio.create_task(passwords.right(USERS, "bob", b"guess-%d" % number))
+        asyncio.create_task(passwords.verify(USERS, "bob", b"guess-%d" % number))
         for number in range(3)
     ]
     await asyncio.sleep(0)
     with pytest.raises(BusyError):
-        await passwords.right(USERS, "bob", b"right-b")
-    assert await passwords.right(USERS, "alice", b"right-a")
+        await passwords.verify(USERS, "bob", b"right-b")
+    assert await passwords.verify(USERS, "alice", b"right-a")
     compare.go_on.set()
     assert not any(await asyncio.gather(*guesses))
-    assert await passwords.right(USERS, "bob", b"right-b")
+    assert await passwords.verify(USERS, "bob", b"right-b")
 
 
 async def test_real_hashes() -> None:
@@ -145,13 +159,13 @@ async def test_real_hashes() -> None:
     passwords = Passwords(SALT)
     users = {name: Secret(text) for name, text in hashes.items()}
     for name in users:
-        assert await passwords.right(users, name, "pässword".encode())
-        assert not await passwords.right(users, name, b"password")
-        assert not await passwords.right(users, name, b"")
+        assert await passwords.verify(users, name, "pässword".encode())
+        assert not await passwords.verify(users, name, b"password")
+        assert not await passwords.verify(users, name, b"")
     users = {"long": Secret(hashed(long))}
-    assert await passwords.right(users, "long", long.encode())
-    assert await passwords.right(users, "long", long.encode() + b"more")
-    assert not await passwords.right(users, "long", long.encode()[:-1])
+    assert await passwords.verify(users, "long", long.encode())
+    assert await passwords.verify(users, "long", long.encode() + b"more")
+    assert not await passwords.verify(users, "long", long.encode()[:-1])
 
 
 async def test_what_bcrypt_refuses_is_wrong() -> None:
@@ -160,7 +174,7 @@ async def test_what_bcrypt_refuses_is_wrong() -> None:
     def refuse(_password: bytes, _hashed: bytes) -> bool:
         raise ValueError
 
-    assert not await Passwords(SALT, refuse).right(USERS, "alice", b"a\0b")
+    assert not await Passwords(SALT, refuse).verify(USERS, "alice", b"a\0b")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +216,7 @@ async def test_pages_need_a_password(configuration: LiveWebConfig) -> None:
         for path in ("/metrics", "/nowhere", "/-/healthy/", "/-/reload"):
             refusal = await connection.get(path)
             assert (refusal.status, refusal.headers["WWW-Authenticate"]) == (401, CHALLENGE)
-            assert refusal.body == "401: a user's name and password are needed.\n"
+            assert refusal.body == "401: user name and password required.\n"
             assert refusal.headers["X-XSS-Protection"] == "1"
         for path in ("/-/healthy", "/-/ready"):
             assert (await connection.get(path)).body == "fine\n"
@@ -219,7 +233,7 @@ async def test_a_flood_of_guesses_is_told_so(configuration: LiveWebConfig) -> No
     async with served(configuration, passwords=Passwords(SALT, most_waiting=0)) as port:
         reply = await ask(port, authorization=basic("alice", "secret"))
     assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
-    assert reply.body == "503: too many passwords wait to be checked.\n"
+    assert reply.body == "503: too many password checks are waiting; try again.\n"
 
 
 async def test_without_users_everybody_may_read(tmp_path: Path) -> None:

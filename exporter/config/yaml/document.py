@@ -1,7 +1,4 @@
-"""A YAML text as plain data, and the way back from a value to its line and column.
-
-Knows nothing of what a document is for.
-"""
+"""A YAML text as plain data, and the way back from a value to its line and column."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +8,31 @@ import yaml
 from exporter.config.problems import ConfigError, Problem, Steps, dotted, one_line
 from exporter.config.yaml.nodes import Composer, ListNode, MappingNode, Node
 from exporter.config.yaml.plain import NotPlainError, read_plain
-from exporter.config.yaml.syntax import explain
+
+_TAB = "tab in the indentation: YAML allows only spaces"
+_INDENTATION = 'wrong indentation, a list item without "- ", or text after a closing quote'
+# What a parser complains of, in plain sentences. Each key is a part of what libyaml or PyYAML's own
+# parser says; their words are never repeated, because they can contain a piece of the text.
+_SENTENCES = {
+    "mapping values are not allowed": (
+        'unexpected ":": wrong indentation above, or text that must be quoted'
+    ),
+    "could not find expected ':'": 'missing ":" after a key, or text that must be quoted',
+    "did not find expected key": _INDENTATION,
+    "'-' indicator": _INDENTATION,
+    "expected <block end>": _INDENTATION,
+    "cannot start any token": "text that starts with this character must be quoted",
+    "expected ',' or ']'": 'missing "," or "]" in a list',
+    "expected ',' or '}'": 'missing "," or "}" in a mapping',
+    "node content": "a value is missing here",
+    "escape": 'unknown "\\" escape: in single quotes, "\\" is an ordinary character',
+    "tab character": _TAB,
+}
 
 # The C parser where PyYAML has it: ten times as fast.
 _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# What the parsers refuse. It is looked for beforehand, because they count its place in bytes.
+# What the parsers reject. It is searched for beforehand, because they count its place in bytes.
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -28,7 +44,7 @@ class Document:
     Attributes:
         file: its name as the user would write it.
         data: mappings, lists, texts, numbers, booleans and None.
-        problems: what did not keep it from being parsed.
+        problems: duplicate keys, which do not keep it from being parsed.
     """
 
     __slots__ = ("_root", "_text", "data", "file", "problems")
@@ -48,8 +64,8 @@ class Document:
     def locate(self, steps: Steps, *, on_key: bool = False) -> tuple[Steps, int, int]:
         """The part of a path that a reader finds in the file, with line and column from 1.
 
-        An index is left out where the file has a single value in a list's stead. What is missing
-        stands where its nearest parent starts. `on_key` points at the key of the last step.
+        An index is left out where the file has a single value instead of a list. A missing value is
+        located where its nearest parent starts. `on_key` points at the key of the last step.
         """
         root = self._nodes()
         node: Node | None = root
@@ -100,14 +116,14 @@ def parse(file: str, text: str) -> Document:
     """The one YAML document of a text.
 
     Raises:
-        ConfigError: if it is no YAML, holds no document or several, or uses what a configuration
-            must not hold. Duplicate keys are left to `Document.problems`.
+        ConfigError: if it is not valid YAML, is empty, has several documents, or uses features that
+            are not supported. Duplicate keys are in `Document.problems`.
     """
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
         before = text[: forbidden.start()]
         line, column = before.count("\n") + 1, forbidden.start() - before.rfind("\n")
-        raise ConfigError([Problem(file, line, column, "", "a control character, not text")])
+        raise ConfigError([Problem(file, line, column, "", "control characters are not allowed")])
     return Document(file, text)
 
 
@@ -119,9 +135,30 @@ def _compose(file: str, text: str) -> tuple[Node, tuple[Problem, ...]]:
         while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
             composer.feed(event)
     except yaml.MarkedYAMLError as error:
-        problem = explain(file, text, error)
+        problem = _explain(file, text, error)
     if problem:  # raised out here, so that no traceback leads to the parser and its text
         raise ConfigError([*composer.problems, problem])
     if composer.root is None or composer.root.data is None:
         raise ConfigError([Problem(file, 1, 1, "", "the file is empty")])
     return composer.root, tuple(composer.problems)
+
+
+def _explain(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
+    """A parser's error as a problem, at the place that has to be fixed."""
+    complaint = error.problem or ""
+    mark = error.problem_mark
+    if "quoted scalar" in (error.context or "") and "escape" not in complaint:
+        # Not at the end of the file, but where the quote was opened.
+        mark = error.context_mark or mark
+        message = "unclosed quote"
+    else:
+        found = (sentence for part, sentence in _SENTENCES.items() if part in complaint)
+        message = next(found, "not valid YAML from here on")
+    lines = text.splitlines() or [""]
+    at_line, column = (mark.line, mark.column) if mark else (0, 0)
+    if at_line >= len(lines):
+        at_line, column = len(lines) - 1, len(lines[-1])
+    indentation = lines[at_line][: len(lines[at_line]) - len(lines[at_line].lstrip())]
+    if "\t" in indentation:
+        message, column = _TAB, indentation.index("\t")
+    return Problem(file, at_line + 1, column + 1, "", message)

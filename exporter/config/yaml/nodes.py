@@ -1,7 +1,6 @@
 """A YAML parser's events as plain data and nodes, which remember where each value starts.
 
-Knows YAML; knows nothing of what a document is for. It stands in for `yaml.compose`, which recurses
-in C and so crashes the process on deep nesting.
+Used instead of `yaml.compose`, which recurses in C and so crashes the process on deep nesting.
 """
 
 from typing import NoReturn
@@ -9,7 +8,7 @@ from typing import NoReturn
 import yaml
 
 from exporter.config.problems import ConfigError, Problem, Steps, dotted
-from exporter.config.yaml.scalars import resolve
+from exporter.config.yaml.plain import resolve
 
 # The shape of our own files is six levels deep.
 _DEEPEST = 40
@@ -67,7 +66,7 @@ class MappingNode(Node):
         super().__init__(mark, self.values)
 
     def add(self, node: Node) -> None:
-        """Take the value of the key that waits; the first one of equal keys stays."""
+        """Take the value of the waiting key; the first one of equal keys stays."""
         self.put(*self.waiting.pop(), node)
 
     def put(self, key: str, mark: Mark, node: Node) -> None:
@@ -101,7 +100,7 @@ class Composer:
         """Take the next event.
 
         Raises:
-            ConfigError: for what YAML allows and a configuration must not hold.
+            ConfigError: for what YAML allows and a configuration does not.
         """
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event)
@@ -117,7 +116,7 @@ class Composer:
         elif isinstance(event, yaml.AliasEvent):
             self._alias(event)
         elif isinstance(event, yaml.DocumentStartEvent) and self.root:
-            self._refuse(event, 'a second document: "---" may stand at the top only')
+            self._refuse(event, 'second document: "---" is only allowed at the top')
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         mark = _mark(event)
@@ -127,7 +126,7 @@ class Composer:
             if text in parent.pairs:
                 line = parent.pairs[text][0][0]
                 steps = (*(node.step for node in self._open[:-1]), text)
-                self._report(mark, f"duplicate key; the first one is in line {line}", steps)
+                self._report(mark, f"duplicate key (first used on line {line})", steps)
             parent.waiting.append((text, mark))
             return
         if event.tag not in _TEXT_TAGS:
@@ -152,12 +151,9 @@ class Composer:
         self._needs_value(event)
         node = self._anchors.get(event.anchor or "")
         if node is None:
-            self._refuse(
-                event,
-                "no anchor of this name stands above; put a text that starts with * in quotes",
-            )
+            self._refuse(event, "no anchor with this name above; quote text that starts with *")
         if node in self._open:
-            self._refuse(event, "an alias must not stand inside of its own anchor")
+            self._refuse(event, "an alias must not refer to a value that contains it")
         self._add(node)
 
     def _add(self, node: Node) -> None:
@@ -180,15 +176,15 @@ class Composer:
                 for key, (mark, value) in source.pairs.items():
                     node.put(key, mark, value)
             else:
-                self._report(source.mark, '"<<" takes a mapping, or a list of mappings')
+                self._report(source.mark, '"<<" expects a mapping or a list of mappings')
 
     def _needs_value(self, event: yaml.NodeEvent) -> None:
         parent = self._open[-1] if self._open else None
         if isinstance(parent, MappingNode) and not parent.waiting:
-            self._refuse(event, "a key must be text; put a text that starts with * in quotes")
+            self._refuse(event, "keys must be text; quote text that starts with *")
 
     def _refuse_tag(self, event: yaml.NodeEvent) -> NoReturn:
-        self._refuse(event, "tags have no use here; put a text that starts with ! in quotes")
+        self._refuse(event, "tags are not supported; quote text that starts with !")
 
     def _refuse(self, event: yaml.Event, message: str) -> NoReturn:
         self._report(_mark(event), message)

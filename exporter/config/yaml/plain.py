@@ -1,17 +1,28 @@
-"""A YAML parser's events as plain data, fast, for the text that needs nothing else.
+"""A YAML parser's events as plain data, fast, and what an unquoted scalar means.
 
-Knows YAML, less aliases, tags and faults: for these, and for the place of a value, `nodes.py` reads
-the text again. A load of ten thousand targets would spend most of its time on places that nobody
-asks for.
+Leaves aliases, tags, errors and the places of values to `nodes.py`, which reads the text again: a
+load of ten thousand targets would spend most of its time on places that nobody asks for.
+
+Scalars follow the core schema of YAML 1.2, less its traps. YAML 1.1, which the parser would apply,
+reads `no` as false, `010` as 8 and `1:30` as 90. Here a site called `no` keeps its name, and what
+could be read in two ways stays text.
 """
 
+import re
 from typing import Any, Protocol
 
 import yaml
 
-from exporter.config.yaml.scalars import resolve
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+# No leading zeros, and no more digits than any key of ours could use.
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
 
-# Far more than our own files need; deeper ones are for `nodes.py` to refuse.
+# Far more than our own files need; `nodes.py` rejects deeper ones.
 _DEEPEST = 20
 
 
@@ -24,7 +35,7 @@ class Parser(Protocol):
 
 
 class NotPlainError(Exception):
-    """The text uses more of YAML, or is at fault."""
+    """The text uses more of YAML, or is not valid."""
 
 
 def read_plain(parser: Parser) -> object:  # noqa: C901, PLR0912 -- calls would cost half of the time
@@ -80,3 +91,15 @@ def read_plain(parser: Parser) -> object:  # noqa: C901, PLR0912 -- calls would 
         else:
             current[key] = value
             key = None
+
+
+def resolve(text: str) -> str | int | float | bool | None:
+    """The value of a scalar without quotes: nothing, true or false, a number, or its text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] in "+-.0123456789":
+        if _WHOLE.fullmatch(text):
+            return int(text)
+        if _DECIMAL.fullmatch(text):
+            return float(text)
+    return text

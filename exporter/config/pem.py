@@ -1,25 +1,25 @@
 """PEM texts into a TLS context, by way of files without a name.
 
-`ssl` reads a key from a named file only. It is given what was read before, so that what is at work
-is exactly what was looked at. Knows OpenSSL's complaints. Knows nothing of keys in a configuration.
+`ssl` reads a key from a file only. It is given what was read before, so that what is used is
+exactly what was checked.
 """
 
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO
 
 _FOREIGN_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 _WEAK = {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}
 
 
-class MaterialError(Exception):
+class PemError(Exception):
     """PEM text that cannot be used.
 
     Args:
-        message: what it does, to stand after its name: `holds no …`.
+        message: what is wrong, to be put after its name: `does not contain …`.
         of_key: whether the key is meant, or the certificate.
     """
 
@@ -32,23 +32,23 @@ def certificates(pem: bytes) -> str:
     """The text of at least one certificate, as `load_verify_locations` takes it.
 
     Raises:
-        MaterialError: there is none, or a broken one.
+        PemError: there is none, or a broken one.
     """
     text = pem.decode("ascii", errors="ignore")  # remarks between the blocks may be in any script
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError):
-        problem = MaterialError("holds no usable PEM certificate")
+        problem = PemError("does not contain a usable PEM certificate")
     else:
         return text
     raise problem  # out here, so that no traceback leads to OpenSSL's words
 
 
 def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Let a server be known by a certificate, with its chain, and the certificate's key.
+    """Use a certificate, with its chain, and its key.
 
     Raises:
-        MaterialError: it cannot be used.
+        PemError: it cannot be used.
     """
     certificates(certificate)
     reason, unusable = "", None
@@ -58,16 +58,24 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
             context.load_cert_chain(chain_file, key_file, password="")
     except ssl.SSLError as error:
         reason = error.reason or "unknown"
-    except OSError as error:  # no descriptor is left, or no folder to write to
+    except OSError as error:  # out of descriptors, or no directory to write to
         unusable = error.strerror
     if unusable:
-        raise MaterialError(f"cannot be handed to OpenSSL: {unusable}")
+        raise PemError(f"cannot be passed to OpenSSL: {unusable}")
     if reason in _WEAK:
-        raise MaterialError("holds a certificate that is too weak for OpenSSL: make a new one")
+        raise PemError("contains a certificate that OpenSSL rejects as too weak: create a new one")
     if reason in _FOREIGN_KEY:
-        raise MaterialError("is not the key of the certificate", of_key=True)
+        raise PemError("does not match the certificate", of_key=True)
     if reason:
-        raise MaterialError("holds no usable PEM key without a password", of_key=True)
+        raise PemError("does not contain a usable, unencrypted PEM key", of_key=True)
+
+
+def loads(load: Callable[..., object], *pems: bytes) -> bool:
+    """Whether OpenSSL loads some texts, each as a file."""
+    with suppress(OSError), ExitStack() as stack:
+        load(*(stack.enter_context(_as_file(pem)) for pem in pems))
+        return True
+    return False
 
 
 @contextmanager
@@ -81,5 +89,5 @@ def _as_file(content: bytes) -> Iterator[str]:
 
 
 def _nameless() -> IO[bytes]:
-    in_memory = getattr(os, "memfd_create", None)  # Linux: works without any writable folder
+    in_memory = getattr(os, "memfd_create", None)  # Linux: works without a writable directory
     return open(in_memory("pem"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: PTH123 - a descriptor

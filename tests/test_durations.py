@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import format_duration, parse_duration
-from exporter.durations import PATTERN
+from exporter.durations import PATTERN, format_duration, parse_duration
 
 _LONGEST_MS = 9_223_372_036_854
 
