@@ -71,10 +71,14 @@ def configuration(steady: str, other: str, round_: int) -> str:
 
 
 async def settled(prometheus: httpx.AsyncClient) -> float:
-    """Wait until Prometheus has got over its own start. Gives the time."""
+    """Wait until Prometheus has started, and holds every target's numbers. Gives the time."""
 
     async def quick() -> bool:
-        found = await query(prometheus, "scrape_duration_seconds < 1 and on (job) up == 1")
+        found = await query(
+            prometheus,
+            "scrape_duration_seconds < 1 and on (job) up == 1"
+            f" and on (job) count by (job) (agent_rest_resting_agents{{{STAYING}}}) == 150",
+        )
         return len(found) == JOBS
 
     await until(quick)
