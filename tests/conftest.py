@@ -27,11 +27,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests in tests/real/ are marked `real`, and run first: the others fill up the workers."""
+    """Tests in tests/real/ are marked `real`, and run first: they take longest."""
     for item in items:
         if _REAL in item.path.parents:
             item.add_marker(pytest.mark.real)
-    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    items.sort(
+        key=lambda item: (_REAL not in item.path.parents, not item.get_closest_marker("real"))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ DEFAULT: Final = server.Server(url="")
 """Where every default value comes from."""
 PAGE_SIZE: Final = 100
 """The default, where there are pages."""
+MAX_BOUNDS: Final = 10
+"""Each bound is one more series for each target."""
 
 _EITHER_TARGETS: dict[str, Any] = {
     "anyOf": [{"required": ["targets"]}, {"required": ["target_files"]}]
@@ -101,13 +103,19 @@ class Target(Shape):
     labels: dict[str, Text] = Field(
         default={},
         description="Additional labels of this entry's samples, except cms, cc_id, vdn, name,"
-        " reason, le, quantile, instance, job, and names that start with __ or exported_. Values"
-        " are text.",
+        " reason, bound, doubt, le, quantile, instance, job, and names that start with __ or"
+        " exported_. Values are text.",
         json_schema_extra={"propertyNames": {"pattern": "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$"}},
     )
     max_resting: Annotated[int, Whole(0)] | None = Field(
         None,
         description="How many agents of each VDN may rest at the same time before an alert fires.",
+    )
+    max_rest: Duration | None = Field(
+        None, description="How long a rest may last before an alert fires."
+    )
+    max_wait: Duration | None = Field(
+        None, description="How long an agent may wait for a rest before an alert fires."
     )
 
 
@@ -161,6 +169,21 @@ class Server(Shape):
     begin_time_unit: Literal["auto", "s", "ms"] = Field(
         DEFAULT.begin_time_unit.value,
         description="The unit of the server's beginTime; auto detects it from the size.",
+    )
+    max_resting: Annotated[int, Whole(0)] | None = Field(
+        None, description="The default of max_resting for this server's targets."
+    )
+    max_rest: Duration | None = Field(
+        None, description="The default of max_rest for this server's targets."
+    )
+    max_wait: Duration | None = Field(
+        None, description="The default of max_wait for this server's targets."
+    )
+    rest_bounds: list[Duration] = Field(
+        default=[],
+        description="How many agents rest longer than each of these durations is exported; at most"
+        f" {MAX_BOUNDS}, each above 0s. Default: none.",
+        json_schema_extra={"maxItems": MAX_BOUNDS},
     )
     tls: Tls | None = Field(None, description="For https only.")
     proxy_url: SecretText | None = Field(

@@ -17,7 +17,7 @@ from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
 from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
-from exporter.store import Target
+from exporter.store import Target, TargetKey
 
 _SHORTEST_INTERVAL = 1.0
 # A short interval leaves a fifth of itself between a poll's end and the next one.
@@ -55,13 +55,22 @@ def server_and_targets(
         max_concurrency=block.max_concurrency,
         max_requests_per_second=block.max_requests_per_second,
         begin_time_unit=BeginTimeUnit(block.begin_time_unit),
+        rest_bounds=_limits(block, place, reader),
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
         proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
         headers=further_headers(block, place / "headers", reader),
     )
     if block.name is None and url != _STAND_IN_URL and "name" not in broken:
         server = replace(server, name=server.address)
-    targets = Targets(server.name, stale_after, reader)
+    default = Target(
+        TargetKey(server.name, 0, 0),
+        max_resting=block.max_resting,
+        stale_after=stale_after,
+        max_rest=block.max_rest,
+        max_wait=block.max_wait,
+        rest_bounds=server.rest_bounds,
+    )
+    targets = Targets(default, reader)
     if isinstance(entries, list):
         targets.add_entries(entries, place / "targets")
     targets.add_files(block.target_files, place / "target_files")
@@ -118,6 +127,21 @@ def _times(
     if stale_after < interval and known:
         reader.report(place / "stale_after", f"must not be below {shown}")
     return timeout, stale_after
+
+
+def _limits(block: model.Server, place: Place, reader: Reader) -> tuple[float, ...]:
+    """The bounds of rests, ascending, after a check of every limit."""
+    for key in ("max_rest", "max_wait"):
+        if getattr(block, key) == 0:
+            reader.report(place / key, "must be above 0s")
+    if len(block.rest_bounds) > model.MAX_BOUNDS:
+        reader.report(place / "rest_bounds", f"must not list more than {model.MAX_BOUNDS} bounds")
+    for index, bound in enumerate(block.rest_bounds):
+        if bound == 0:
+            reader.report(place / "rest_bounds" / index, "must be above 0s")
+        elif bound in block.rest_bounds[:index]:
+            reader.report(place / "rest_bounds" / index, "duplicate bound")
+    return tuple(sorted(block.rest_bounds))
 
 
 def _page_size(

@@ -12,7 +12,10 @@ from exporter.store import Target, TargetKey
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Our own labels, those of histograms and summaries, and those that Prometheus adds to a scrape.
 _RESERVED = frozenset(
-    {"cms", "cc_id", "vdn", "name", "reason", "le", "quantile", "instance", "job"}
+    {
+        *("cms", "cc_id", "vdn", "name", "reason", "bound", "doubt"),
+        *("le", "quantile", "instance", "job"),
+    }
 )
 
 
@@ -20,8 +23,7 @@ class Targets:
     """The targets of one server, gathered in order; each (ccId, vdn) may be listed once.
 
     Args:
-        cms: the server's name.
-        stale_after: of every target, in seconds.
+        default: what every target of the server has in common; its key has the server's name.
         reader: reads target files, and collects the problems.
 
     Attributes:
@@ -29,11 +31,10 @@ class Targets:
         complete: whether every entry so far was usable.
     """
 
-    def __init__(self, cms: str, stale_after: float, reader: Reader) -> None:
+    def __init__(self, default: Target, reader: Reader) -> None:
         self.found: list[Target] = []
         self.complete = True
-        self._cms = cms
-        self._stale_after = stale_after
+        self._default = default
         self._reader = reader
         self._first: dict[tuple[int, int], Place] = {}
 
@@ -69,7 +70,12 @@ class Targets:
     def _add(self, entry: model.Target, place: Place) -> None:
         for label in entry.labels:
             self._check_label(label, place / "labels" / label)
+        for key in ("max_rest", "max_wait"):
+            if getattr(entry, key) == 0:
+                self._reader.report(place / key, "must be above 0s")
+        default = self._default
         labels = tuple(sorted(entry.labels.items()))
+        max_resting = default.max_resting if entry.max_resting is None else entry.max_resting
         for index, vdns in enumerate(entry.vdn):
             at_vdn = place / "vdn" / index
             repeated: list[int] = []
@@ -77,9 +83,18 @@ class Targets:
                 if self._first.setdefault((entry.cc_id, vdn), at_vdn) is not at_vdn:
                     repeated.append(vdn)
                 else:
-                    key = TargetKey(self._cms, entry.cc_id, vdn)
+                    key = TargetKey(default.key.cms, entry.cc_id, vdn)
                     self.found.append(
-                        Target(key, entry.name, labels, entry.max_resting, self._stale_after)
+                        Target(
+                            key,
+                            entry.name,
+                            labels,
+                            max_resting,
+                            default.stale_after,
+                            entry.max_rest or default.max_rest,
+                            entry.max_wait or default.max_wait,
+                            default.rest_bounds,
+                        )
                     )
             if repeated:
                 self._report_repeated(entry.cc_id, repeated, at_vdn)

@@ -111,6 +111,35 @@ def test_default_times(tmp_path: Path, interval: str, timeout: float, stale_afte
     assert config.targets[0].stale_after == stale_after
 
 
+def test_limits(tmp_path: Path) -> None:
+    """A target's own limits, else those of its server; 0 resting agents is a limit, too."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "cms:\n"
+        "  - url: https://lima\n"
+        "    max_resting: 30\n"
+        "    max_rest: 1h\n"
+        "    max_wait: 20m\n"
+        "    rest_bounds: [1h, 15m, 30m]\n"
+        "    targets:\n"
+        "      - {ccId: 1, vdn: 1}\n"
+        "      - {ccId: 1, vdn: 2, max_resting: 0, max_rest: 45m, max_wait: 90s}\n"
+        "  - {url: 'https://cusco', targets: [{ccId: 1, vdn: 1, max_wait: 5m}]}\n",
+        encoding="utf-8",
+    )
+    config = load(path, {})
+    limits = [
+        (target.max_resting, target.max_rest, target.max_wait, target.rest_bounds)
+        for target in config.targets
+    ]
+    assert limits == [
+        (30, 3600.0, 1200.0, (900.0, 1800.0, 3600.0)),
+        (0, 2700.0, 90.0, (900.0, 1800.0, 3600.0)),
+        (None, None, 300.0, ()),
+    ]
+    assert [server.rest_bounds for server in config.servers] == [(900.0, 1800.0, 3600.0), ()]
+
+
 def test_words() -> None:
     """Plain words are what they look like, not what YAML 1.1 made of them."""
     config = _good("words")

@@ -1,6 +1,7 @@
 """Reloads under load: hundreds of targets a second, ten scrapes a second, a real Prometheus."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ SCRAPES = "".join(
     metric_relabel_configs:
       - {{source_labels: [__name__], regex: {"|".join(FAMILIES)}, action: keep}}"""
     for number in range(JOBS)
+)
+TIMEOUTS = re.compile(
+    r'^agent_rest_exporter_poll_failures_total\{cms="steady",reason="timeout"\} (\d+)', re.MULTILINE
 )
 STAYING = 'cms="steady",cc_id="1"'
 """The 150 targets that no reload touches."""
@@ -71,10 +75,14 @@ def configuration(steady: str, other: str, round_: int) -> str:
 
 
 async def settled(prometheus: httpx.AsyncClient) -> float:
-    """Wait until Prometheus has got over its own start. Gives the time."""
+    """Wait until Prometheus has started, and holds every target's numbers. Gives the time."""
 
     async def quick() -> bool:
-        found = await query(prometheus, "scrape_duration_seconds < 1 and on (job) up == 1")
+        found = await query(
+            prometheus,
+            "scrape_duration_seconds < 1 and on (job) up == 1"
+            f" and on (job) count by (job) (agent_rest_resting_agents{{{STAYING}}}) == 150",
+        )
         return len(found) == JOBS
 
     await until(quick)
@@ -115,7 +123,6 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
                 return (await client.get("/-/ready")).status_code == 200
 
             await until(ready)
-            connections = set(steady.connections)
             scrapes = "global: {scrape_interval: 2s, scrape_timeout: 2s}\nscrape_configs:"
             text = scrapes + SCRAPES.replace("ADDRESS", exporter.address)
             async with scraping_prometheus(tmp_path / "prometheus", text) as prometheus:
@@ -137,7 +144,10 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
                     while steady.requests < seen + 170:
                         await asyncio.sleep(0.05)
                 await check(prometheus, begin)
-            assert steady.connections == connections, "an unchanged server keeps its connections"
+            # on a busy machine a poll can time out, which costs its connection
+            timeouts = int(TIMEOUTS.findall((await client.get("/metrics")).text)[0])
+            kept = 8 + timeouts
+            assert len(steady.connections) <= kept, "an unchanged server keeps its connections"
             assert len(other.connections) > 10, "a changed one gets others"
             assert steady.most_in_flight <= 8
             assert other.most_in_flight <= 8
@@ -157,9 +167,8 @@ async def check(prometheus: httpx.AsyncClient, begin: float) -> None:
             times = [at for at, _ in scrapes[job]]
             assert len(series) == 150
             for labels, values in series.items():
-                common = min(len(times), len(values))
-                assert [at for at, _ in values][:common] == times[:common], (name, labels)
-                assert abs(len(times) - len(values)) <= 1, "one scrape between two queries"
+                # it is queried after `up`, so that it can have more samples, but not fewer
+                assert [at for at, _ in values][: len(times)] == times, (name, labels)
                 if name == "agent_rest_polls_total":
                     numbers = [float(value) for _, value in values]
                     assert numbers == sorted(numbers), "a counter was reset"
