@@ -4,8 +4,9 @@ Plain means what `grep` and `awk` expect: no colour, no lines drawn, nothing wra
 """
 
 import io
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len, set_cell_size
@@ -47,6 +48,11 @@ def print_table(target: Console, rows: Sequence[Row], heads: Row = ()) -> None:
         if target.is_terminal:
             target.print("─" * (sum(widths) + 2 * len(widths) - 2), style="dim")
     target.print("\n".join(lines))
+
+
+def print_json(found: Mapping[str, object]) -> None:
+    """Print an object for scripts."""
+    print(json.dumps(found, indent=2))
 
 
 def counted(count: int, noun: str) -> str:

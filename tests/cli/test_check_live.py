@@ -15,7 +15,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from exporter.cli.check_live import Answer, Round, failures, show_summary
+from exporter.cli.check import Answer, Round, failures, show_summary
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient

@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from exporter.cli.query_page import Question, agents, show
+from exporter.cli.query import Question, agents, show
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
