@@ -190,8 +190,7 @@ def show(
         zone: of the times; this host's by default.
     """
     result, seen = inspection.result, inspection.result.snapshot
-    if seen is None:
-        return
+    assert seen is not None  # noqa: S101  # it succeeded
     stray = "" if question.configured else "; not a target of the configuration"
     shown = _agents(question, inspection, seen, show_names=show_names)
     console.print(

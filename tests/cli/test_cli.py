@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import socket
 import subprocess
@@ -60,6 +61,34 @@ def test_check_predicts_the_load(config: Path) -> None:
         "  quito: 1 target every 1m: 60 requests per hour, 1 in the busiest second\n"
         "  all: 61 targets: 7260 requests per hour\n"
     )
+
+
+def test_check_on_a_terminal(config: Path) -> None:
+    """A table instead of sentences; the warning below it."""
+    main_side, other = pty.openpty()
+    done = subprocess.run(
+        [COMMAND, "check", str(config)],
+        check=False,
+        env=clean_environment({"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "300"}),
+        stderr=subprocess.PIPE,
+        stdout=other,
+    )
+    seen = os.read(main_side, 65_536).decode().splitlines()
+    os.close(main_side)
+    os.close(other)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert seen == [
+        f"{config}: valid",
+        "SERVER  TARGETS  INTERVAL  REQUESTS/HOUR  BUSIEST SECOND",
+        "─" * 56,
+        "lima    60       30s       at least 7200  5",
+        "quito   1        1m        60             1",
+        "all     61                 7260",
+        (
+            "  lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
+            "will be skipped; raise it, or lengthen interval"
+        ),
+    ]
 
 
 def test_check_reads_a_secret_once(
@@ -434,12 +463,13 @@ def test_the_help_names_every_fault() -> None:
     assert tuple(map(str, DESCRIPTIONS)) == FAULTS
 
 
-def test_a_reader_that_goes_away(config: Path) -> None:
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["sentences", "json"])
+def test_a_reader_that_goes_away(config: Path, flags: list[str]) -> None:
     """As `head` does: no traceback, and no complaint."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [COMMAND, "check", str(config)],
+        [COMMAND, "check", str(config), *flags],
         check=False,
         env=clean_environment(),
         stderr=subprocess.PIPE,

@@ -150,3 +150,40 @@ def test_usage(argument: str, problem: str, capsys: pytest.CaptureFixture[str]) 
         f"agent-rest-exporter healthcheck: invalid value for {problem}; see agent-rest-exporter "
         "healthcheck --help\n"
     )
+
+
+def test_a_reply_that_trickles_in(capsys: pytest.CaptureFixture[str]) -> None:
+    """The timeout is for all of it: a byte in time is not enough."""
+    ended = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            while not ended.wait(0.05):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n"[:1])
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=trickle, args=[server])
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/-/healthy"
+            assert main(["healthcheck", f"--url={url}", "--timeout=300ms"]) == 1
+        finally:
+            ended.set()
+            thread.join()
+    assert capsys.readouterr().err == f"{url}: no reply within 300ms\n"
+
+
+def test_https_that_wants_a_certificate(capsys: pytest.CaptureFixture[str]) -> None:
+    """The check has none: the sentence says where to look."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("exporter.example").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with answering(HEALTHY, context) as port:
+        url = f"https://127.0.0.1:{port}/-/healthy"
+        assert main(["healthcheck", f"--url={url}"]) == 1
+    assert capsys.readouterr().err == (
+        f"{url}: no TLS session: does it serve https there, without asking for a certificate?\n"
+    )
