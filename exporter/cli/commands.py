@@ -17,8 +17,9 @@ ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
 FAULTS: Final = (
     *("hang", "slow", "drop", "cut", "unauthorized", "clock", "forbidden", "rate-limited"),
-    *("unavailable", "error", "redirect", "api-error", "garbage", "html", "wrong-shape"),
-    *("oversized", "gzip-bomb", "ignore-offset", "endless", "overlap"),
+    *("unavailable", "error", "redirect", "api-error", "unknown-vdn", "legacy-only", "crowded"),
+    *("zeros", "seconds", "garbage", "html", "wrong-shape", "oversized", "gzip-bomb"),
+    *("ignore-offset", "endless", "overlap"),
 )
 """As the simulator has them."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
+_FIXED_HYPHEN: Final = "\u2011"
 _EPILOG: Final = (
     "Options on the command line take precedence over environment variables. An empty variable "
     "counts as unset; for an option without a value, any value except empty, 0 or false enables it."
@@ -189,7 +190,11 @@ class Command(click.Command):
                     with formatter.indentation(), formatter.indentation():
                         # click puts two spaces between the sentence and the notes
                         for part in text.split("  "):
-                            formatter.write_text(part)
+                            formatter.write_text(part.replace("-", _FIXED_HYPHEN))
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The whole help. No name in it is broken at a hyphen."""
+        return super().get_help(ctx).replace(_FIXED_HYPHEN, "-")
 
 
 class Program(click.Group):
