@@ -5,9 +5,10 @@ The source of the interface is the vendor's page *Querying Agent Rest Informatio
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import httpx
@@ -15,11 +16,12 @@ import httpx
 from exporter.clock import Clock, Moment
 from exporter.cms import agent_names, body, failures, wire
 from exporter.cms.agent_names import NamedRow
+from exporter.cms.connections import Connection, Exchange
 from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
-from exporter.cms.transport import StaleConnectionError
+from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Asked, Row, Snapshot, reduce
 from exporter.secret import Secret
@@ -30,6 +32,11 @@ MAX_REPLY_BYTES: Final = 16 * 2**20
 
 _HALF_A_SECOND: Final = 0.5
 """`Date` is cut to whole seconds: on average it is half a second too early."""
+
+SINGLE_USE: Final = 3600.0
+"""Seconds for which no connection is used twice after a server has sent a surplus reply."""
+
+_log: Final = logging.getLogger(__name__)
 
 Decode = Callable[[bytes, Api], wire.Reply]
 """From the body of a reply to counters and rows."""
@@ -51,6 +58,7 @@ class _Progress:
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
 
 
 class CmsClient:
@@ -77,6 +85,9 @@ class CmsClient:
         self.server = server
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
+        self.on_doubt: Callable[[int, int, Moment, PollError], None] = _ignore
+        """Called for each poll that may have been answered by another's reply, after it has ended:
+        with ccId, vdn, the poll's end, and why it counts as failed."""
         self._transport = transport
         self._clock = clock
         self._max_reply_bytes = max_reply_bytes
@@ -148,6 +159,11 @@ class CmsClient:
         result = await self.poll(cc_id, vdn, decode=agent_names.decoder(rows))
         return Inspection(result, tuple(rows))
 
+    def drop_idle(self) -> None:
+        """Close the connections that are not in use: an address may lead elsewhere by now."""
+        if isinstance(self._transport, Transport):
+            self._transport.drop_idle()
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
@@ -173,12 +189,16 @@ class CmsClient:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
-        if failure is not None and failure.retry_after:
+        if any(exchange.doubtful for exchange in progress.exchanges):
+            snapshot, failure = None, failures.of_surplus_reply(self.server)
+        ended = self._clock()
+        if failure is None:
+            for exchange in progress.exchanges:
+                exchange.answered((cc_id, vdn), ended)
+        elif failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
-        return PollResult(
-            started, self._clock(), snapshot, failure, progress.requests, progress.clock_skew
-        )
+        return PollResult(started, ended, snapshot, failure, progress.requests, progress.clock_skew)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
@@ -237,7 +257,8 @@ class CmsClient:
             try:
                 response = await self._transmit(question, progress)
             except StaleConnectionError:
-                response = await self._transmit(question, progress)
+                # the next one in the pool may be as dead
+                response = await self._transmit(question, progress, fresh=True)
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 coding = self._check(response, progress)
@@ -249,11 +270,41 @@ class CmsClient:
         except httpx.TransportError as error:
             raise failures.of_transport(error, self.server) from None
 
-    async def _transmit(self, question: bytes, progress: _Progress) -> httpx.Response:
+    async def _transmit(
+        self, question: bytes, progress: _Progress, *, fresh: bool = False
+    ) -> httpx.Response:
         progress.requests += 1
         self.stats.requests += 1
+        single_use = self._uses_connections_once()
+        exchange = Exchange(self._surplus_seen, fresh or single_use, single_use)
+        progress.exchanges.append(exchange)
         request = self._requests.make(question, self._auth)
+        request.extensions["exchange"] = exchange
         return await self._transport.handle_async_request(request)
+
+    def _uses_connections_once(self) -> bool:
+        until = self.stats.single_use_until
+        if until is not None and self._clock().boot >= until:
+            self.stats.single_use_until = until = None
+            _log.info("connections are kept again", extra=self._fields())
+        return until is not None
+
+    def _surplus_seen(self, connection: Connection) -> None:
+        """A connection has received a reply that nobody asked for."""
+        if self.stats.single_use_until is None:
+            _log.warning(
+                "the server sent a reply that nobody asked for: each request uses a new connection "
+                "for the next hour",
+                extra=self._fields(),
+            )
+        self.stats.single_use_until = self._clock().boot + SINGLE_USE
+        error = failures.of_surplus_reply(self.server)
+        for (cc_id, vdn), ended in connection.answers.items():
+            self.on_doubt(cc_id, vdn, ended, error)
+        connection.answers.clear()
+
+    def _fields(self) -> dict[str, dict[str, str]]:
+        return {"fields": {"cms": self.server.name}}
 
     def _check(self, response: httpx.Response, progress: _Progress) -> str:
         """The coding of a reply with status 200. Raises PollError for any other."""
@@ -272,6 +323,10 @@ class CmsClient:
         if text != self._last_date[0]:
             self._last_date = (text, http_date(text))
         return self._last_date[1]
+
+
+def _ignore(_cc_id: int, _vdn: int, _ended: Moment, _error: PollError) -> None:
+    """What becomes of a doubtful poll whose result nobody has kept."""
 
 
 def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:

@@ -54,6 +54,16 @@ def of_timeout(server: Server, seconds: float, page: int) -> PollError:
     )
 
 
+def of_surplus_reply(server: Server) -> PollError:
+    """A poll whose reply may have been meant for another one."""
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} sent more replies than it was asked for, so this one may be another "
+        "VDN's and was discarded: look for a gateway or load balancer that repeats or delays "
+        "replies",
+    )
+
+
 def of_endless_listing(pages: int, limit: int) -> PollError:
     """A listing that has more pages than any VDN can have."""
     return PollError(

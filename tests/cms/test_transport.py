@@ -23,6 +23,7 @@ from exporter.errors import Reason
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import (
+    REST,
     Step,
     answer,
     connected,
@@ -458,8 +459,22 @@ async def test_polls_share_a_connection() -> None:
         for vdn in range(1, 4):
             result = await client.poll(1, vdn)
             assert result.requests == 1
+            await asyncio.sleep(REST)
 
     assert (peer.connections, len(peer.requests)) == (1, 3)
+
+
+async def test_polls_without_a_pause_take_turns_on_a_few_connections() -> None:
+    """A connection rests after its reply: a surplus one would be seen meanwhile."""
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        for vdn in range(1, 41):
+            read(await client.poll(1, vdn))
+
+    assert len(peer.requests) == 40
+    assert peer.connections <= 10
 
 
 async def test_a_stale_connection_is_replaced_at_once() -> None:
@@ -469,6 +484,7 @@ async def test_a_stale_connection_is_replaced_at_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         result = read(await client.poll(1, 1))
 
     assert (result.snapshot.resting, result.requests, peer.connections) == (1, 2, 2)
@@ -481,6 +497,7 @@ async def test_a_stale_connection_is_replaced_only_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -494,6 +511,7 @@ async def test_a_reply_that_is_cut_on_a_kept_alive_connection_is_not_asked_again
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -587,6 +605,7 @@ async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
         for _ in range(2):
             result = read(await client.poll(1, 1))
             assert result.snapshot.resting == 1
+            await asyncio.sleep(REST)
 
     assert [head.split("\r\n")[0] for head in proxy.heads] == [
         f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1"

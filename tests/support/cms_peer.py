@@ -23,6 +23,9 @@ from exporter.server import Server
 NAME = "Zhang San"
 """An agent's name: it stands in every row, and must come out nowhere."""
 
+REST = 0.2
+"""Seconds after which a connection on this machine has rested, and is used again."""
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
