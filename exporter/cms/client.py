@@ -17,7 +17,7 @@ from exporter.clock import Clock, Moment
 from exporter.cms import agent_names, body, failures, wire
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.connections import Connection, Exchange
-from exporter.cms.paging import MAX_PAGES, Listing
+from exporter.cms.paging import MAX_PAGES, MAX_ROWS, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
@@ -59,6 +59,8 @@ class _Progress:
     requests: int = 0
     clock_skew: float | None = None
     exchanges: list[Exchange] = field(default_factory=list)
+    moved: Snapshot | None = None
+    """The last complete listing, if its counters changed while it was read."""
 
 
 class CmsClient:
@@ -183,7 +185,9 @@ class CmsClient:
             failure = error.with_traceback(None)
             failure.__context__ = None
         except Exception as error:  # noqa: BLE001  # whatever it is, only this poll fails
-            if deadline.expired():
+            if deadline.expired() and progress.moved is not None:
+                snapshot = progress.moved
+            elif deadline.expired():
                 failure = failures.of_timeout(self.server, seconds, progress.page)
             else:
                 failure = failures.of_defect(error)
@@ -195,26 +199,54 @@ class CmsClient:
         if failure is None:
             for exchange in progress.exchanges:
                 exchange.answered((cc_id, vdn), ended)
-        elif failure.retry_after:
-            pause = self._rate_limit.pause(failure.retry_after)
-            self.stats.paused_until = self._clock().boot + pause
-        return PollResult(started, ended, snapshot, failure, progress.requests, progress.clock_skew)
+        else:
+            if failure.reason is not Reason.API:
+                # the name may lead to another machine by now; CC-CMS itself sends a result code
+                self.drop_idle()
+            if failure.retry_after:
+                pause = self._rate_limit.pause(failure.retry_after)
+                self.stats.paused_until = self._clock().boot + pause
+        return PollResult(
+            started,
+            ended,
+            snapshot,
+            failure,
+            progress.requests,
+            progress.clock_skew,
+            snapshot is not None and progress.moved is not None,
+        )
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
         if limit is None:
             reply = await self._ask(wire.request_body(cc_id, vdn), progress)
+            if len(reply.rows) > MAX_ROWS:
+                raise failures.of_endless_rows(len(reply.rows))
             return self._reduce(reply, reply.rows, progress)
+        while True:
+            again = progress.moved is not None
+            reply, listing = await self._pages(cc_id, vdn, limit, progress)
+            # counters and rows are two queries on 3.6: take the counters nearest to the end
+            snapshot = self._reduce(reply, listing.rows, progress)
+            progress.moved = snapshot if listing.moved else None
+            if again or not listing.moved:
+                return snapshot
+
+    async def _pages(
+        self, cc_id: int, vdn: int, limit: int, progress: _Progress
+    ) -> tuple[wire.Reply, Listing]:
+        """The last page of a listing, and all of it."""
         listing = Listing(limit)
         while listing.pages < MAX_PAGES:
-            progress.page = listing.pages + 1
-            if listing.pages:
+            if progress.requests:
                 await self._rate_limit.wait()
+            progress.page = listing.pages + 1
             question = wire.request_body(cc_id, vdn, listing.offset, limit)
             reply = await self._ask(question, progress)
+            if len(reply.rows) > limit:
+                raise failures.of_oversized_page(len(reply.rows), limit)
             if listing.add(reply):
-                # counters and rows are two queries on 3.6: take the counters nearest to the end
-                return self._reduce(reply, listing.rows, progress)
+                return reply, listing
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
     def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:

@@ -73,6 +73,23 @@ def of_endless_listing(pages: int, limit: int) -> PollError:
     )
 
 
+def of_oversized_page(rows: int, limit: int) -> PollError:
+    """A page with more rows than were asked for."""
+    return PollError(
+        Reason.SCHEMA,
+        f"the server sent {rows} rows where a page of {limit} was requested: it does not page; "
+        'set cti_version: "3.8"',
+    )
+
+
+def of_endless_rows(rows: int) -> PollError:
+    """More rows than any VDN can have."""
+    return PollError(
+        Reason.TOO_LARGE,
+        f"the server sent {rows} rows, more than any VDN's listing: check that url leads to CC-CMS",
+    )
+
+
 def of_defect(error: Exception) -> PollError:
     """An error in the exporter itself."""
     return PollError(Reason.INTERNAL, internal_error(error))
