@@ -82,7 +82,7 @@ def test_any_row_of_configurations(configurations: list[list[TargetKey]]) -> Non
 
 def test_a_success_that_became_doubtful_loses_its_numbers() -> None:
     """It counts as failed; a failure that came after it stays as it is."""
-    at, later = Moment(1_700_000_000.0, 10.0), Moment(1_700_000_060.0, 70.0)
+    at, later = Moment(1_700_000_000.0, 10.0, 10.0), Moment(1_700_000_060.0, 70.0, 70.0)
     numbers = reduce(Counters(0, 1, 0), [], at.wall)
     error = PollError(Reason.DISCONNECTED, "another's")
     state = TargetState(Target(TargetKey("lima", 1, 1))).after(success(at, at, numbers))

@@ -14,6 +14,7 @@ here are internal, and tests on raw sockets hold them to what they must do.
 import asyncio
 import functools
 import math
+import re
 import select
 import socket
 from collections.abc import Callable
@@ -26,7 +27,8 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection as Lease
-from aiohttp.http import RawResponseMessage
+from aiohttp.helpers import _EXC_SENTINEL as _UNSET
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.tracing import Trace
 
 from exporter.clock import Moment
@@ -38,6 +40,8 @@ _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
+
+_CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
 Vdn = tuple[int, int]
 """Call center and VDN."""
@@ -115,6 +119,9 @@ class Connection(ResponseHandler):
         self._under_way = False
         self._slowest = 0.0
         self._reply: aiohttp.StreamReader | None = None
+        self._params: dict[str, Any] = {}
+        self._only_segment: bytes | None = None
+        """All that this exchange has received, if it came in one piece."""
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # aiohttp's own
         """A request is about to be sent."""
@@ -126,6 +133,8 @@ class Connection(ResponseHandler):
         self.single_use = exchange.single_use
         self._report = exchange.on_surplus
         self._reply = None
+        self._only_segment = b""
+        self._params = params
         self._under_way = True
         self._asked_at = self._loop.time()
         super().set_response_params(**params)
@@ -145,12 +154,25 @@ class Connection(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         if not data or not self._exchanges or (self._under_way and not self._replied):
+            self._only_segment = data if self._only_segment == b"" else None
             super().data_received(data)
             return
         if data.strip(b"\r\n"):
             self._surplus()
         if self.transport is not None:
             self.transport.close()
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _UNSET) -> None:
+        """The exchange has failed: unless there is a whole reply before what made it fail."""
+        segment, self._only_segment = self._only_segment, None
+        if isinstance(exc, HttpProcessingError) and segment:
+            length = _length_of_reply(segment)
+            if 0 < length < len(segment):
+                super().set_response_params(**self._params)
+                super().data_received(segment[:length])
+                self._surplus()
+                return
+        super().set_exception(exc, exc_cause)
 
     def end_exchange(self) -> None:
         """The exchange is over. Unless it ended cleanly, the connection is not used again."""
@@ -274,6 +296,13 @@ class Connections(aiohttp.TCPConnector):
             # a connection that is being made is a placeholder there
             if isinstance(connection, Connection):
                 connection.retire(math.inf)
+
+
+def _length_of_reply(data: bytes) -> int:
+    """The length of the reply at the start of some bytes by its Content-Length, or 0."""
+    head = data.find(b"\r\n\r\n") + 4
+    length = _CONTENT_LENGTH.search(data, 0, head)
+    return head + int(length[1]) if length else 0
 
 
 def _dial(address: aiohttp.AddrInfoType) -> socket.socket:

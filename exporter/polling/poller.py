@@ -14,7 +14,7 @@ from typing import Final
 
 from exporter.clock import Clock, Moment
 from exporter.cms.client import CmsClient
-from exporter.errors import PollError
+from exporter.errors import PollError, PollResult
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.schedule import first_delay, next_due
 from exporter.store import Store, TargetKey
@@ -177,7 +177,7 @@ class Poller:
         if after is not None:
             self._stats.failures[error.reason] += after.failures - before.failures
             self._store.record(after)
-            self._failure_log.note(before, after, now)
+            self._failure_log.note(before, after, PollResult(now, now, None, error))
 
     def _first_due(self, key: TargetKey, now: Moment) -> float:
         return now.monotonic + first_delay(key, self._interval, now.wall)

@@ -311,6 +311,17 @@ async def test_bytes_that_the_loop_has_not_read_yet_are_seen() -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("rest", [b"}", b"\x00", http(answer(resting=9))[5:]])
+async def test_a_body_that_is_longer_than_it_says_is_read_as_far_as_it_says(rest: bytes) -> None:
+    """As every client reads it; what is left is nobody's."""
+    async with (
+        listening(Step(http(answer(resting=1)) + rest)) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        assert read(await client.poll(1, 1)).snapshot.resting == 1
+        assert client.stats.single_use_until is not None
+
+
 async def test_stray_line_ends_cost_a_connection_and_nothing_else() -> None:
     """Some old servers send one more line end than they should: it is no reply."""
     sloppy = Step(http(answer(resting=1)))
@@ -340,7 +351,7 @@ async def test_connections_are_used_once_for_an_hour(caplog: pytest.LogCaptureFi
 
     def clock() -> Moment:
         now = system_clock()
-        return Moment(now.wall + passed, now.monotonic + passed)
+        return Moment(now.wall + passed, now.monotonic + passed, now.boot + passed)
 
     good = Step(http(answer(resting=1)))
     async with (
