@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import httpx
@@ -188,7 +188,9 @@ class CmsClient:
             if deadline.expired() and progress.moved is not None:
                 snapshot = progress.moved
             elif deadline.expired():
-                failure = failures.of_timeout(self.server, seconds, progress.page)
+                failure = failures.of_timeout(
+                    self.server, seconds, progress.page, progress.exchanges[-1]
+                )
             else:
                 failure = failures.of_defect(error)
         finally:
@@ -364,8 +366,8 @@ def _ignore(_cc_id: int, _vdn: int, _ended: Moment, _error: PollError) -> None:
 def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
     """The same with the secrets of its sources."""
     match auth:
-        case Signature(access_key, secret_key, signed_headers):
-            return Signature(get(access_key), get(secret_key), signed_headers)
+        case Signature(access_key, secret_key):
+            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
         case StaticAuthorization(value):
             return StaticAuthorization(get(value))
     return None

@@ -67,6 +67,8 @@ class Exchange:
     single_use: bool = False
     """Its connection is not kept."""
     phase: Phase = Phase.ASKED
+    peer: str = ""
+    """The name that is looked up, or the address that is dialled."""
     dialled: bool = False
     """Whether a connection was opened for it."""
     connection: "Connection | None" = None
@@ -230,7 +232,14 @@ class Connections(aiohttp.TCPConnector):
 
     def __init__(self, most_idle: int, **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
         # the client bounds the requests in flight, so no limit is needed here
-        super().__init__(limit=0, keepalive_timeout=_KEEPALIVE, socket_factory=_dial, **options)
+        super().__init__(
+            limit=0,
+            keepalive_timeout=_KEEPALIVE,
+            socket_factory=_dial,
+            # aiohttp's cache shields lookups from being cancelled; the resolver has its own
+            use_dns_cache=False,
+            **options,
+        )
         self._most_idle = most_idle
         self._kept_since = -math.inf
         self._factory = cast(
@@ -309,5 +318,6 @@ def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
     exchange = current.get()
     exchange.dialled = True
     exchange.phase = Phase.CONNECTING
-    family, kind, protocol, *_ = address
+    family, kind, protocol, _, (host, port, *_) = address
+    exchange.peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
     return socket.socket(family, kind, protocol)

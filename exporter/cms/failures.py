@@ -8,7 +8,6 @@ a `ConnectTimeout` there.
 
 import errno
 import os
-import ssl
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,23 +15,17 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 
+from exporter.cms import tls_failures
 from exporter.cms.body import CodingError, TooLargeError
+from exporter.cms.connections import Exchange, Phase
 from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.reply_headers import retry_after
+from exporter.cms.resolver import DnsSilentError
 from exporter.cms.wire import DecodeError, ResultError, SchemaError
 from exporter.errors import PollError, Reason, internal_error
 from exporter.server import Auth, Server, Signature
 
 _CLOCKS_DIFFER: Final = 60.0
-
-_UNTRUSTED: Final = frozenset({18, 19, 20, 21})
-"""X509_V_ERR_…: self-signed, self-signed in chain, no issuer found, no chain to verify."""
-_OUTSIDE_VALIDITY: Final = frozenset({9, 10})
-_OTHER_NAME: Final = frozenset({62, 63, 64})
-_ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
-    # up to TLS 1.2 there is no separate alert for a certificate that was not sent
-    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
-)
 
 
 def of_no_turn(seconds: float) -> PollError:
@@ -44,8 +37,16 @@ def of_no_turn(seconds: float) -> PollError:
     )
 
 
-def of_timeout(server: Server, seconds: float, page: int) -> PollError:
+def of_timeout(server: Server, seconds: float, page: int, exchange: Exchange) -> PollError:
     """A poll that did not end within so many seconds, while it read that page."""
+    if exchange.phase is Phase.RESOLVING:
+        return PollError(Reason.DNS, _no_answer(exchange.peer, server))
+    if exchange.phase is Phase.CONNECTING:
+        return PollError(
+            Reason.CONNECT,
+            f"no connection to {exchange.peer} within {seconds:g} s: nothing answers at this "
+            "address, or a firewall drops packets; check url, proxies, routes and firewalls",
+        )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
         Reason.TIMEOUT,
@@ -239,7 +240,7 @@ def of_transport(error: httpx.TransportError, server: Server) -> PollError:
             "or HTTP_PROXY",
         )
     causes = list(_causes(error))
-    if message := _tls_failure(causes, server):
+    if message := tls_failures.sentence(causes, server):
         return PollError(Reason.TLS, message)
     for cause in causes:
         if isinstance(cause, aiohttp.ClientHttpProxyError):
@@ -272,6 +273,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
+        if isinstance(error.os_error, DnsSilentError):
+            return PollError(Reason.DNS, _no_answer(error.host, server))
         return PollError(Reason.DNS, _unknown_name(error.host, server))
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return PollError(
@@ -284,7 +287,8 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
         return PollError(
             Reason.TLS,
             f"{server.address} closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)",
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it "
+            "requires a client certificate (tls.cert_file)",
         )
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
@@ -299,8 +303,16 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
     )
 
 
+def _no_answer(host: str, server: Server) -> str:
+    proxy = "the name" if host == server.endpoint.host else "the proxy's name"
+    return (
+        f"no name server answered for {proxy} {host}: check the name servers in "
+        "/etc/resolv.conf, and the firewalls on the way to them"
+    )
+
+
 def _unknown_name(host: str, server: Server) -> str:
-    if host == urlsplit(server.url).hostname:
+    if host == server.endpoint.host:
         return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
     return (
         f"the proxy's name {host} cannot be resolved: check proxy_url, HTTPS_PROXY and this "
@@ -311,52 +323,3 @@ def _unknown_name(host: str, server: Server) -> str:
 def _os_error(error: OSError) -> str:
     """The system's text. asyncio's own may list every address tried, so take the number's."""
     return os.strerror(error.errno).lower() if error.errno else "no connection"
-
-
-def _tls_failure(causes: list[BaseException], server: Server) -> str | None:
-    for cause in causes:
-        # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server)
-            return _handshake(cause, server)
-    reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.url.startswith("https:"):
-        # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
-        # the connection then, and the alert with the reason is lost
-        return (
-            f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {_set_certificate(server)}"
-        )
-    return None
-
-
-def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
-    peer = server.address
-    if error.verify_code in _UNTRUSTED:
-        return f"the certificate of {peer} is signed by an unknown CA: set tls.ca_file to its CA"
-    if error.verify_code in _OUTSIDE_VALIDITY:
-        return (
-            f"the certificate of {peer} has expired or is not yet valid: renew it, and check this "
-            "host's clock"
-        )
-    if error.verify_code in _OTHER_NAME:
-        asked = server.tls.server_name or urlsplit(server.url).hostname
-        return (
-            f"the certificate of {peer} is not for {asked}: set tls.server_name to a name in the "
-            "certificate"
-        )
-    return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
-
-
-def _handshake(error: ssl.SSLError, server: Server) -> str:
-    peer, reason = server.address, (error.reason or "")
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
-        return f"{peer} does not use TLS: check the port in url, or use http://"
-    if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
-        return f"{peer} requires a client certificate: {_set_certificate(server)}"
-    return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
-
-
-def _set_certificate(server: Server) -> str:
-    return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"

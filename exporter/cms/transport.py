@@ -4,16 +4,18 @@
 supports every kind of request, which would double the cost of a poll.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from exporter.cms.connections import Connections, current
 from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
+from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
 
@@ -28,28 +30,33 @@ class Transport(AiohttpTransport):
     Args:
         server: whose connections these are.
         environ: where a proxy is looked up if the server names none.
+        nameservers: whom to ask for its addresses; the system's if there are none.
 
     Raises:
         TlsFileError: a certificate or key cannot be used.
     """
 
-    def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, server: Server, environ: Mapping[str, str], nameservers: Sequence[str] = ()
+    ) -> None:
         configured = server.proxy_url
         address = configured.loaded if configured else environment_proxy(server.url, environ)
         proxy = usable_proxy(address) if address else None
         self._proxy_is_usable = bool(proxy) or not address
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
-        tunnel = server.url.startswith("https:")
+        tunnel = server.endpoint.tls
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
         self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
         self._context = ssl_context(server.tls)
+        self._origin = server.endpoint.origin
+        self._resolver = Resolver(nameservers)
         self._most_idle = server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=Connections(self._most_idle, ssl=self._context),
+            connector=Connections(self._most_idle, ssl=self._context, resolver=self._resolver),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -74,7 +81,8 @@ class Transport(AiohttpTransport):
         try:
             response = await self.client.request(
                 request.method,
-                str(request.url),
+                # the bytes that were signed: yarl must not encode anything anew
+                yarl.URL(self._origin + request.extensions["target"].decode(), encoded=True),
                 headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
                 data=await request.aread(),
                 allow_redirects=False,
@@ -86,6 +94,11 @@ class Transport(AiohttpTransport):
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )
+
+    async def aclose(self) -> None:
+        """Close the connections, and cancel lookups that are under way."""
+        await super().aclose()
+        await self._resolver.close()
 
     def drop_idle(self) -> None:
         """Close the connections that are not in use: the next request makes a new one."""

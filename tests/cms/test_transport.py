@@ -3,10 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
+import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+import warnings
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -140,29 +144,46 @@ async def test_a_certificate_for_another_name(
     assert said(error, peer.port) == (
         Reason.TLS,
         (
-            f"the certificate of 127.0.0.1:PORT is not for {asked}: set tls.server_name to a name "
-            "in the certificate"
+            f"the certificate of 127.0.0.1:PORT is not for {asked} but for cms.example.com: set "
+            "tls.server_name to one of its names"
         ),
     )
 
 
-@pytest.mark.parametrize("days", [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (
+            (-2, -1),
+            "expired on {last}: renew it, or correct this host's clock if it is wrong",
+        ),
+        (
+            (1, 2),
+            (
+                "is not valid yet; it will be on {first}: correct this host's clock, or the "
+                "certificate"
+            ),
+        ),
+    ],
+    ids=["expired", "not yet valid"],
+)
 async def test_a_certificate_outside_its_validity(
-    ca: trustme.CA, ca_file: Path, days: tuple[int, int]
+    ca: trustme.CA, ca_file: Path, days: tuple[int, int], sentence: str
 ) -> None:
-    """Expired, or one of the clocks is wrong."""
+    """Each with the date that tells whether it is the certificate or the clock."""
     now = dt.datetime.now(dt.UTC)
     first, last = (now + dt.timedelta(days=number) for number in days)
+    dates = {
+        "first": first.strftime("%Y-%m-%d %H:%M UTC"),
+        "last": last.strftime("%Y-%m-%d %H:%M UTC"),
+    }
     leaf = ca.issue_cert("127.0.0.1", not_before=first, not_after=last)
     async with listening(GOOD, tls=presenting(leaf)) as peer:
         error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
 
     assert said(error, peer.port) == (
         Reason.TLS,
-        (
-            "the certificate of 127.0.0.1:PORT has expired or is not yet valid: renew it, and "
-            "check this host's clock"
-        ),
+        f"the certificate of 127.0.0.1:PORT {sentence.format(**dates)}",
     )
 
 
@@ -181,6 +202,96 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
             "the certificate of 127.0.0.1:PORT was not accepted (path length constraint "
             "exceeded): check tls.ca_file"
         ),
+    )
+
+
+OLD = "DEFAULT:@SECLEVEL=0"
+
+
+@contextlib.contextmanager
+def appliance(leaf: trustme.LeafCert, version: ssl.TLSVersion, ciphers: str) -> Iterator[int]:
+    """A server of long ago, which sends its alerts (asyncio's closes the connection instead)."""
+    context = presenting(leaf)
+    context.set_ciphers(ciphers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+
+    tls = functools.partial(context.wrap_socket, server_side=True)
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            with plain, contextlib.suppress(OSError), tls(plain) as secure:
+                secure.recv(4096)
+                secure.sendall(GOOD.data)
+                secure.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "tls", "sentence"),
+    [
+        (
+            ssl.TLSVersion.TLSv1,
+            OLD,
+            Tls(min_version="TLS10", ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS version that this host allows: if it is an old "
+                "server, set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+        (
+            ssl.TLSVersion.TLSv1_2,
+            "AES128-SHA",
+            Tls(ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS cipher that this host allows: if it is an old "
+                "server, set tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+    ],
+    ids=["TLS 1.0 only", "RSA key exchange only"],
+)
+async def test_an_old_server_is_read_with_the_options_that_are_named(
+    ca: trustme.CA,
+    ca_file: Path,
+    *,
+    version: ssl.TLSVersion,
+    ciphers: str,
+    tls: Tls,
+    sentence: str,
+) -> None:
+    """It asks for no client certificate, whatever its alert looks like."""
+    leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    with appliance(leaf, version, ciphers) as port:
+        url = f"https://127.0.0.1:{port}"
+        error = await failure(url, tls=Tls(ca_file=ca_file))
+        result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
+
+    assert said(error, port) == (Reason.TLS, sentence)
+    assert result.snapshot.resting == 1
+
+
+def test_a_cipher_string_that_openssl_does_not_know() -> None:
+    """It is found when the configuration is read, not at the first poll."""
+    with pytest.raises(TlsFileError) as caught:
+        Transport(Server("https://127.0.0.1", tls=Tls(ciphers="ROT13")), {})
+
+    assert (caught.value.option, caught.value.message) == (
+        "ciphers",
+        "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0",
     )
 
 
@@ -212,7 +323,8 @@ async def test_a_connection_that_is_dropped_in_the_handshake() -> None:
         Reason.TLS,
         (
             "127.0.0.1:PORT closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)"
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether "
+            "it requires a client certificate (tls.cert_file)"
         ),
     )
 
