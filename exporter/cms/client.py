@@ -14,12 +14,12 @@ from typing import Final, cast
 import httpx
 
 from exporter.clock import Clock, Moment
-from exporter.cms import agent_names, body, failures, wire
+from exporter.cms import agent_names, body, failures, status_failures, wire
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.paging import MAX_PAGES, MAX_ROWS, Listing
 from exporter.cms.rate_limit import RateLimit
-from exporter.cms.reply_headers import date_and_coding, http_date
+from exporter.cms.reply_headers import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests
 from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
@@ -58,6 +58,8 @@ class _Progress:
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
+    content_type: str = ""
+    """Of the last reply."""
     exchanges: list[Exchange] = field(default_factory=list)
     moved: Snapshot | None = None
     """The last complete listing, if its counters changed while it was read."""
@@ -202,12 +204,7 @@ class CmsClient:
             for exchange in progress.exchanges:
                 exchange.answered((cc_id, vdn), ended)
         else:
-            if failure.reason is not Reason.API:
-                # the name may lead to another machine by now; CC-CMS itself sends a result code
-                self.drop_idle()
-            if failure.retry_after:
-                pause = self._rate_limit.pause(failure.retry_after)
-                self.stats.paused_until = self._clock().boot + pause
+            failure = self._failed(failure)
         return PollResult(
             started,
             ended,
@@ -217,6 +214,18 @@ class CmsClient:
             progress.clock_skew,
             snapshot is not None and progress.moved is not None,
         )
+
+    def _failed(self, failure: PollError) -> PollError:
+        """What a failed poll means for the next ones, and its failure, as it is shown."""
+        if failure.reason is not Reason.API:
+            # the name may lead to another machine by now; CC-CMS itself sends a result code
+            self.drop_idle()
+        if failure.retry_after:
+            pause = self._rate_limit.pause(failure.retry_after)
+            self.stats.paused_until = self._clock().boot + pause
+        if isinstance(self._transport, Transport):
+            return failures.through(failure, self._transport.proxy_in_use)
+        return failure
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
@@ -276,7 +285,9 @@ class CmsClient:
             reply = await self._send(question, progress)
         try:
             return progress.decode(reply, self.server.api)
-        except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
+        except wire.DecodeError:
+            raise failures.of_no_json(reply, progress.content_type) from None
+        except (wire.ResultError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
 
     def _read_auth_again(self) -> Auth:
@@ -296,13 +307,16 @@ class CmsClient:
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 coding = self._check(response, progress)
-                return await body.read(stream, coding, self._max_reply_bytes)
+                progress.content_type = content_type(response.headers.raw)
+                data = await body.read(stream, coding, self._max_reply_bytes)
+                return data.removeprefix(wire.BYTE_ORDER_MARK)
             except (body.TooLargeError, body.CodingError) as error:
                 raise failures.of_body(error, self._max_reply_bytes) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
-            raise failures.of_transport(error, self.server) from None
+            spoke_tls = progress.exchanges[-1].spoke_tls
+            raise failures.of_transport(error, self.server, spoke_tls=spoke_tls) from None
 
     async def _transmit(
         self, question: bytes, progress: _Progress, *, fresh: bool = False
@@ -349,7 +363,7 @@ class CmsClient:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
-            raise failures.of_status(status, response.headers, self.server, server_time, now)
+            raise status_failures.of_status(status, response.headers, self.server, server_time, now)
         return coding
 
     def _date(self, text: str) -> float | None:

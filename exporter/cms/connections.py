@@ -36,11 +36,18 @@ from exporter.clock import Moment
 LONGEST_LIFE: Final = 300.0
 """Seconds after which a connection is replaced: a name may lead to another machine by then."""
 
+LONGEST_HEADER: Final = 32 * 2**10
+"""Bytes of one header of a reply."""
+MOST_HEADERS: Final = 500
+"""Headers of a reply."""
+
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
 
+_TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
+"""How an alert and a handshake begin."""
 _CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
 Vdn = tuple[int, int]
@@ -71,6 +78,8 @@ class Exchange:
     """The name that is looked up, or the address that is dialled."""
     dialled: bool = False
     """Whether a connection was opened for it."""
+    spoke_tls: bool = False
+    """Whether the reply began with a message of TLS."""
     connection: "Connection | None" = None
     position: int = 0
     """Its place among the exchanges on its connection, from 1."""
@@ -114,13 +123,13 @@ class Connection(ResponseHandler):
         Had that exchange been answered by a surplus reply, its own would arrive by then.
         """
         self._on_surplus = on_surplus
-        self._report = on_surplus
         self._expires_at = self.made_at + LONGEST_LIFE
         self._exchanges = 0
         self._asked_at = self.made_at
         self._under_way = False
         self._slowest = 0.0
         self._reply: aiohttp.StreamReader | None = None
+        self._exchange: Exchange | None = None
         self._params: dict[str, Any] = {}
         self._only_segment: bytes | None = None
         """All that this exchange has received, if it came in one piece."""
@@ -129,11 +138,11 @@ class Connection(ResponseHandler):
         """A request is about to be sent."""
         exchange = current.get()
         exchange.connection = self
+        self._exchange = exchange
         self._exchanges += 1
         exchange.position = self._exchanges
         exchange.phase = Phase.ASKED
         self.single_use = exchange.single_use
-        self._report = exchange.on_surplus
         self._reply = None
         self._only_segment = b""
         self._params = params
@@ -156,7 +165,12 @@ class Connection(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
         if not data or not self._exchanges or (self._under_way and not self._replied):
-            self._only_segment = data if self._only_segment == b"" else None
+            if self._only_segment == b"":
+                self._only_segment = data
+                if self._exchange is not None:
+                    self._exchange.spoke_tls = data[:2] in _TLS_RECORDS
+            else:
+                self._only_segment = None
             super().data_received(data)
             return
         if data.strip(b"\r\n"):
@@ -219,7 +233,8 @@ class Connection(ResponseHandler):
         if not self.tainted:
             self.tainted = True
             self._on_surplus(self)
-            self._report(self)
+            if self._exchange is not None:
+                self._exchange.on_surplus(self)
 
 
 class Connections(aiohttp.TCPConnector):

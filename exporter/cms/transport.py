@@ -13,8 +13,8 @@ import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.connections import Connections, current
-from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Connections, current
+from exporter.cms.proxy import ProxyAddressError, chosen_proxy
 from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
@@ -39,10 +39,10 @@ class Transport(AiohttpTransport):
     def __init__(
         self, server: Server, environ: Mapping[str, str], nameservers: Sequence[str] = ()
     ) -> None:
-        configured = server.proxy_url
-        address = configured.loaded if configured else environment_proxy(server.url, environ)
-        proxy = usable_proxy(address) if address else None
-        self._proxy_is_usable = bool(proxy) or not address
+        self.proxy_in_use = chosen_proxy(server, environ)
+        """The proxy that leads to the server, if there is one."""
+        proxy = self.proxy_in_use.usable if self.proxy_in_use else None
+        self._proxy_is_usable = proxy is not None or self.proxy_in_use is None
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         tunnel = server.endpoint.tls
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
@@ -60,6 +60,10 @@ class Transport(AiohttpTransport):
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            # twice of what any known gateway adds, and still bounded
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
             proxy=str(self.proxy.url) if self.proxy else None,

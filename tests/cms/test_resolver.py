@@ -110,6 +110,7 @@ async def test_silence_is_the_fault_of_dns(*, proxied: bool) -> None:
         (
             f"no name server answered for {what} dead.test: check the name servers in "
             "/etc/resolv.conf, and the firewalls on the way to them"
+            + (" (proxy: http://dead.test:3128, from proxy_url)" if proxied else "")
         ),
     )
 

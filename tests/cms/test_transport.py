@@ -750,7 +750,10 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
 
     assert said(error, port) == (
         Reason.AUTH,
-        "HTTP 407: the proxy requires a password: add user and password to proxy_url",
+        (
+            "HTTP 407: the proxy requires a password: add user and password to proxy_url (proxy: "
+            "http://127.0.0.1:PORT, from proxy_url)"
+        ),
     )
 
 
@@ -763,7 +766,10 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
 
     assert said(error, port) == (
         Reason.CONNECT,
-        "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY",
+        (
+            "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY "
+            "(proxy: http://127.0.0.1:PORT, from proxy_url)"
+        ),
     )
 
 
@@ -779,7 +785,7 @@ async def test_a_proxy_that_cannot_be_reached() -> None:
         Reason.CONNECT,
         (
             "the proxy 127.0.0.1:PORT cannot be reached: connection refused; check proxy_url, "
-            "HTTPS_PROXY and NO_PROXY"
+            "HTTPS_PROXY and NO_PROXY (proxy: http://127.0.0.1:PORT, from proxy_url)"
         ),
     )
 
@@ -793,7 +799,7 @@ async def test_a_proxy_whose_name_does_not_exist() -> None:
         Reason.DNS,
         (
             "the proxy's name proxy.invalid cannot be resolved: check proxy_url, HTTPS_PROXY and "
-            "this host's DNS"
+            "this host's DNS (proxy: http://proxy.invalid:PORT, from proxy_url)"
         ),
     )
 
@@ -807,6 +813,6 @@ async def test_a_proxy_address_that_cannot_be_used() -> None:
         Reason.CONNECT,
         (
             "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY"
+            "or HTTP_PROXY (proxy: not a valid address, from HTTPS_PROXY)"
         ),
     )
