@@ -246,8 +246,9 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
     assert done.stderr == (
         "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001 (the CTI does not "
         "answer): check ccId and vdn, the rights of the access key, and the vendor's Error Code "
-        "Reference\nlima: ccId 1, vdn 5: decode: the reply is not valid JSON: check that url "
-        "leads to CC-CMS and not to a login page or a gateway\n"
+        "Reference\nlima: ccId 1, vdn 5: decode: the reply is a web page with the title "
+        '"Sign in" (text/html), not JSON: check that url leads to CC-CMS and not to a login page '
+        "or a gateway\n"
     )
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr
