@@ -8,8 +8,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
+from exporter.endpoint import Endpoint, endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 
@@ -82,7 +82,7 @@ class Server:
     """One CC-CMS server. Every default value of the configuration is here, and only here."""
 
     url: str
-    """`http(s)://host[:port][/prefix]`, without a slash at its end."""
+    """`http(s)://host[:port][/prefix]`. Normalized: lowercase, no slash at its end."""
     _: KW_ONLY
     name: str = ""
     """The label `cms`, unique among the servers."""
@@ -110,9 +110,14 @@ class Server:
     fingerprint: str = ""
     """A digest of the files that it names: a server whose key was rotated is another server."""
 
+    endpoint: Endpoint = field(init=False, repr=False, compare=False)
+    """The parts of the URL: whether it is https, host, port, path."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "endpoint", endpoint(self.url))
+        object.__setattr__(self, "url", self.endpoint.url)
+
     @property
     def address(self) -> str:
         """Host and port, for messages."""
-        parts = urlsplit(self.url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        return self.endpoint.address

@@ -27,7 +27,17 @@ ROOMS: dict[str, set[str]] = {
 TOP = "cli"
 
 # The order of the modules in the ground: each may import those before it.
-GROUND = ["exporter", "secret", "durations", "clock", "rest", "server", "errors", "store"]
+GROUND = [
+    "exporter",
+    "secret",
+    "durations",
+    "clock",
+    "rest",
+    "endpoint",
+    "server",
+    "errors",
+    "store",
+]
 
 
 def module_name(path: Path) -> str:

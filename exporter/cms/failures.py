@@ -17,7 +17,6 @@ import aiohttp
 import httpx
 
 from exporter.cms.body import CodingError, TooLargeError
-from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.reply_headers import retry_after
 from exporter.cms.wire import DecodeError, ResultError, SchemaError
 from exporter.errors import PollError, Reason, internal_error
@@ -205,12 +204,6 @@ def _of_proxy_status(status: int) -> PollError:
 
 def of_transport(error: httpx.TransportError, server: Server) -> PollError:
     """A request without a reply, or with half of one."""
-    if isinstance(error, ProxyAddressError):
-        return PollError(
-            Reason.CONNECT,
-            "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY",
-        )
     causes = list(_causes(error))
     if message := _tls_failure(causes, server):
         return PollError(Reason.TLS, message)
@@ -273,7 +266,7 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
 
 
 def _unknown_name(host: str, server: Server) -> str:
-    if host == urlsplit(server.url).hostname:
+    if host == server.endpoint.host:
         return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
     return (
         f"the proxy's name {host} cannot be resolved: check proxy_url, HTTPS_PROXY and this "
@@ -294,7 +287,7 @@ def _tls_failure(causes: list[BaseException], server: Server) -> str | None:
                 return _certificate(cause, server)
             return _handshake(cause, server)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.url.startswith("https:"):
+    if reset and server.endpoint.tls:
         # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
         # the connection then, and the alert with the reason is lost
         return (
@@ -314,7 +307,7 @@ def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
             "host's clock"
         )
     if error.verify_code in _OTHER_NAME:
-        asked = server.tls.server_name or urlsplit(server.url).hostname
+        asked = server.tls.server_name or server.endpoint.server_name
         return (
             f"the certificate of {peer} is not for {asked}: set tls.server_name to a name in the "
             "certificate"

@@ -1,66 +1,102 @@
-"""Which proxy to use for a server, from the configuration or the environment. Pure."""
+"""Which proxy leads to a server: by the configuration, or by the environment. Pure.
+
+The environment is read as by curl. An item of `NO_PROXY` is `*`, a name (which means its subdomains
+too, and a dot before it makes no difference), `*.name` for the subdomains alone, an address, or a
+network such as `10.0.0.0/8`. A name or an address may have a port.
+"""
 
 import base64
+import contextlib
 import ipaddress
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-import httpx
-
+from exporter.endpoint import Endpoint, host_name, proxy_endpoint
 from exporter.secret import Secret
+from exporter.server import Server
 
-_LAST_PORT: Final = 65535
-
-
-class ProxyAddressError(httpx.ProxyError):
-    """The proxy address is not valid. The message does not quote it: it may contain a password."""
+_ITEM: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]+))?")
 
 
-def usable_proxy(address: Secret) -> httpx.Proxy | None:
-    """The proxy at an address such as `http://user:password@host:port`.
+class ProxyError(ValueError):
+    """A proxy that cannot be used. The message names where it came from, not its address."""
 
-    Returns:
-        None if the address cannot be used: it may come from the environment, unchecked.
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy, and where it came from."""
+
+    endpoint: Endpoint
+    origin: str
+    """`proxy_url`, or the name of the environment variable."""
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.url} (from {self.origin})"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What it has to be told: user and password, if it has them."""
+        login = self.endpoint.login
+        if login is None:
+            return {}
+        text = login.reveal()
+        encoded = base64.b64encode((text if ":" in text else f"{text}:").encode()).decode()
+        return {"proxy-authorization": f"Basic {encoded}"}
+
+
+def proxy_of(server: Server, environ: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a server; None if connections are direct.
+
+    Args:
+        server: its `proxy_url` is used whatever the environment says.
+        environ: with `HTTPS_PROXY` or `HTTP_PROXY`, by the scheme of the server's URL, and
+            `NO_PROXY`; in lowercase they take precedence.
+
+    Raises:
+        ProxyError: the environment's proxy is not a valid address.
     """
-    try:
-        proxy = httpx.Proxy(address.reveal())
-    except (httpx.InvalidURL, ValueError):
-        return None
-    url = proxy.url
-    if url.scheme not in {"http", "https"} or not url.host or (url.port or 1) > _LAST_PORT:
-        return None
-    if proxy.auth is None:
-        return proxy
-    # not as `auth`: aiohttp deprecates that, and would keep the password in every connection's key
-    login = base64.b64encode(":".join(proxy.auth).encode()).decode()
-    return httpx.Proxy(url, headers={"proxy-authorization": f"Basic {login}"})
-
-
-def environment_proxy(url: str, environ: Mapping[str, str]) -> Secret | None:
-    """The proxy for a URL by `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY`, if there is one.
-
-    `NO_PROXY` may hold networks (`10.0.0.0/8`) beside names, because CC-CMS servers are often bare
-    addresses.
-    """
-    parts = urlsplit(url)
-    variable = f"{parts.scheme}_proxy"
-    proxy = environ.get(variable) or environ.get(variable.upper())
-    if not proxy:
-        return None
+    if server.proxy_url is not None:
+        return _proxy(server.proxy_url.loaded, "proxy_url")
+    variable = f"{server.endpoint.scheme}_proxy"
+    names = [name for name in (variable, variable.upper()) if environ.get(name)]
     no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    netloc, host = parts.netloc.lower(), parts.hostname or ""
-    if any(_bypasses(item.strip().lower(), netloc, host) for item in no_proxy.split(",")):
+    items = re.split(r"[\s,]+", no_proxy)
+    if not names or any(_means(item, server.endpoint) for item in items):
         return None
-    return Secret(proxy if "://" in proxy else f"http://{proxy}")
+    address = environ[names[0]].strip()
+    return _proxy(Secret(address if "://" in address else f"http://{address}"), names[0])
 
 
-def _bypasses(item: str, netloc: str, host: str) -> bool:
-    """Whether an item of `NO_PROXY` means this host: `*`, a domain, host and port, a network."""
+def _proxy(address: Secret, origin: str) -> Proxy:
+    problem = ""
     try:
+        return Proxy(proxy_endpoint(address.reveal()), origin)
+    except ValueError as error:
+        problem = str(error)
+    # raised out here, so that no traceback leads to the address
+    raise ProxyError(f"{origin} {problem}")
+
+
+def _means(item: str, endpoint: Endpoint) -> bool:
+    """Whether an item of `NO_PROXY` means an endpoint."""
+    if item == "*":
+        return True
+    host = endpoint.server_name
+    with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(item, strict=False)
+    parts = _ITEM.fullmatch(item)
+    if parts is None or parts["port"] not in {None, str(endpoint.port)}:
+        return False
+    below_only = parts["host"].startswith("*.")
+    domain = _normal(parts["host"].removeprefix("*").lstrip("."))
+    return bool(domain) and (host.endswith(f".{domain}") or (host == domain and not below_only))
+
+
+def _normal(host: str) -> str | None:
+    """A host as an endpoint has it, without a dot at its end."""
+    try:
+        return (host_name(host) or "").partition("%")[0].removesuffix(".")
     except ValueError:
-        domain = item.lstrip(".")
-        return item in {"*", netloc} or (
-            domain != "" and (host == domain or host.endswith(f".{domain}"))
-        )
+        return None

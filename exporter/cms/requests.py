@@ -38,9 +38,11 @@ class Requests:
 
     def __init__(self, server: Server, clock: Clock) -> None:
         self._clock = clock
-        self._url = httpx.URL(server.url + server.api.path)
+        self._path = server.endpoint.path + server.api.path
+        """Exactly as it is sent, and signed."""
+        self._url = httpx.URL(server.endpoint.origin + self._path)
         self._headers = {
-            "host": self._url.netloc.decode(),
+            "host": server.endpoint.authority,
             "accept": "application/json",
             # replies are small: spare a fragile server the work of compressing them
             "accept-encoding": "identity",
@@ -48,9 +50,10 @@ class Requests:
             "content-type": "application/json; charset=UTF-8",
             **{name: value.loaded.reveal() for name, value in server.headers},
         }
-        self._extensions = (
-            {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
-        )
+        self._extensions: dict[str, object] = {"target": self._path.encode()}
+        server_name = server.tls.server_name or server.endpoint.server_name
+        if server_name != server.endpoint.host:
+            self._extensions["sni_hostname"] = server_name
         self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
@@ -87,7 +90,7 @@ class Requests:
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
             signed = {name: headers[name] for name in signed_headers}
-            canonical = signing.canonical_head(_METHOD, self._url.raw_path.decode(), signed)
+            canonical = signing.canonical_head(_METHOD, self._path, signed)
             self._heads[key] = _Head(
                 httpx.Headers(headers), signing.signed_names(signed), canonical
             )

@@ -11,10 +11,11 @@ from typing import Final
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
+from exporter.cms.proxy import proxy_of
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
 
@@ -38,20 +39,20 @@ class Transport(AiohttpTransport):
 
     Raises:
         TlsFileError: a certificate or key cannot be used.
+        ProxyError: the environment's proxy is not a valid address.
     """
 
     def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
-        configured = server.proxy_url
-        address = configured.loaded if configured else environment_proxy(server.url, environ)
-        proxy = usable_proxy(address) if address else None
-        self._proxy_is_usable = bool(proxy) or not address
+        self.route = proxy_of(server, environ)
+        """The proxy that connections go through; None if they are direct."""
+        headers = self.route.headers if self.route else {}
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
-        tunnel = server.url.startswith("https:")
-        self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
-        self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
+        self._proxy_headers = {} if server.endpoint.tls else headers
+        self._tunnel_headers = headers if server.endpoint.tls and headers else None
+        self._origin = server.endpoint.origin
         self._context = ssl_context(server.tls)
         self._limit = server.max_concurrency
-        super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
+        super().__init__(verify=self._context, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
@@ -67,13 +68,11 @@ class Transport(AiohttpTransport):
             auto_decompress=False,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
-            proxy=str(self.proxy.url) if self.proxy else None,
+            proxy=yarl.URL(self.route.endpoint.origin, encoded=True) if self.route else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
-        if not self._proxy_is_usable:
-            raise ProxyAddressError("the proxy address is not valid")
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
@@ -84,7 +83,8 @@ class Transport(AiohttpTransport):
         try:
             response = await self.client.request(
                 request.method,
-                str(request.url),
+                # the bytes that were signed: yarl must not encode anything anew
+                yarl.URL(self._origin + request.extensions["target"].decode(), encoded=True),
                 headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
                 data=await request.aread(),
                 allow_redirects=False,

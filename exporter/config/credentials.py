@@ -29,7 +29,7 @@ _OWN_HEADERS = frozenset(
 )
 
 
-Check = Callable[[str], None]
+Check = Callable[[str], object]
 """Whether a text can be used as a secret. Raises ValueError with a sentence without the secret."""
 
 

@@ -12,7 +12,7 @@ from exporter import server
 from exporter.config.fields import Duration, Rate, SecretText, Text, Vdns, Whole, as_version
 from exporter.durations import format_duration
 
-DEFAULT: Final = server.Server(url="")
+DEFAULT: Final = server.Server("https://cms.invalid")
 """Where every default value comes from."""
 PAGE_SIZE: Final = 100
 """The default, where there are pages."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from exporter.config import model, urls
+from exporter.config import model
 from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
 from exporter.config.model import DEFAULT
@@ -15,6 +15,7 @@ from exporter.config.targets import Targets
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
+from exporter.endpoint import proxy_endpoint, server_endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
@@ -23,8 +24,6 @@ _SHORTEST_INTERVAL = 1.0
 # A short interval leaves a fifth of itself between a poll's end and the next one.
 _TIMEOUT_SHARE = 0.8
 _STALE_INTERVALS = 3
-# For a block whose own is missing or wrong, so that the rest of it can be checked.
-_STAND_IN_URL = "https://stand-in.invalid"
 
 
 def server_and_targets(
@@ -38,7 +37,7 @@ def server_and_targets(
     if isinstance(data, dict) and isinstance(entries, list):
         # Entries are checked one by one, so that a wrong one does not hide the others.
         data = {**data, "targets": []}
-    checked = validate(model.Server, data, place, reader.problems, {"url": _STAND_IN_URL})
+    checked = validate(model.Server, data, place, reader.problems, {"url": DEFAULT.url})
     block, broken = checked.shape, checked.broken
     if block is None:
         return None
@@ -57,10 +56,10 @@ def server_and_targets(
         begin_time_unit=BeginTimeUnit(block.begin_time_unit),
         rest_bounds=_limits(block, place, reader),
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
-        proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
+        proxy_url=secret(block, "proxy_url", proxy_endpoint, place, reader),
         headers=further_headers(block, place / "headers", reader),
     )
-    if block.name is None and url != _STAND_IN_URL and "name" not in broken:
+    if block.name is None and url != DEFAULT.url and "name" not in broken:
         server = replace(server, name=server.address)
     default = Target(
         TargetKey(server.name, 0, 0),
@@ -95,16 +94,17 @@ def _files(server: Server) -> list[Path]:
 
 
 def _url(block: model.Server, place: Place, reader: Reader, broken: frozenset[str]) -> str:
+    """The URL; a default if it is missing or wrong, so that the rest can be checked."""
     if "url" in broken:
-        return block.url
+        return DEFAULT.url
     try:
-        urls.check_server(block.url)
+        found = server_endpoint(block.url)
     except ValueError as error:
         reader.report(place / "url", str(error))
-        return _STAND_IN_URL
-    if block.tls and block.tls.model_fields_set and block.url.lower().startswith("http:"):
+        return DEFAULT.url
+    if block.tls and block.tls.model_fields_set and not found.tls:
         reader.report(place / "tls", "only applies to https urls", on_key=True)
-    return block.url.rstrip("/")
+    return found.url
 
 
 def _times(

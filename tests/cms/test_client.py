@@ -203,7 +203,8 @@ async def test_a_server_name_is_handed_to_the_transport(
 
     await client(script, tls=Tls(server_name=name)).poll(1, 1)
 
-    assert script.requests[0].extensions == extensions
+    path = f"/rest/cmsapp/v1/openapi/agentgroup/{Api.AGENT_REST_INFOS.value}"
+    assert script.requests[0].extensions == {"target": path.encode(), **extensions}
 
 
 # The server's clock
