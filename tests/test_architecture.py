@@ -58,6 +58,8 @@ def room_of(name: str) -> str:
     """The room of a module."""
     parts = name.split(".")
     folder = parts[1] if len(parts) > 1 else ""
+    if folder == "__main__":
+        return TOP
     return folder if (PACKAGE / folder).is_dir() and folder else "ground"
 
 

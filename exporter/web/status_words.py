@@ -124,7 +124,7 @@ def rest_note(snapshot: Snapshot, server_time: float) -> str:
     if not snapshot.resting:
         return ""
     if snapshot.longest_rest(server_time) is None:
-        return "the server did not report a start time"
+        return "the reply has no usable start time"
     overdue = snapshot.overdue(server_time)
     if overdue is None or not overdue.agents:
         return ""
