@@ -21,6 +21,7 @@ from exporter.cli.signals import Signals, Stopped
 from exporter.cli.terminal import console, counted, print_json, print_table, progress
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
+from exporter.cms.proxy import Proxy, proxy_of
 from exporter.config import ConfigError, Problem, load
 from exporter.durations import format_duration
 from exporter.errors import PollResult
@@ -45,6 +46,8 @@ class Forecast:
     peak_per_second: int
     paged: bool
     """With pages (CTI 3.6) a poll of a long listing takes more than one request."""
+    proxy: dict[str, str] | None
+    """Its url, and its origin: `proxy_url`, or the environment variable."""
     warning: str | None
 
 
@@ -56,7 +59,7 @@ class Answer:
     result: PollResult
 
 
-def forecast(server: Server, targets: Sequence[TargetKey]) -> Forecast:
+def forecast(server: Server, targets: Sequence[TargetKey], proxy: Proxy | None = None) -> Forecast:
     """Predict the load of one server's targets."""
     per_second = len(targets) / server.interval
     limit = server.max_requests_per_second
@@ -73,6 +76,7 @@ def forecast(server: Server, targets: Sequence[TargetKey]) -> Forecast:
         requests_per_hour=round(per_second * 3600),
         peak_per_second=peak_per_second((key, server.interval) for key in targets),
         paged=server.page_size is not None,
+        proxy={"url": proxy.endpoint.url, "origin": proxy.origin} if proxy else None,
         warning=warning,
     )
 
@@ -92,7 +96,11 @@ def run(signals: Signals, *, config_file: str, live: bool, json: bool) -> int:
         return _refuse(problems, json=json)
     targets = [target.key for target in config.targets]
     forecasts = [
-        forecast(server, [key for key in targets if key.cms == server.name])
+        forecast(
+            server,
+            [key for key in targets if key.cms == server.name],
+            proxy_of(server, os.environ),
+        )
         for server in config.servers
     ]
     out = console(sys.stdout)
@@ -156,6 +164,11 @@ def _show(out: Console, servers: Sequence[Forecast]) -> None:
                 f"  {server.cms}: {counted(server.targets, 'target')} every {server.interval}: "
                 f"{'at least ' if server.paged else ''}{server.requests_per_hour} requests per "
                 f"hour, {server.peak_per_second} in the busiest second"
+            )
+        if server.proxy:
+            out.print(
+                f"  {server.cms}: through the proxy {server.proxy['url']} (from "
+                f"{server.proxy['origin']})"
             )
         if server.warning:
             out.print(f"  {server.cms}: warning: {server.warning}", style="yellow")

@@ -83,10 +83,9 @@ class Targets:
                 if self._first.setdefault((entry.cc_id, vdn), at_vdn) is not at_vdn:
                     repeated.append(vdn)
                 else:
-                    key = TargetKey(default.key.cms, entry.cc_id, vdn)
                     self.found.append(
                         Target(
-                            key,
+                            TargetKey(default.key.cms, entry.cc_id, vdn),
                             entry.name,
                             labels,
                             max_resting,
