@@ -46,11 +46,8 @@ def check_text(text: str) -> None:
 
 def check_header(text: str) -> None:
     """The value of a header."""
-    if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ValueError(
-            "must be plain ASCII without line breaks, control characters,"
-            " or leading or trailing spaces"
-        )
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be plain ASCII without line breaks or control characters")
 
 
 def check_access_key(text: str) -> None:
@@ -78,7 +75,7 @@ class SecretFile:
 
     @classmethod
     def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
-        """The secret in a file: its content, without a newline at the end.
+        """The secret in a file.
 
         Args:
             path: absolute.
@@ -93,8 +90,6 @@ class SecretFile:
         except UnreadableError as error:
             problem = str(error)
         else:
-            if text.endswith("\n"):
-                text = text.removesuffix("\n").removesuffix("\r")
             return cls(path, check, _usable(text, check, str(path)))
         raise SecretError(f"{path} cannot be read: {problem}")
 
@@ -111,7 +106,7 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
             the value.
     """
     text = value.reveal()
-    match = _VARIABLE.fullmatch(text)
+    match = _VARIABLE.fullmatch(_without_newline(text))
     if match:
         origin = f"the environment variable {match[1]}"
         if not environ.get(match[1]):
@@ -125,8 +120,12 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
 
 
 def _usable(text: str, check: Check, origin: str = "") -> Secret:
+    """A secret, wherever it comes from: a newline at its end goes, other white space is refused."""
+    text = _without_newline(text)
     problem = "must not be empty"
-    if text:
+    if text != text.strip():
+        problem = "must not start or end with white space, except for one newline at the end"
+    elif text:
         try:
             check(text)
         except ValueError as error:
@@ -135,6 +134,11 @@ def _usable(text: str, check: Check, origin: str = "") -> Secret:
             return Secret(text)
     # raised out here, so that no traceback leads to the text
     raise SecretError(f"{origin} {problem}".strip())
+
+
+def _without_newline(text: str) -> str:
+    """A text without the newline that editors, `echo` and YAML's blocks leave at its end."""
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def secret(

@@ -1,5 +1,6 @@
 """Secrets that are read again, and certificates: what changes while the program runs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def test_rotated_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("first\n", encoding="utf-8")
     source = SecretFile.load(path, check_text)
-    for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
+    for content, text in [("old", "old"), ("new\n", "new"), ("b\r\n", "b")]:
         path.write_bytes(content.encode())
         assert source.read() == Secret(text)
         assert source.loaded == Secret("first")
@@ -33,10 +34,7 @@ def test_rotated_file(tmp_path: Path) -> None:
         (b"CANARY\xff", "cannot be read: not UTF-8 text (line 1)"),
         (
             b"CANARY\nCANARY",
-            (
-                "must be plain ASCII without line breaks, control characters,"
-                " or leading or trailing spaces"
-            ),
+            "must be plain ASCII without line breaks or control characters",
         ),
     ],
 )
@@ -48,6 +46,59 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
         SecretFile(path, check_header, Secret("old")).read()
     assert str(caught.value) == f"{path} {complaint}"
     assert caught.value.__context__ is None
+
+
+WHITE = "must not start or end with white space, except for one newline at the end"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("CANARY", Secret("CANARY")),
+        ("CANARY\n", Secret("CANARY")),
+        ("CANARY\r\n", Secret("CANARY")),
+        ("CAN ARY\n", Secret("CAN ARY")),
+        ("CANARY\n\n", WHITE),
+        ("CANARY\r", WHITE),
+        ("CANARY ", WHITE),
+        ("CANARY \n", WHITE),
+        (" CANARY", WHITE),
+        ("\nCANARY\n", WHITE),
+        ("\tCANARY", WHITE),
+        ("CANARY\u00a0", WHITE),
+        (" ", WHITE),
+        ("\n", "must not be empty"),
+        ("\r\n", "must not be empty"),
+        ("", "must not be empty"),
+    ],
+)
+def test_the_same_rule_wherever_a_secret_comes_from(
+    tmp_path: Path, text: str, expected: Secret | str
+) -> None:
+    """A value, a variable and a file: a newline at the end goes, other white space is named."""
+    path = tmp_path / "key"
+    path.write_bytes(text.encode())
+    reads: dict[str, Callable[[], Secret]] = {
+        "": lambda: from_value(Secret(text), check_text, {}),
+        "the environment variable KEY ": lambda: from_value(
+            Secret("${KEY}"), check_text, {"KEY": text}
+        ),
+        f"{path} ": lambda: SecretFile.load(path, check_text).loaded,
+    }
+    for origin, read in reads.items():
+        if isinstance(expected, Secret):
+            assert read() == expected
+            continue
+        with pytest.raises(SecretError) as caught:
+            read()
+        found = str(caught.value).replace("KEY is empty", "KEY must not be empty")
+        assert found == f"{origin}{expected}"
+        assert caught.value.__context__ is None
+
+
+def test_a_variable_may_end_a_block() -> None:
+    """YAML's `|` leaves a newline behind the name of a variable."""
+    assert from_value(Secret("${KEY}\n"), check_text, {"KEY": "CANARY\r\n"}) == Secret("CANARY")
 
 
 def test_gone(tmp_path: Path) -> None:
