@@ -198,12 +198,15 @@ class Server(Shape):
     targets: list[Target] = Field(default=[], description="What to poll from this server.")
     target_files: list[Text] = Field(
         default=[],
-        description="Files with more targets, in lists like targets; * and ** are wildcards.",
+        description="Files with more targets, in lists like targets; only * and ** are wildcards.",
     )
 
 
 class File(Shape):
     """The configuration of agent-rest-exporter. Paths are relative to the directory of the file."""
+
+    # a place for YAML anchors, which `load.py` ignores
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     cms: list[Server] = Field(
         description="One block for each CC-CMS server.", json_schema_extra={"minItems": 1}

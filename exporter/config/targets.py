@@ -1,9 +1,10 @@
 """Target entries, of the configuration and of its target files, as single targets."""
 
 import re
-from glob import has_magic
+from pathlib import Path
 
 from exporter.config import model
+from exporter.config.files import real_path
 from exporter.config.reader import Reader
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
@@ -48,13 +49,15 @@ class Targets:
                 self.complete = False
 
     def add_files(self, patterns: list[str], place: Place) -> None:
-        """Take the entries of files. A file that matches several patterns is taken once."""
-        taken: set[str] = set()
+        """Take the entries of files, of each once: several names may lead to it."""
+        taken: set[Path] = set()
         for index, pattern in enumerate(patterns):
-            names = self._reader.matches(pattern)
-            for name in names or ([] if has_magic(pattern) else [pattern]):
-                if name not in taken:
-                    taken.add(name)
+            for name in self._reader.matches(pattern) if "*" in pattern else [pattern]:
+                real = real_path(self._reader.absolute(name))
+                if real in taken:
+                    self._reader.follow(self._reader.folder / name)
+                else:
+                    taken.add(real)
                     self._add_file(name, place / index)
 
     def _add_file(self, name: str, place: Place) -> None:
