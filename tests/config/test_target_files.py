@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError, load
 from exporter.config.files import Pattern
-from exporter.config.yaml.document import _FORBIDDEN, Place, parse
+from exporter.config.yaml.document import Place, parse
 
 
 def configure(folder: Path, *patterns: str, files: Mapping[str, int]) -> Config:
@@ -129,13 +129,17 @@ def test_stars_mean_what_they_mean_elsewhere(
     assert whole == sorted(f"{folder}/{name}" for name in files)
 
 
-@given(st.text(st.characters(codec="utf-8"), max_size=8), st.booleans())
+# what YAML takes for a line break, or refuses, has to be escaped
+LETTERS = st.characters(
+    codec="utf-8", exclude_categories=["Cc", "Cn", "Zl", "Zp"], exclude_characters="\ufeff"
+)
+
+
+@given(st.text(LETTERS, max_size=8), st.booleans())
 def test_json_as_any_program_writes_it(text: str, ascii_only: bool) -> None:  # noqa: FBT001
     """Characters beyond U+FFFF as two escapes, or as they are."""
-    data = [{"name": text, "vdn": [1, {text: 2}]}]
-    written = json.dumps(data, ensure_ascii=ascii_only)
-    if not _FORBIDDEN.search(written):
-        assert parse("a.json", written).data == data
+    data = [{"name": text, "vdn": [1, {"b": text, f"c{text}": 2}]}]
+    assert parse("a.json", json.dumps(data, ensure_ascii=ascii_only)).data == data
 
 
 def test_a_problem_behind_a_pair_has_its_place(tmp_path: Path) -> None:
