@@ -4,6 +4,8 @@ The configuration makes it, the client works by it. Two servers that are equal c
 connections; one that differs in anything is another server.
 """
 
+import ssl
+import warnings
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,14 @@ from exporter.secret import Secret
 
 SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 """The headers that CC-CMS's page signs."""
+
+
+TLS_VERSIONS: Final = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 
 
 class SecretSource(Protocol):
@@ -53,6 +63,8 @@ class Signature:
     access_key: SecretSource
     secret_key: SecretSource
     signed_headers: tuple[str, ...] = SIGNED_HEADERS
+    empty_query_line: bool = False
+    """Sign an empty line where the query would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,36 @@ class Tls:
     server_name: str | None = None
     """The name in the server's certificate, for a URL with a bare IP address."""
     insecure_skip_verify: bool = False
+    min_version: str | None = None
+    """`TLS10` to `TLS13`; None for Python's default, TLS 1.2."""
+    ciphers: str | None = None
+    """OpenSSL's cipher string for versions up to 1.2; None for a default."""
+
+    def set_protocol(self, context: ssl.SSLContext) -> None:
+        """Set a context's versions and ciphers.
+
+        Raises:
+            ValueError: OpenSSL does not know the ciphers.
+        """
+        ciphers = self.ciphers
+        if self.min_version is not None:
+            version = TLS_VERSIONS[self.min_version]
+            with warnings.catch_warnings():
+                # whoever names an old version knows that it is old
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = version
+            if ciphers is None and version < ssl.TLSVersion.TLSv1_2:
+                # OpenSSL has none for them at its default security level
+                ciphers = "DEFAULT:@SECLEVEL=0"
+        if ciphers is not None:
+            try:
+                context.set_ciphers(ciphers)
+            except (ssl.SSLError, ValueError):
+                raise ValueError(
+                    "OpenSSL knows none of these ciphers (those of TLS 1.3 are always on): write"
+                    " names as `openssl ciphers` prints them, or a string such as"
+                    " DEFAULT:@SECLEVEL=0"
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +149,8 @@ class Server:
     """None leaves it to the environment."""
     headers: tuple[tuple[str, SecretSource], ...] = ()
     """Further headers, names in lowercase."""
+    host_header: str | None = None
+    """What is sent and signed as `Host`; None for host and port of the URL."""
     fingerprint: str = ""
     """A digest of the files that it names: a server whose key was rotated is another server."""
 

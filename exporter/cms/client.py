@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 import httpx
@@ -277,8 +277,8 @@ class CmsClient:
 def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
     """The same with the secrets of its sources."""
     match auth:
-        case Signature(access_key, secret_key, signed_headers):
-            return Signature(get(access_key), get(secret_key), signed_headers)
+        case Signature(access_key, secret_key):
+            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
         case StaticAuthorization(value):
             return StaticAuthorization(get(value))
     return None

@@ -42,7 +42,7 @@ class Requests:
         """Exactly as it is sent, and signed."""
         self._url = httpx.URL(server.endpoint.origin + self._path)
         self._headers = {
-            "host": server.endpoint.authority,
+            "host": server.host_header or server.endpoint.authority,
             "accept": "application/json",
             # replies are small: spare a fragile server the work of compressing them
             "accept-encoding": "identity",
@@ -54,7 +54,7 @@ class Requests:
         server_name = server.tls.server_name or server.endpoint.server_name
         if server_name != server.endpoint.host:
             self._extensions["sni_hostname"] = server_name
-        self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
+        self._heads: dict[tuple[tuple[str, ...], bool, int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
         """One request, with the time and the signature of this moment.
@@ -63,8 +63,8 @@ class Requests:
             question: the body, exactly as it is sent: that is what is signed.
             auth: with secrets that are read, not sources.
         """
-        signed_headers = auth.signed_headers if isinstance(auth, Signature) else ()
-        head = self._head(signed_headers, len(question))
+        signature = auth if isinstance(auth, Signature) else None
+        head = self._head(signature, len(question))
         request = httpx.Request(
             _METHOD,
             self._url,
@@ -84,13 +84,17 @@ class Requests:
                 request.headers["authorization"] = secret.loaded.reveal()
         return request
 
-    def _head(self, signed_headers: tuple[str, ...], length: int) -> _Head:
+    def _head(self, signature: Signature | None, length: int) -> _Head:
         """Depends only on the length, and bodies have a handful of lengths."""
-        key = signed_headers, length
+        names = signature.signed_headers if signature else ()
+        empty_query_line = signature is not None and signature.empty_query_line
+        key = names, empty_query_line, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
-            signed = {name: headers[name] for name in signed_headers}
-            canonical = signing.canonical_head(_METHOD, self._path, signed)
+            signed = {name: headers[name] for name in names}
+            canonical = signing.canonical_head(
+                _METHOD, self._path, signed, empty_query_line=empty_query_line
+            )
             self._heads[key] = _Head(
                 httpx.Headers(headers), signing.signed_names(signed), canonical
             )

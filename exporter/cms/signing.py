@@ -1,7 +1,8 @@
 """The C2 request signature (`auth-v2`) of CC-CMS: pure functions over the bytes that are sent.
 
 The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Our
-requests have no query, for which the canonical request has no line then.
+requests have no query, for which the canonical request has no line then; some public clients write
+an empty line instead, and a server may expect it.
 
     prefix     = auth-v2/ACCESS_KEY/TIMESTAMP/SIGNED_HEADERS
     signingKey = hex(HMAC-SHA256(key=SECRET_KEY, message=prefix))
@@ -30,6 +31,8 @@ def canonical_request(
     path: str,
     signed_headers: Mapping[str, str],
     body: bytes,
+    *,
+    empty_query_line: bool = False,
 ) -> str:
     """The text that is signed: the request in its canonical form.
 
@@ -38,13 +41,17 @@ def canonical_request(
         path: of the URL, without query, as it is sent.
         signed_headers: the headers to sign, names in lower case, values exactly as they are sent.
         body: exactly the bytes that are sent.
+        empty_query_line: whether there is a line for the query, which is empty.
     """
-    return with_body(canonical_head(method, path, signed_headers), body)
+    head = canonical_head(method, path, signed_headers, empty_query_line=empty_query_line)
+    return with_body(head, body)
 
 
-def canonical_head(method: str, path: str, signed_headers: Mapping[str, str]) -> str:
+def canonical_head(
+    method: str, path: str, signed_headers: Mapping[str, str], *, empty_query_line: bool = False
+) -> str:
     """The canonical request up to its body: the part that many requests share."""
-    lines = [method, path, signed_names(signed_headers)]
+    lines = [method, path, *([""] if empty_query_line else []), signed_names(signed_headers)]
     headers = sorted(signed_headers.items())
     lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]
     return "\n".join(lines)

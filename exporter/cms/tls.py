@@ -7,11 +7,11 @@ from exporter.server import Tls
 
 
 class TlsFileError(ValueError):
-    """A file named under `tls` cannot be used.
+    """A file named under `tls` cannot be used, or its ciphers cannot.
 
     Args:
         option: the key of the configuration.
-        message: what is wrong with the file.
+        message: what is wrong with it.
     """
 
     def __init__(self, option: str, message: str) -> None:
@@ -30,6 +30,10 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError("ca_file", f"not a CA certificate in PEM: {_why(error)}") from None
+    try:
+        tls.set_protocol(context)
+    except ValueError as error:
+        raise TlsFileError("ciphers", str(error)) from None
     # Python 3.13 began to refuse private CAs that lack an extension; older ones accept them
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:

@@ -23,7 +23,6 @@ _OWN_HEADERS = frozenset(
         "connection",
         "content-length",
         "content-type",
-        "host",
         "transfer-encoding",
     }
 )
@@ -196,7 +195,9 @@ def authentication(
                 reader.report(
                     place, f"{key} or {key}_file is required, unless authorization is used"
                 )
-    return Signature(access_key, secret_key, headers) if access_key and secret_key else None
+    if access_key is None or secret_key is None:
+        return None
+    return Signature(access_key, secret_key, headers, auth.empty_query_line)
 
 
 def further_headers(
@@ -208,6 +209,8 @@ def further_headers(
         lower = name.lower()
         if not _TOKEN.fullmatch(name):
             reader.report(place / name, "not a valid header name", on_key=True)
+        elif lower == "host":
+            reader.report(place / name, "set host_header instead", on_key=True)
         elif lower in _OWN_HEADERS:
             reader.report(place / name, "the exporter sets this header itself", on_key=True)
         elif lower in headers:

@@ -1,6 +1,7 @@
 """One block of `cms` as a server and its targets: defaults, and checks across several keys."""
 
 import ssl
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from exporter.config.targets import Targets
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
-from exporter.endpoint import proxy_endpoint, server_endpoint
+from exporter.endpoint import endpoint, host_name, proxy_endpoint, server_endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
@@ -58,6 +59,7 @@ def server_and_targets(
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
         proxy_url=secret(block, "proxy_url", proxy_endpoint, place, reader),
         headers=further_headers(block, place / "headers", reader),
+        host_header=_host_header(block, place / "host_header", reader),
     )
     if block.name is None and url != DEFAULT.url and "name" not in broken:
         server = replace(server, name=server.address)
@@ -105,6 +107,18 @@ def _url(block: model.Server, place: Place, reader: Reader, broken: frozenset[st
     if block.tls and block.tls.model_fields_set and not found.tls:
         reader.report(place / "tls", "only applies to https urls", on_key=True)
     return found.url
+
+
+def _host_header(block: model.Server, place: Place, reader: Reader) -> str | None:
+    host = block.host_header
+    valid = host is None
+    if host is not None and host.isascii() and not set("/?#@") & set(host):
+        with suppress(ValueError):
+            valid = bool(endpoint(f"http://{host}"))
+    if not valid:
+        example = "10.22.26.181 or lima.example:28443"
+        reader.report(place, f"must be a host, with a port if any, such as {example}")
+    return host
 
 
 def _times(
@@ -187,6 +201,30 @@ def _tls(block: model.Tls, place: Place, reader: Reader) -> Tls:
                 place / "cert_file",
                 f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
             )
-    return Tls(
-        **paths, server_name=block.server_name, insecure_skip_verify=block.insecure_skip_verify
+    tls = Tls(
+        **paths,
+        server_name=_server_name(block.server_name, place / "server_name", reader),
+        insecure_skip_verify=block.insecure_skip_verify,
+        min_version=block.min_version,
+        ciphers=block.ciphers,
     )
+    try:
+        tls.set_protocol(context)
+    except ValueError as error:
+        reader.report(place / "ciphers", str(error))
+    return tls
+
+
+def _server_name(name: str | None, place: Place, reader: Reader) -> str | None:
+    """The name as TLS sends it: lowercase, and encoded if it is an international one."""
+    if name is None:
+        return None
+    host = None
+    try:
+        host = host_name(f"[{name}]" if ":" in name else name)
+    except ValueError as error:
+        reader.report(place, str(error))
+    else:
+        if host is None or "%" in host:
+            reader.report(place, "must be a name, or an address, without a port")
+    return host and host.removesuffix(".")

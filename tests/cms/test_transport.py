@@ -3,11 +3,13 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
 import ipaddress
 import socket
 import ssl
 import string
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -184,6 +186,58 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
             "exceeded): check tls.ca_file"
         ),
     )
+
+
+OLD = "DEFAULT:@SECLEVEL=0"
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "tls"),
+    [
+        (ssl.TLSVersion.TLSv1, OLD, Tls(min_version="TLS10")),
+        (ssl.TLSVersion.TLSv1, OLD, Tls(min_version="TLS10", ciphers=OLD)),
+        (ssl.TLSVersion.TLSv1_1, OLD, Tls(min_version="TLS11")),
+        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="DEFAULT")),
+        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="AES128-SHA:NONE")),
+    ],
+    ids=["TLS 1.0", "TLS 1.0, ciphers", "TLS 1.1", "RSA key exchange", "one cipher"],
+)
+async def test_an_old_server(
+    ca: trustme.CA, ca_file: Path, version: ssl.TLSVersion, ciphers: str, tls: Tls
+) -> None:
+    """It is read with the option that it needs, and not without."""
+    context = presenting(ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA))
+    context.set_ciphers(ciphers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    async with listening(GOOD, tls=context) as peer:
+        url = f"https://127.0.0.1:{peer.port}"
+        assert (await failure(url, tls=Tls(ca_file=ca_file))).reason is Reason.TLS
+        result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
+
+    assert result.snapshot.resting == 1
+
+
+async def test_an_oldest_version(ca: trustme.CA, ca_file: Path) -> None:
+    """A server below it is refused, whatever both could speak."""
+    context = presenting(ca.issue_cert("127.0.0.1"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with listening(GOOD, tls=context) as peer:
+        url = f"https://127.0.0.1:{peer.port}"
+        await reading(url, tls=Tls(ca_file=ca_file, min_version="TLS12"))
+        error = await failure(url, tls=Tls(ca_file=ca_file, min_version="TLS13"))
+
+    assert error.reason is Reason.TLS
+
+
+def test_ciphers_that_openssl_does_not_know() -> None:
+    """They are found before anything is polled."""
+    with pytest.raises(TlsFileError) as caught:
+        Transport(Server("https://127.0.0.1", tls=Tls(ciphers="ROT13")), {})
+
+    assert caught.value.option == "ciphers"
+    assert caught.value.message.startswith("OpenSSL knows none of these ciphers")
 
 
 async def test_plain_http_on_the_port() -> None:
@@ -432,15 +486,17 @@ def test_an_encrypted_key_is_no_question_on_the_terminal(files: Path) -> None:
 # On the wire
 
 
-def arrived(request: bytes) -> tuple[str, dict[str, str], str]:
-    """A request's path, its headers, and the path that its signature is right for."""
+def arrived(request: bytes, *, empty_query_line: bool = False) -> tuple[str, dict[str, str], str]:
+    """A request's path, its headers, and which of them are signed, after a check of that."""
     head, body = request.split(b"\r\n\r\n")
     request_line, *lines = head.decode().split("\r\n")
     method, path, _ = request_line.split(" ")
     headers = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
     prefix, signature = headers["authorization"].rsplit("/", 1)
     signed = {name: headers[name] for name in prefix.rsplit("/", 1)[1].split(";")}
-    canonical = signing.canonical_request(method, path, signed, body)
+    canonical = signing.canonical_request(
+        method, path, signed, body, empty_query_line=empty_query_line
+    )
     assert signing.authorization("sk", prefix, canonical) == f"{prefix}/{signature}"
     return path, headers, ";".join(signed)
 
@@ -472,6 +528,45 @@ async def test_what_arrives_is_what_was_signed() -> None:
     assert {names for _, _, names in found} == {"content-length;content-type;host"}
     written = {path.removeprefix("/gw/")[0] for path in paths}
     assert written == {*string.ascii_letters, *string.digits, *"-._~!$&'()*+,;=:@"}
+
+
+@pytest.mark.parametrize("host", ["10.22.26.181", "LIMA.example:443", "[::1]:1"])
+@pytest.mark.parametrize("empty_query_line", [False, True])
+async def test_variants_of_the_signature(host: str, *, empty_query_line: bool) -> None:
+    """Another Host is both sent and signed, exactly as it is written; once, with each request."""
+    keys = Signature(Secret("AK1"), Secret("sk"), empty_query_line=empty_query_line)
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", auth=keys, host_header=host) as client,
+    ):
+        for _ in range(2):
+            read(await client.poll(1, 1))
+
+    for request in peer.requests:
+        _, headers, names = arrived(request, empty_query_line=empty_query_line)
+        assert headers["host"] == host
+        assert "host" in names.split(";")
+        assert request.lower().count(b"\r\nhost:") == 1
+
+
+async def test_another_host_behind_tls_and_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
+    """The tunnel leads to the URL's host, whose name the certificate holds."""
+    proxy = Proxy()
+    keys = Signature(Secret("AK1"), Secret("sk"))
+    async with (
+        serving(proxy.converse) as port,
+        listening(GOOD, tls=presenting(ca.issue_cert("127.0.0.1"))) as peer,
+    ):
+        await reading(
+            f"https://127.0.0.1:{peer.port}",
+            auth=keys,
+            host_header="lima.example",
+            proxy_url=Secret(f"http://127.0.0.1:{port}"),
+            tls=Tls(ca_file=ca_file),
+        )
+
+    assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1\r\n")
+    assert arrived(peer.requests[0])[1]["host"] == "lima.example"
 
 
 async def test_what_a_proxy_passes_on_is_what_was_signed() -> None:
