@@ -149,7 +149,7 @@ class Server:
     """None leaves it to the environment."""
     headers: tuple[tuple[str, SecretSource], ...] = ()
     """Further headers, names in lowercase."""
-    host_header: str | None = None
+    host: str | None = None
     """What is sent and signed as `Host`; None for host and port of the URL."""
     fingerprint: str = ""
     """A digest of the files that it names: a server whose key was rotated is another server."""
@@ -165,3 +165,8 @@ class Server:
     def address(self) -> str:
         """Host and port, for messages."""
         return self.endpoint.address
+
+    @property
+    def host_header(self) -> str:
+        """What is sent and signed as `Host`."""
+        return self.host or self.endpoint.authority

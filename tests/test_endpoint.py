@@ -76,6 +76,33 @@ def test_a_server_has_the_parts_of_its_url() -> None:
 _TYPOS = st.text("0123456789abcx.:[]%@/-_é ?#\\", max_size=20)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://[::1]x:1",
+        "https://[::1",
+        "https://[10.0.0.1]",
+        "https://[::1%25]",
+        "https://::1",
+        "https://lima:0",
+        "https://lima:65536",
+        "https://lima:",
+        "https://lima:port",
+        "https://",
+        "https://a..b",
+        "https://xn--a",
+        "https://a_.b,c",
+        "https://a\\b",
+        f"https://{'a' * 64}.example",
+        f"https://{'a.' * 127}example",
+    ],
+)
+def test_no_host_or_no_port(url: str) -> None:
+    """With an example of how it is written."""
+    with pytest.raises(ValueError, match="must contain a valid host, and a port from 1 to 65535"):
+        endpoint(url)
+
+
 @given(st.sampled_from(["http", "https", "HTTPS"]), _TYPOS | st.text(max_size=12))
 def test_what_is_accepted_can_be_used(scheme: str, rest: str) -> None:
     """The client's libraries take it, read the same from it, and send the path as it is."""

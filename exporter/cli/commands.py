@@ -36,8 +36,8 @@ _TELEMETRY_PATH: Final = Flag(
 _JSON: Final = Flag("json", "Print JSON, for scripts.", is_flag=True)
 _SCENARIO: Final = Flag(
     "scenario",
-    "Fail on purpose: FAULT[=DURATION][@ccId/vdn], such as api-error@1/7 or slow=5s. The faults "
-    f"are {', '.join(FAULTS)}.",
+    "Fail on purpose: FAULT[=VALUE][@ccId/vdn], such as slow=5s or api-error=0100003@1/7. The "
+    f"faults are {', '.join(FAULTS)}.",
     type=_FAULT,
     multiple=True,
 )

@@ -27,13 +27,22 @@ from exporter.cms.client import CmsClient, Inspection
 from exporter.config import Config, load
 from exporter.durations import format_duration
 from exporter.polling import build
-from exporter.rest import BeginTimeUnit, Snapshot, WaitReason, once_each, usable_start
+from exporter.rest import (
+    BeginTimeUnit,
+    Kind,
+    Overdue,
+    Snapshot,
+    WaitReason,
+    classify,
+    once_each,
+    usable_start,
+)
 from exporter.secret import Secret
 from exporter.server import Server
 from exporter.store import TargetKey
 
 _NOTHING: Final = "-"
-_HEADS: Final = ("AGENT", "BEGAN", "AGE", "REQUESTED", "REASON", "NAME")
+_HEADS: Final = ("AGENT", "STATE", "BEGAN", "AGE", "REQUESTED", "REASON", "NAME")
 _MASK: Final = "***"
 _LONGEST: Final = 60
 _REASONS: Final = tuple(WaitReason)
@@ -63,9 +72,11 @@ class Agent:
     work_no: int | str | None
     name: str | None
     """Masked, unless full names were asked for."""
+    kind: Kind
     reason: WaitReason | None
-    """Why the agent waits, if it is one who waits: the server does not say who does."""
+    """Why the agent waits; None if it is not certain that it does."""
     reason_code: int | None
+    """As sent."""
     start: float | None
     """Epoch seconds by the server's clock; None if `begin_time` is not plausible."""
     begin_time: int | None
@@ -147,27 +158,30 @@ def _whole_number(text: str, highest: int) -> int:
 
 
 def agents(
-    rows: Iterable[NamedRow], server_time: float, unit: BeginTimeUnit, *, show_names: bool
+    rows: Iterable[NamedRow], seen: Snapshot, unit: BeginTimeUnit, *, show_names: bool
 ) -> list[Agent]:
     """Every agent once, the earliest start first, those without one last.
 
     Args:
         rows: of every page, in the order sent.
-        server_time: epoch seconds by the server's clock when it replied.
+        seen: what these rows were reduced to.
         unit: of `begin_time`.
         show_names: in full instead of masked.
     """
+    listing = once_each(rows)
+    kinds = classify(seen, listing, unit)
     found = [
         Agent(
             work_no=_printable(row.work_no) if isinstance(row.work_no, str) else row.work_no,
             name=None if row.name is None else _shown(row.name, in_full=show_names),
-            reason=_reason(row.reason),
+            kind=kind,
+            reason=_reason(row.reason) if kind is Kind.WAITS else None,
             reason_code=row.reason,
-            start=usable_start(row.begin_time, server_time, unit),
+            start=usable_start(row.begin_time, seen.server_time, unit),
             begin_time=row.begin_time,
             requested=row.duration,
         )
-        for row in once_each(rows)
+        for row, kind in zip(listing, kinds, strict=True)
     ]
     return sorted(found, key=lambda agent: math.inf if agent.start is None else agent.start)
 
@@ -204,10 +218,10 @@ def show(
     if shown:
         console.print()
         print_table(console, [_cells(agent, seen.server_time, zone) for agent in shown], _HEADS)
-        console.print(
-            "\nReasons apply to agents who wait; the server does not say which ones do.",
-            style="dim",
-        )
+        console.print()
+        for kind in Kind:
+            if any(agent.kind is kind for agent in shown):
+                console.print(f"{kind.state}: {kind.rule}", style="dim")
     if twice := len(inspection.rows) - len(shown):
         console.print(f"Rows repeated on a later page, each counted once: {twice}.", style="dim")
 
@@ -238,6 +252,7 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
         "waiting_reason_agents": {reason.value: count for reason, count in reasons},
         "longest_rest_seconds": seen.longest_rest(now),
         "longest_rest_start_timestamp_seconds": seen.longest_rest_start,
+        "longest_wait_seconds": seen.longest_wait(now),
         "overdue_agents": overdue and overdue.agents,
         "longest_overdue_seconds": overdue and overdue.longest,
         "unclassified_agents": seen.unclassified,
@@ -248,6 +263,8 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
             {
                 "work_no": agent.work_no,
                 "agent_name": agent.name,
+                "state": agent.kind.state.replace(" ", "_"),
+                "rule": agent.kind.rule,
                 "reason": agent.reason and agent.reason.value,
                 "reason_code": agent.reason_code,
                 "begin_time": agent.begin_time,
@@ -263,14 +280,17 @@ def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tupl
     overdue = seen.overdue(seen.server_time)
     by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
     reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
-    late = f"by {_duration(overdue.longest)} at most" if overdue and overdue.agents else ""
+    late = f"by up to {_duration(overdue.longest)}" if overdue and overdue.agents else ""
+    waited = seen.longest_wait(seen.server_time)
     facts = [
         ("approved", str(seen.approved), "allowed to rest, still working"),
         ("resting", str(seen.resting), ""),
         ("waiting", str(seen.waiting), reasons),
         ("longest rest", *_longest_rest(seen, zone)),
-        ("overdue", _NOTHING if overdue is None else str(overdue.agents), late),
+        ("overdue", _overdue(seen, overdue), late),
     ]
+    if seen.waiting:
+        facts.append(("longest wait", _NOTHING if waited is None else _duration(waited), ""))
     if seen.unclassified:
         facts.append(
             (
@@ -280,7 +300,9 @@ def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tupl
             )
         )
     if seen.unlisted:
-        facts.append(("unlisted", str(seen.unlisted), "resting agents without a row"))
+        facts.append(
+            ("unlisted", str(seen.unlisted), "resting agents without a row that has a start")
+        )
     if seen.unusable_begin_times:
         facts.append(("unusable", str(seen.unusable_begin_times), "rows without a plausible start"))
     if skew is None:
@@ -292,10 +314,16 @@ def _longest_rest(seen: Snapshot, zone: tzinfo | None) -> tuple[str, str]:
     if not seen.resting:
         return _NOTHING, "no agent rests"
     if seen.longest_rest_start is None:
-        return _NOTHING, "the server did not report a start time"
-    at_most = "at most, " if seen.unclassified else ""
+        return _NOTHING, "the reply has no usable start time"
     age = _duration(seen.server_time - seen.longest_rest_start)
-    return age, f"{at_most}since {_moment(seen.longest_rest_start, zone)}"
+    return f"{seen.bound}{age}", f"since {_moment(seen.longest_rest_start, zone)}"
+
+
+def _overdue(seen: Snapshot, overdue: Overdue | None) -> str:
+    if overdue is None:
+        return _NOTHING
+    none = seen.unclassified and not overdue.agents  # at most none is none
+    return "0" if none else f"{seen.bound}{overdue.agents}"
 
 
 def _cells(agent: Agent, now: float, zone: tzinfo | None) -> tuple[str, ...]:
@@ -308,6 +336,7 @@ def _cells(agent: Agent, now: float, zone: tzinfo | None) -> tuple[str, ...]:
         began = f"unusable: {agent.begin_time}"
     return (
         _NOTHING if agent.work_no is None else str(agent.work_no),
+        agent.kind.state,
         began,
         age,
         _NOTHING if agent.requested is None else _duration(agent.requested),
@@ -319,8 +348,7 @@ def _cells(agent: Agent, now: float, zone: tzinfo | None) -> tuple[str, ...]:
 def _agents(
     question: Question, inspection: Inspection, seen: Snapshot, *, show_names: bool
 ) -> list[Agent]:
-    unit = question.begin_time_unit
-    return agents(inspection.rows, seen.server_time, unit, show_names=show_names)
+    return agents(inspection.rows, seen, question.begin_time_unit, show_names=show_names)
 
 
 def _reason(code: int | None) -> WaitReason | None:

@@ -8,29 +8,34 @@ a `ConnectTimeout` there.
 
 import errno
 import os
-import ssl
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import LineTooLong
 
+from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
-from exporter.cms.reply_headers import retry_after
-from exporter.cms.wire import DecodeError, ResultError, SchemaError
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
+from exporter.cms.proxy import ChosenProxy
+from exporter.cms.resolver import DnsSilentError
+from exporter.cms.wire import ResultError, SchemaError
 from exporter.errors import PollError, Reason, internal_error
-from exporter.server import Auth, Server, Signature
+from exporter.server import Server
 
-_CLOCKS_DIFFER: Final = 60.0
+_TITLE: Final = re.compile(rb"(?is)<title[^>]*>(.{1,400}?)</title>")
+_SEARCHED: Final = 64 * 2**10
+_TITLE_SHOWN: Final = 80
 
-_UNTRUSTED: Final = frozenset({18, 19, 20, 21})
-"""X509_V_ERR_…: self-signed, self-signed in chain, no issuer found, no chain to verify."""
-_OUTSIDE_VALIDITY: Final = frozenset({9, 10})
-_OTHER_NAME: Final = frozenset({62, 63, 64})
-_ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
-    # up to TLS 1.2 there is no separate alert for a certificate that was not sent
-    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
+
+_DISCONNECTED: Final = (
+    httpx.NetworkError,
+    aiohttp.ServerDisconnectedError,
+    aiohttp.ClientPayloadError,
+    aiohttp.ClientOSError,
+    ConnectionError,
 )
 
 
@@ -43,13 +48,31 @@ def of_no_turn(seconds: float) -> PollError:
     )
 
 
-def of_timeout(server: Server, seconds: float, page: int) -> PollError:
+def of_timeout(server: Server, seconds: float, page: int, exchange: Exchange) -> PollError:
     """A poll that did not end within so many seconds, while it read that page."""
+    if exchange.phase is Phase.RESOLVING:
+        return PollError(Reason.DNS, _no_answer(exchange.peer, server))
+    if exchange.phase is Phase.CONNECTING:
+        return PollError(
+            Reason.CONNECT,
+            f"no connection to {exchange.peer} within {seconds:g} s: nothing answers at this "
+            "address, or a firewall drops packets; check url, proxies, routes and firewalls",
+        )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
         Reason.TIMEOUT,
         f"no complete reply from {server.address} within {seconds:g} s{pages}: the server is "
         "slow or a firewall drops packets; raise timeout if it is only slow",
+    )
+
+
+def of_surplus_reply(server: Server) -> PollError:
+    """A poll whose reply may have been meant for another one."""
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} sent more replies than it was asked for, so this one may be another "
+        "VDN's and was discarded: look for a gateway or load balancer that repeats or delays "
+        "replies",
     )
 
 
@@ -62,12 +85,57 @@ def of_endless_listing(pages: int, limit: int) -> PollError:
     )
 
 
-def of_defect(error: Exception) -> PollError:
+def of_oversized_page(rows: int, limit: int) -> PollError:
+    """A page with more rows than were asked for."""
+    return PollError(
+        Reason.SCHEMA,
+        f"the server sent {rows} rows where a page of {limit} was requested: it does not page; "
+        'set cti_version: "3.8"',
+    )
+
+
+def of_endless_rows(rows: int) -> PollError:
+    """More rows than any VDN can have."""
+    return PollError(
+        Reason.TOO_LARGE,
+        f"the server sent {rows} rows, more than any VDN's listing: check that url leads to CC-CMS",
+    )
+
+
+def of_defect(error: BaseException) -> PollError:
     """An error in the exporter itself."""
     return PollError(Reason.INTERNAL, internal_error(error))
 
 
-def of_reply(error: DecodeError | ResultError | SchemaError, server: Server) -> PollError:
+def of_no_json(body: bytes, media_type: str) -> PollError:
+    """A reply with status 200 that is something else: say what, as a browser would show it."""
+    found = _TITLE.search(body[:_SEARCHED])
+    title = " ".join(found[1].decode(errors="replace").split()) if found else ""
+    title = "".join(filter(str.isprintable, title))[:_TITLE_SHOWN]
+    if "html" in media_type or body.lstrip()[:1] == b"<":
+        called = f' with the title "{title}"' if title else ""
+        return PollError(
+            Reason.DECODE,
+            f"the reply is a web page{called} ({media_type or 'no content type'}), not JSON: check "
+            "that url leads to CC-CMS and not to a login page or a gateway",
+        )
+    other = f" but {media_type}" if media_type and "json" not in media_type else ""
+    return PollError(
+        Reason.DECODE,
+        f"the reply is not valid JSON{other}: check that url leads to CC-CMS and not to a login "
+        "page or a gateway",
+    )
+
+
+def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
+    """The same failure, with the proxy that was used: it may be the cause."""
+    if proxy is None or proxy.shown in error.message:
+        return error
+    message = f"{error.message} (proxy: {proxy.shown})"
+    return PollError(error.reason, message, retry_after=error.retry_after)
+
+
+def of_reply(error: ResultError | SchemaError, server: Server) -> PollError:
     """A reply with status 200 that has no counters."""
     if isinstance(error, ResultError):
         described = f" ({error.description})" if error.description else ""
@@ -75,12 +143,6 @@ def of_reply(error: DecodeError | ResultError | SchemaError, server: Server) -> 
             Reason.API,
             f"the server returned result code {error.code}{described}: check ccId and vdn, the "
             "rights of the access key, and the vendor's Error Code Reference",
-        )
-    if isinstance(error, DecodeError):
-        return PollError(
-            Reason.DECODE,
-            "the reply is not valid JSON: check that url leads to CC-CMS and not to a login page "
-            "or a gateway",
         )
     return PollError(
         Reason.SCHEMA,
@@ -103,125 +165,48 @@ def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
     )
 
 
-def of_status(
-    status: int,
-    headers: httpx.Headers,
-    server: Server,
-    server_time: float | None,
-    now: float,
+def of_transport(
+    error: httpx.TransportError, server: Server, *, spoke_tls: bool = False
 ) -> PollError:
-    """A reply whose HTTP status is not 200.
+    """A request without a reply, or with half of one.
 
     Args:
-        status: of HTTP.
-        headers: of the reply.
+        error: of the transport.
         server: that was asked.
-        server_time: the reply's `Date` in epoch seconds, if it had one.
-        now: epoch seconds by this host's clock.
+        spoke_tls: whether the reply was a message of TLS.
     """
-    if status == httpx.codes.UNAUTHORIZED:
-        skew = None if server_time is None else server_time - now
-        return PollError(Reason.AUTH, f"HTTP 401: {_unauthorized(server.auth, skew)}")
-    if status == httpx.codes.FORBIDDEN:
+    causes = list(_causes(error))
+    if message := tls_failures.sentence(causes, server):
+        return PollError(Reason.TLS, message)
+    if failure := next(filter(None, (_not_connected(cause, server) for cause in causes)), None):
+        return failure
+    if isinstance(error, httpx.RemoteProtocolError):
+        return _not_http(causes, server, spoke_tls=spoke_tls)
+    if any(isinstance(cause, _DISCONNECTED) for cause in causes):
         return PollError(
-            Reason.AUTH,
-            "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
-            "allow-list, and check the rights of the access key",
+            Reason.DISCONNECTED,
+            f"{server.address} closed the connection before its reply was complete: look for a "
+            "crash, a restart or a gateway's limit on its side",
         )
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return _of_proxy_status(status)
-    pause = retry_after(headers.get("retry-after"), server_time or now)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
+    return of_defect(causes[-1])
+
+
+def _not_http(causes: Sequence[BaseException], server: Server, *, spoke_tls: bool) -> PollError:
+    if spoke_tls:
         return PollError(
-            Reason.RATE_LIMITED,
-            "HTTP 429: too many requests for this server: lower max_requests_per_second or "
-            "lengthen interval",
-            retry_after=pause,
+            Reason.HTTP,
+            f"{server.address} uses TLS: write https:// instead of http:// into url",
+        )
+    if any(isinstance(cause, LineTooLong) or "Too many headers" in str(cause) for cause in causes):
+        return PollError(
+            Reason.TOO_LARGE,
+            f"the reply of {server.address} has more than {MOST_HEADERS} headers, or one of more "
+            f"than {LONGEST_HEADER // 2**10} KiB: look for a gateway that adds them",
         )
     return PollError(
         Reason.HTTP,
-        f"HTTP {status}: {_other_status(status, headers, server)}",
-        retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
-    )
-
-
-def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
-    if auth is None:
-        return "the server requires a signature: configure auth"
-    if not isinstance(auth, Signature):
-        return "the server rejected the Authorization header: renew auth.authorization"
-    if clock_skew is None:
-        return (
-            "the server rejected the signature, and its reply has no Date to compare the clocks "
-            "with: check access_key, secret_key and this host's clock"
-        )
-    seconds = abs(clock_skew)
-    if seconds < _CLOCKS_DIFFER:
-        return (
-            f"the server rejected the signature, and the clocks differ by only {seconds:.0f} s: "
-            "check access_key and secret_key"
-        )
-    way = "ahead of" if clock_skew > 0 else "behind"
-    return (
-        f"the server rejected the signature, and its clock is {seconds:.0f} s {way} this host's: "
-        "synchronize both with NTP"
-    )
-
-
-def _other_status(status: int, headers: httpx.Headers, server: Server) -> str:
-    if httpx.codes.is_redirect(status):
-        return (
-            f"the server redirects{_destination(headers.get('location', ''))}, and redirects are "
-            "not followed: put the final address into url"
-        )
-    if status == httpx.codes.NOT_FOUND:
-        return f"{server.api.path} was not found: check url and api"
-    if httpx.codes.is_server_error(status):
-        return "the server or a gateway in front of it failed: check its log"
-    return "not a status that CC-CMS sends: check url, api and gateways on the way"
-
-
-def _destination(location: str) -> str:
-    try:
-        target = urlsplit(location)
-    except ValueError:
-        return ""
-    return f" to {target.scheme}://{target.hostname}" if target.hostname else ""
-
-
-def _of_proxy_status(status: int) -> PollError:
-    """A proxy that answers instead of the server."""
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return PollError(
-            Reason.AUTH,
-            "HTTP 407: the proxy requires a password: add user and password to proxy_url",
-        )
-    return PollError(
-        Reason.CONNECT,
-        f"the proxy refused to connect to the server (HTTP {status}): check its rules, or NO_PROXY",
-    )
-
-
-def of_transport(error: httpx.TransportError, server: Server) -> PollError:
-    """A request without a reply, or with half of one."""
-    causes = list(_causes(error))
-    if message := _tls_failure(causes, server):
-        return PollError(Reason.TLS, message)
-    for cause in causes:
-        if isinstance(cause, aiohttp.ClientHttpProxyError):
-            return _of_proxy_status(cause.status)
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return _not_connected(cause, server)
-    if isinstance(error, httpx.RemoteProtocolError):
-        return PollError(
-            Reason.HTTP,
-            f"the reply of {server.address} is not valid HTTP: check the port in url, and whether "
-            "it must start with https://",
-        )
-    return PollError(
-        Reason.DISCONNECTED,
-        f"{server.address} closed the connection before its reply was complete: look for a crash, "
-        "a restart or a gateway's limit on its side",
+        f"the reply of {server.address} is not valid HTTP: check the port in url, and whether it "
+        "must start with https://",
     )
 
 
@@ -236,8 +221,18 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending = linked or pending.__cause__ or pending.__context__
 
 
-def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
+def _not_connected(error: BaseException, server: Server) -> PollError | None:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return status_failures.of_proxy_status(error.status)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _no_connection(error, server)
+    return None
+
+
+def _no_connection(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
+        if isinstance(error.os_error, DnsSilentError):
+            return PollError(Reason.DNS, _no_answer(error.host, server))
         return PollError(Reason.DNS, _unknown_name(error.host, server))
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return PollError(
@@ -250,7 +245,8 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
         return PollError(
             Reason.TLS,
             f"{server.address} closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)",
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it "
+            "requires a client certificate (tls.cert_file)",
         )
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
@@ -262,6 +258,14 @@ def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollE
         Reason.CONNECT,
         f"{server.address} cannot be reached: {_os_error(error.os_error)}; check the address in "
         "url, routes and firewalls",
+    )
+
+
+def _no_answer(host: str, server: Server) -> str:
+    proxy = "the name" if host == server.endpoint.host else "the proxy's name"
+    return (
+        f"no name server answered for {proxy} {host}: check the name servers in "
+        "/etc/resolv.conf, and the firewalls on the way to them"
     )
 
 
@@ -277,52 +281,3 @@ def _unknown_name(host: str, server: Server) -> str:
 def _os_error(error: OSError) -> str:
     """The system's text. asyncio's own may list every address tried, so take the number's."""
     return os.strerror(error.errno).lower() if error.errno else "no connection"
-
-
-def _tls_failure(causes: list[BaseException], server: Server) -> str | None:
-    for cause in causes:
-        # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server)
-            return _handshake(cause, server)
-    reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.endpoint.tls:
-        # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
-        # the connection then, and the alert with the reason is lost
-        return (
-            f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {_set_certificate(server)}"
-        )
-    return None
-
-
-def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
-    peer = server.address
-    if error.verify_code in _UNTRUSTED:
-        return f"the certificate of {peer} is signed by an unknown CA: set tls.ca_file to its CA"
-    if error.verify_code in _OUTSIDE_VALIDITY:
-        return (
-            f"the certificate of {peer} has expired or is not yet valid: renew it, and check this "
-            "host's clock"
-        )
-    if error.verify_code in _OTHER_NAME:
-        asked = server.tls.server_name or server.endpoint.server_name
-        return (
-            f"the certificate of {peer} is not for {asked}: set tls.server_name to a name in the "
-            "certificate"
-        )
-    return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
-
-
-def _handshake(error: ssl.SSLError, server: Server) -> str:
-    peer, reason = server.address, (error.reason or "")
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
-        return f"{peer} does not use TLS: check the port in url, or use http://"
-    if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
-        return f"{peer} requires a client certificate: {_set_certificate(server)}"
-    return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
-
-
-def _set_certificate(server: Server) -> str:
-    return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"

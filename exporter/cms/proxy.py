@@ -20,20 +20,22 @@ from exporter.server import Server
 _ITEM: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]+))?")
 
 
-class ProxyError(ValueError):
+class ProxyAddressError(ValueError):
     """A proxy that cannot be used. The message names where it came from, not its address."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy, and where it came from."""
+class ChosenProxy:
+    """The proxy that leads to a server, and where it came from."""
 
     endpoint: Endpoint
     origin: str
     """`proxy_url`, or the name of the environment variable."""
 
-    def __str__(self) -> str:
-        return f"{self.endpoint.url} (from {self.origin})"
+    @property
+    def shown(self) -> str:
+        """The address without user and password, and where it came from."""
+        return f"{self.endpoint.url}, from {self.origin}"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -46,7 +48,7 @@ class Proxy:
         return {"proxy-authorization": f"Basic {encoded}"}
 
 
-def proxy_of(server: Server, environ: Mapping[str, str]) -> Proxy | None:
+def chosen_proxy(server: Server, environ: Mapping[str, str]) -> ChosenProxy | None:
     """The proxy for a server; None if connections are direct.
 
     Args:
@@ -55,7 +57,7 @@ def proxy_of(server: Server, environ: Mapping[str, str]) -> Proxy | None:
             `NO_PROXY`; in lowercase they take precedence.
 
     Raises:
-        ProxyError: the environment's proxy is not a valid address.
+        ProxyAddressError: the environment's proxy is not a valid address.
     """
     if server.proxy_url is not None:
         return _proxy(server.proxy_url.loaded, "proxy_url")
@@ -69,14 +71,14 @@ def proxy_of(server: Server, environ: Mapping[str, str]) -> Proxy | None:
     return _proxy(Secret(address if "://" in address else f"http://{address}"), names[0])
 
 
-def _proxy(address: Secret, origin: str) -> Proxy:
+def _proxy(address: Secret, origin: str) -> ChosenProxy:
     problem = ""
     try:
-        return Proxy(proxy_endpoint(address.reveal()), origin)
+        return ChosenProxy(proxy_endpoint(address.reveal()), origin)
     except ValueError as error:
         problem = str(error)
     # raised out here, so that no traceback leads to the address
-    raise ProxyError(f"{origin} {problem}")
+    raise ProxyAddressError(f"{origin} {problem}")
 
 
 def _means(item: str, endpoint: Endpoint) -> bool:

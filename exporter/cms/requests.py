@@ -34,15 +34,16 @@ class Requests:
     Args:
         server: where it is and how it wants to be asked.
         clock: for the time in signatures.
+        path: below the server's URL; that of its interface by default.
     """
 
-    def __init__(self, server: Server, clock: Clock) -> None:
+    def __init__(self, server: Server, clock: Clock, path: str = "") -> None:
         self._clock = clock
-        self._path = server.endpoint.path + server.api.path
-        """Exactly as it is sent, and signed."""
+        # exactly as the URL spells it: httpx and yarl would encode some characters anew
+        self._path = server.endpoint.path + (path or server.api.path)
         self._url = httpx.URL(server.endpoint.origin + self._path)
         self._headers = {
-            "host": server.host_header or server.endpoint.authority,
+            "host": server.host_header,
             "accept": "application/json",
             # replies are small: spare a fragile server the work of compressing them
             "accept-encoding": "identity",
@@ -63,8 +64,7 @@ class Requests:
             question: the body, exactly as it is sent: that is what is signed.
             auth: with secrets that are read, not sources.
         """
-        signature = auth if isinstance(auth, Signature) else None
-        head = self._head(signature, len(question))
+        head = self._head(auth, len(question))
         request = httpx.Request(
             _METHOD,
             self._url,
@@ -84,14 +84,16 @@ class Requests:
                 request.headers["authorization"] = secret.loaded.reveal()
         return request
 
-    def _head(self, signature: Signature | None, length: int) -> _Head:
+    def _head(self, auth: Auth, length: int) -> _Head:
         """Depends only on the length, and bodies have a handful of lengths."""
-        names = signature.signed_headers if signature else ()
-        empty_query_line = signature is not None and signature.empty_query_line
-        key = names, empty_query_line, length
+        signed_headers: tuple[str, ...] = ()
+        empty_query_line = False
+        if isinstance(auth, Signature):
+            signed_headers, empty_query_line = auth.signed_headers, auth.empty_query_line
+        key = signed_headers, empty_query_line, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
-            signed = {name: headers[name] for name in names}
+            signed = {name: headers[name] for name in signed_headers}
             canonical = signing.canonical_head(
                 _METHOD, self._path, signed, empty_query_line=empty_query_line
             )

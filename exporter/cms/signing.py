@@ -1,8 +1,7 @@
 """The C2 request signature (`auth-v2`) of CC-CMS: pure functions over the bytes that are sent.
 
 The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Our
-requests have no query, for which the canonical request has no line then; some public clients write
-an empty line instead, and a server may expect it.
+requests have no query, for which the canonical request has no line then.
 
     prefix     = auth-v2/ACCESS_KEY/TIMESTAMP/SIGNED_HEADERS
     signingKey = hex(HMAC-SHA256(key=SECRET_KEY, message=prefix))
@@ -31,8 +30,6 @@ def canonical_request(
     path: str,
     signed_headers: Mapping[str, str],
     body: bytes,
-    *,
-    empty_query_line: bool = False,
 ) -> str:
     """The text that is signed: the request in its canonical form.
 
@@ -41,16 +38,21 @@ def canonical_request(
         path: of the URL, without query, as it is sent.
         signed_headers: the headers to sign, names in lower case, values exactly as they are sent.
         body: exactly the bytes that are sent.
-        empty_query_line: whether there is a line for the query, which is empty.
     """
-    head = canonical_head(method, path, signed_headers, empty_query_line=empty_query_line)
-    return with_body(head, body)
+    return with_body(canonical_head(method, path, signed_headers), body)
 
 
 def canonical_head(
     method: str, path: str, signed_headers: Mapping[str, str], *, empty_query_line: bool = False
 ) -> str:
-    """The canonical request up to its body: the part that many requests share."""
+    """The canonical request up to its body: the part that many requests share.
+
+    Args:
+        method: in capitals.
+        path: of the URL, as it is sent.
+        signed_headers: the headers to sign.
+        empty_query_line: whether there is a line for the query, though there is none.
+    """
     lines = [method, path, *([""] if empty_query_line else []), signed_names(signed_headers)]
     headers = sorted(signed_headers.items())
     lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]

@@ -1,8 +1,13 @@
 """The TLS settings of the connections to one server, from its files."""
 
+import contextlib
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from exporter.cms.connections import Phase, current
 from exporter.server import Tls
 
 
@@ -20,6 +25,42 @@ class TlsFileError(ValueError):
         self.message = message
 
 
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What was known when a TLS handshake failed."""
+
+    negotiated: bool
+    """Whether version and cipher had been agreed on."""
+    certificates: tuple[Mapping[str, Any], ...]
+    """The server's chain, not verified, as `SSLSocket.getpeercert` describes certificates."""
+
+
+def handshake_of(error: ssl.SSLError) -> Handshake:
+    """What was known when a handshake failed with this error."""
+    found = vars(error).get("handshake")
+    return found if isinstance(found, Handshake) else Handshake(negotiated=True, certificates=())
+
+
+class _Watched(ssl.SSLObject):
+    """The TLS side of a connection, which keeps what is known when the handshake fails."""
+
+    def do_handshake(self) -> None:
+        """Take the next step of the handshake."""
+        current.get().phase = Phase.HANDSHAKE
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            chain: list[Any] = []
+            # public only from Python 3.13 on, and without the contents
+            with contextlib.suppress(AttributeError):
+                chain = self._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]
+            facts = tuple(certificate.get_info() for certificate in chain)
+            vars(error)["handshake"] = Handshake(self.cipher() is not None, facts)
+            raise
+
+
 def ssl_context(tls: Tls) -> ssl.SSLContext:
     """A context for a client that verifies the server.
 
@@ -30,6 +71,7 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError("ca_file", f"not a CA certificate in PEM: {_why(error)}") from None
+    context.sslobject_class = _Watched
     try:
         tls.set_protocol(context)
     except ValueError as error:

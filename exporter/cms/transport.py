@@ -4,10 +4,8 @@
 supports every kind of request, which would double the cost of a poll.
 """
 
-import socket
-from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import aiohttp
 import httpx
@@ -15,15 +13,11 @@ import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.proxy import proxy_of
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Connections, current
+from exporter.cms.proxy import chosen_proxy
+from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
-
-_KEEPALIVE: Final = 75.0
-"""Longer than a common interval, so that polls meet an open connection."""
-
-_dialled: ContextVar[list[aiohttp.AddrInfoType]] = ContextVar("_dialled")
-"""The addresses that connections were opened to for the request of this task."""
 
 
 class StaleConnectionError(httpx.ReadError):
@@ -36,50 +30,55 @@ class Transport(AiohttpTransport):
     Args:
         server: whose connections these are.
         environ: where a proxy is looked up if the server names none.
+        nameservers: whom to ask for its addresses; the system's if there are none.
 
     Raises:
-        TlsFileError: a certificate or key cannot be used.
-        ProxyError: the environment's proxy is not a valid address.
+        TlsFileError: a certificate, a key or ciphers cannot be used.
+        ProxyAddressError: the environment's proxy cannot be used.
     """
 
-    def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
-        self.route = proxy_of(server, environ)
-        """The proxy that connections go through; None if they are direct."""
-        headers = self.route.headers if self.route else {}
+    def __init__(
+        self, server: Server, environ: Mapping[str, str], nameservers: Sequence[str] = ()
+    ) -> None:
+        self.proxy_in_use = chosen_proxy(server, environ)
+        """The proxy that leads to the server, if there is one."""
+        headers = self.proxy_in_use.headers if self.proxy_in_use else {}
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         self._proxy_headers = {} if server.endpoint.tls else headers
         self._tunnel_headers = headers if server.endpoint.tls and headers else None
-        self._origin = server.endpoint.origin
         self._context = ssl_context(server.tls)
-        self._limit = server.max_concurrency
+        self._origin = server.endpoint.origin
+        self._resolver = Resolver(nameservers)
+        self._most_idle = server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._limit,
-                ssl=self._context,
-                keepalive_timeout=_KEEPALIVE,
-                socket_factory=_dial,
-            ),
+            connector=Connections(self._most_idle, ssl=self._context, resolver=self._resolver),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            # twice of what any known gateway adds, and still bounded
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
-            proxy=yarl.URL(self.route.endpoint.origin, encoded=True) if self.route else None,
+            proxy=self.proxy_in_use.endpoint.origin if self.proxy_in_use else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
+        """Send one request. Raises `httpx.TransportError`, and its cause tells what happened.
+
+        Its extension `exchange` says which connection it wants, and learns which one it got.
+        """
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self._session()
-        dialled: list[aiohttp.AddrInfoType] = []
-        # aiohttp may dial in tasks of its own: they inherit the same list
-        _dialled.set(dialled)
+        exchange = request.extensions["exchange"]
+        current.set(exchange)
         try:
             response = await self.client.request(
                 request.method,
@@ -92,10 +91,20 @@ class Transport(AiohttpTransport):
                 proxy_headers=self._tunnel_headers,
             )
         except aiohttp.ClientError as error:
-            raise _translated(error, reused=not dialled) from error
+            raise _translated(error, reused=not exchange.dialled) from error
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )
+
+    async def aclose(self) -> None:
+        """Close the connections, and cancel lookups that are under way."""
+        await super().aclose()
+        await self._resolver.close()
+
+    def drop_idle(self) -> None:
+        """Close the connections that are not in use: the next request makes a new one."""
+        if isinstance(self.client, aiohttp.ClientSession):
+            cast("Connections", self.client.connector).drop_idle()
 
 
 class _Body(httpx.AsyncByteStream):
@@ -119,12 +128,6 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to read."""
         self._response.release()
-
-
-def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
-    _dialled.get().append(address)
-    family, kind, protocol, *_ = address
-    return socket.socket(family, kind, protocol)
 
 
 def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:

@@ -123,7 +123,7 @@ def _usable(text: str, check: Check, origin: str = "") -> Secret:
     text = _without_newline(text)
     problem = "must not be empty"
     if text != text.strip():
-        problem = "must not start or end with white space, except for one newline at the end"
+        problem = "must not begin or end with spaces, tabs or line breaks"
     elif text:
         try:
             check(text)

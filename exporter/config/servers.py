@@ -59,7 +59,7 @@ def server_and_targets(
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
         proxy_url=secret(block, "proxy_url", proxy_endpoint, place, reader),
         headers=further_headers(block, place / "headers", reader),
-        host_header=_host_header(block, place / "host_header", reader),
+        host=_host_header(block, place / "host_header", reader),
     )
     if block.name is None and url != DEFAULT.url and "name" not in broken:
         server = replace(server, name=server.address)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
-from exporter.cms.proxy import ProxyError
+from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
 from exporter.server import Server
@@ -38,7 +38,7 @@ def clients(
             made[server.name] = CmsClient(server, Transport(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
-        except ProxyError as error:
+        except ProxyAddressError as error:
             wrong.append(f"cms {server.name}: {error}")
     if wrong:
         raise BuildError(wrong)

@@ -21,7 +21,7 @@ from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.errors import PollResult
-from exporter.rest import BeginTimeUnit, Counters, Doubt, WaitReason, reduce
+from exporter.rest import BeginTimeUnit, Counters, Doubt, Snapshot, WaitReason, reduce
 from exporter.secret import Secret
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
@@ -29,6 +29,7 @@ from tests.support.processes import COMMAND, run, started, until
 
 NOW = 1_750_000_000.0
 BERLIN = timezone(timedelta(hours=2))
+QUIET = reduce(Counters(0, 0, 0), (), NOW)
 NAMES = ("Canary Oropendola", "金丝雀小姐")
 
 
@@ -49,6 +50,12 @@ class Finding:
 
     question: Question
     inspection: Inspection
+
+    @property
+    def seen(self) -> Snapshot:
+        """What the rows were reduced to."""
+        assert self.inspection.result.snapshot is not None
+        return self.inspection.result.snapshot
 
     def page(self, *, zone: tzinfo | None = BERLIN, width: int | None = None) -> str:
         """As a pipe gets it; or, with a width, a terminal without colour."""
@@ -93,19 +100,22 @@ def test_the_page() -> None:
         "resting       1",
         "waiting       2       1 awaiting approval, 1 busy",
         "longest rest  42m10s  since 2025-06-15 16:24:30+02:00",
-        "overdue       1       by 12m10s at most",
+        "overdue       1       by up to 12m10s",
+        "longest wait  1m",
         "unusable      2       rows without a plausible start",
         "clock skew    +0.4 s  the server's clock minus this host's",
         f"doubtful: {Doubt.UNUSABLE_BEGIN_TIMES.sentence}",
         "",
-        "AGENT  BEGAN                      AGE     REQUESTED  REASON             NAME",
-        "55001  2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
-        "55002  2025-06-15 17:05:40+02:00  1m      10m        busy               金***",
-        "a-3    2025-06-15 17:11:40+02:00  in 5m   0s         awaiting approval  -",
-        "55004  unusable: 2345             -       -          -                  ***",
-        "-      -                          -       -          -                  -",
+        "AGENT  STATE   BEGAN                      AGE     REQUESTED  REASON             NAME",
+        "55001  rests   2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
+        "55002  waits   2025-06-15 17:05:40+02:00  1m      10m        busy               金***",
+        "a-3    waits   2025-06-15 17:11:40+02:00  in 5m   0s         awaiting approval  -",
+        "55004  either  unusable: 2345             -       -          -                  ***",
+        "-      either  -                          -       -          -                  -",
         "",
-        "Reasons apply to agents who wait; the server does not say which ones do.",
+        "waits: waitRestNum covers every row with this reason",
+        "rests: onRestNum covers every row that can be resting",
+        "either: it may be resting, and has no usable beginTime",
     ]
 
 
@@ -127,15 +137,15 @@ def test_an_empty_floor() -> None:
 def test_what_the_rows_leave_open() -> None:
     """Somebody rests and no row says since when; or more rows could rest than do."""
     silent = finding(Counters(0, 1, 0)).page()
-    assert "longest rest  -       the server did not report a start time\n" in silent
+    assert "longest rest  -       the reply has no usable start time\n" in silent
     assert "overdue       -\n" in silent
-    assert "unlisted      1       resting agents without a row\n" in silent
+    assert "unlisted      1       resting agents without a row that has a start\n" in silent
     assert f"doubtful: {Doubt.UNLISTED.sentence}\n" in silent
     rows = [row(number, None, 1_749_999_940) for number in (1, 2, 3)]
     open_ = finding(Counters(0, 1, 0), *rows).page()
-    assert "longest rest  1m      at most, since 2025-06-15 17:05:40+02:00\n" in open_
+    assert "longest rest  at most 1m  since 2025-06-15 17:05:40+02:00\n" in open_
     assert (
-        "unclassified  2       rows of agents who may rest or wait, beyond the resting ones\n"
+        "unclassified  2           rows of agents who may rest or wait, beyond the resting ones\n"
         in open_
     )
 
@@ -146,7 +156,7 @@ def test_a_row_that_comes_twice_counts_once() -> None:
     page = found.page().splitlines()
     assert [line.split()[0] for line in page if line[:1].isdigit()] == ["7", "8"]
     assert page[-1] == "Rows repeated on a later page, each counted once: 1."
-    shown = agents(found.inspection.rows, NOW, BeginTimeUnit.AUTO, show_names=False)
+    shown = agents(found.inspection.rows, found.seen, BeginTimeUnit.AUTO, show_names=False)
     assert [agent.reason for agent in shown] == [WaitReason.BUSY, WaitReason.UNKNOWN]
 
 
@@ -159,8 +169,8 @@ def test_a_terminal_gets_tables_that_line_up() -> None:
     assert (len(lines), len(columns)) == (2, 1)
     assert "───" in page
     plain = finding(Counters(0, 0, 2), *rows).page().splitlines()
-    assert "金丝雀  2025-06-15 17:05:40+02:00  1m   -          awaiting approval  -" in plain
-    assert "2       2025-06-15 17:05:40+02:00  1m   -          busy               -" in plain
+    assert "金丝雀  waits  2025-06-15 17:05:40+02:00  1m   -          awaiting approval  -" in plain
+    assert "2       waits  2025-06-15 17:05:40+02:00  1m   -          busy               -" in plain
 
 
 def test_durations_beyond_measure() -> None:
@@ -186,13 +196,13 @@ def test_durations_beyond_measure() -> None:
 def test_names_are_masked_unless_asked_for(name: str, masked: str, whole: str) -> None:
     """Never with what would move a terminal's cursor or turn its text around."""
     for in_full, expected in ((False, masked), (True, whole)):
-        (agent,) = agents([row(name=name)], NOW, BeginTimeUnit.AUTO, show_names=in_full)
+        (agent,) = agents([row(name=name)], QUIET, BeginTimeUnit.AUTO, show_names=in_full)
         assert agent.name == expected
 
 
 def test_an_agents_number_may_be_a_text() -> None:
     """It is as little to be trusted as a name."""
-    (agent,) = agents([row("\x1b]0;x\x07")], NOW, BeginTimeUnit.AUTO, show_names=False)
+    (agent,) = agents([row("\x1b]0;x\x07")], QUIET, BeginTimeUnit.AUTO, show_names=False)
     assert agent.work_no == "?]0;x?"
 
 
@@ -242,10 +252,10 @@ async def test_names_are_seen_only_when_asked_for(tmp_path: Path) -> None:
         r"lima, ccId 1, vdn 1 \(sales\): replied in \d+\.\d\d s, 1 request\n\napproved ",
         page.stdout,
     )
-    assert "  awaiting approval  C***\n" in page.stdout
+    assert "  -       C***\n" in page.stdout
     assert "Oropendola" not in page.stdout + data.stdout
     assert "丝" not in page.stdout + json.loads(data.stdout)["rows"][1]["agent_name"]
-    assert f"  awaiting approval  {NAMES[0]}\n" in named.stdout
+    assert f"  -       {NAMES[0]}\n" in named.stdout
     assert [each["agent_name"] for each in json.loads(both.stdout)["rows"]] == [
         NAMES[0],
         NAMES[1],
@@ -271,7 +281,9 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
     assert rows[0] == {
         "work_no": 1000,
         "agent_name": "C***",
-        "reason": "awaiting_approval",
+        "state": "either",
+        "rule": "more rows can be resting than onRestNum says",
+        "reason": None,
         "reason_code": 0,
         "begin_time": start * 1000,
         "start_timestamp_seconds": start,
@@ -297,6 +309,7 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
             "unknown": 0,
         },
         "longest_rest_start_timestamp_seconds": start,
+        "longest_wait_seconds": None,
         "overdue_agents": 1,
         "unclassified_agents": 2,
         "unlisted_agents": 0,
@@ -309,8 +322,8 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
 async def test_a_failure_is_explained(tmp_path: Path) -> None:
     """The reason and its remedy, to stderr or as JSON; status 1."""
     sentence = (
-        "the reply is not valid JSON: check that url leads to CC-CMS and not to a login page or a "
-        "gateway"
+        'the reply is a web page with the title "Sign in" (text/html), not JSON: check that url '
+        "leads to CC-CMS and not to a login page or a gateway"
     )
     async with configured(tmp_path, "html") as config:
         asking = ("query", "--cms=quito", "--cc-id=1", "--vdn=1", config)
@@ -342,7 +355,7 @@ async def test_a_terminal_that_cannot_write_a_name(tmp_path: Path) -> None:
         asking = ("query", "--cms=lima", "--cc-id=1", "--vdn=1", "--show-names", config)
         done = await asyncio.to_thread(run, *asking, environ=environ)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  awaiting approval  ?????\n" in done.stdout
+    assert "  -       ?????\n" in done.stdout
 
 
 SERVER = "- {{name: {}, url: 'http://127.0.0.1:1', targets: [{{ccId: 1, vdn: 1}}]}}\n"

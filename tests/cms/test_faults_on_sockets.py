@@ -176,12 +176,10 @@ async def test_a_connection_that_is_dropped_when_it_is_made() -> None:
     "sent",
     [
         f"{NAME}\r\n\r\n".encode(),
-        b"\x15\x03\x01\x00\x02\x02\x16",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
     ],
-    ids=["words", "an alert of TLS", "a bad header", "an endless header", "a bad chunk"],
+    ids=["words", "a bad header", "a bad chunk"],
 )
 async def test_a_reply_that_is_no_http(sent: bytes) -> None:
     """Another service on the port, or https left out of the URL."""
@@ -189,6 +187,57 @@ async def test_a_reply_that_is_no_http(sent: bytes) -> None:
         error = await failure(f"http://127.0.0.1:{peer.port}")
 
     assert said(error, peer.port) == (Reason.HTTP, NO_HTTP)
+
+
+@pytest.mark.parametrize("record", [b"\x15\x03\x01\x00\x02\x02\x16", b"\x16\x03\x03\x00\x31"])
+async def test_tls_where_http_was_expected(record: bytes) -> None:
+    """http:// in front of a TLS port."""
+    async with listening(Step(record, "hang up")) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (
+        Reason.HTTP,
+        "127.0.0.1:PORT uses TLS: write https:// instead of http:// into url",
+    )
+
+
+async def test_many_and_long_headers_are_read() -> None:
+    """200 headers, and one of 16 KiB: gateways add them."""
+    headers = {f"X-{number}": "x" for number in range(200)} | {"X-Long": "x" * 16 * 2**10}
+    async with listening(Step(http(answer(resting=3), **headers))) as peer:
+        result = await reading(f"http://127.0.0.1:{peer.port}")
+
+    assert result.snapshot.resting == 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{f"X-{number}": "x" for number in range(501)}, {"X-Long": "x" * 33 * 2**10}],
+    ids=["too many", "too long"],
+)
+async def test_headers_are_bounded(headers: dict[str, str]) -> None:
+    """With a sentence of their own."""
+    async with listening(Step(http(answer(), **headers))) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (
+        Reason.TOO_LARGE,
+        (
+            "the reply of 127.0.0.1:PORT has more than 500 headers, or one of more than 32 KiB: "
+            "look for a gateway that adds them"
+        ),
+    )
+
+
+@pytest.mark.parametrize("coding", ["UTF-8", "none", "identity", ""])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+async def test_plain_json_is_read_whatever_it_is_called(coding: str, mark: bytes) -> None:
+    """With a byte order mark, too."""
+    headers = {"Content_Encoding": coding} if coding else {}
+    async with listening(Step(http(mark + answer(resting=3), **headers))) as peer:
+        result = await reading(f"http://127.0.0.1:{peer.port}")
+
+    assert result.snapshot.resting == 3
 
 
 # Statuses
@@ -283,7 +332,7 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             Reason.HTTP,
             (
                 "HTTP 404: /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos was not found: check "
-                "url and api"
+                "url, and api (agentrestinfos, or agentrestinfo for 8.13 and older)"
             ),
             None,
         ),
@@ -324,8 +373,8 @@ async def test_a_redirect_is_not_followed() -> None:
     assert said(error, peer.port) == (
         Reason.HTTP,
         (
-            "HTTP 302: the server redirects to http://127.0.0.1, and redirects are not followed: "
-            "put the final address into url"
+            f"HTTP 302: the server redirects to http://127.0.0.1:{other.port}/x, which is a page "
+            "for people, such as a login: check host, port and path in url"
         ),
     )
     assert other.connections == 0
@@ -338,9 +387,32 @@ async def test_a_redirect_is_not_followed() -> None:
     ("sent", "reason", "sentence"),
     [
         (http(b"\x00\xff" + NAME.encode()), Reason.DECODE, NO_JSON),
-        (http(b"<html>Login</html>", Content_Type="text/html"), Reason.DECODE, NO_JSON),
+        (
+            http(b"<html>Login</html>", Content_Type="text/html; charset=utf-8"),
+            Reason.DECODE,
+            (
+                "the reply is a web page (text/html), not JSON: check that url leads to CC-CMS and "
+                "not to a login page or a gateway"
+            ),
+        ),
+        (
+            http(b"<html><TITLE lang=en>Sign\n in</title>"),
+            Reason.DECODE,
+            (
+                'the reply is a web page with the title "Sign in" (no content type), not JSON: '
+                "check that url leads to CC-CMS and not to a login page or a gateway"
+            ),
+        ),
+        (
+            http(b"OK", Content_Type="text/plain"),
+            Reason.DECODE,
+            (
+                "the reply is not valid JSON but text/plain: check that url leads to CC-CMS and "
+                "not to a login page or a gateway"
+            ),
+        ),
         (http(b""), Reason.DECODE, NO_JSON),
-        (http(b"{}", Content_Encoding="br"), Reason.DECODE, NO_CODING),
+        (http(b"\x0b\x02", Content_Encoding="br"), Reason.DECODE, NO_CODING),
         (http(answer(), Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
         (http(gzip.compress(answer())[:-9], Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
         (http(b" " * 2**20 + b"{}"), Reason.TOO_LARGE, TOO_LARGE),
@@ -386,6 +458,8 @@ async def test_a_redirect_is_not_followed() -> None:
     ids=[
         "garbage",
         "html",
+        "html with a title",
+        "plain text",
         "empty",
         "an unknown coding",
         "no gzip",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.proxy import Proxy, ProxyError, proxy_of
+from exporter.cms.proxy import ChosenProxy, ProxyAddressError, chosen_proxy
 from exporter.secret import Secret
 from exporter.server import Server
 
@@ -26,7 +26,7 @@ NOT_AN_ADDRESS = (
 
 def chosen(url: str, **environ: str) -> str | None:
     """The proxy by these variables."""
-    proxy = proxy_of(Server(url), environ)
+    proxy = chosen_proxy(Server(url), environ)
     return proxy.endpoint.url if proxy else None
 
 
@@ -176,8 +176,8 @@ def test_an_address_is_found_however_it_is_written(
 )
 def test_a_variable_that_cannot_be_used_is_named(address: str, problem: str) -> None:
     """With what is wrong and how to write it; the address itself may contain a password."""
-    with pytest.raises(ProxyError) as caught:
-        proxy_of(Server(URL), {"https_proxy": address})
+    with pytest.raises(ProxyAddressError) as caught:
+        chosen_proxy(Server(URL), {"https_proxy": address})
     assert str(caught.value) == f"https_proxy {problem}"
     assert caught.value.__context__ is None
 
@@ -185,18 +185,20 @@ def test_a_variable_that_cannot_be_used_is_named(address: str, problem: str) -> 
 def test_a_server_that_does_not_use_the_variable_does_not_mind_it() -> None:
     """One that is listed in NO_PROXY, or that has a proxy of its own."""
     environ = {"HTTPS_PROXY": "socks5://proxy", "NO_PROXY": "10.0.0.0/8"}
-    assert proxy_of(Server(URL), environ) is None
+    assert chosen_proxy(Server(URL), environ) is None
     server = Server("https://lima.example", proxy_url=Secret(PROXY))
-    assert str(proxy_of(server, environ)) == f"{PROXY} (from proxy_url)"
+    proxy = chosen_proxy(server, environ)
+    assert proxy is not None
+    assert proxy.shown == f"{PROXY}, from proxy_url"
 
 
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY"])
 def test_where_a_proxy_came_from(variable: str) -> None:
     """For people who look for it, without its password."""
-    proxy = proxy_of(Server(URL), {variable: "http://user:canary@Proxy:3128/"})
+    proxy = chosen_proxy(Server(URL), {variable: "http://user:canary@Proxy:3128/"})
 
-    assert isinstance(proxy, Proxy)
-    assert str(proxy) == f"http://proxy:3128 (from {variable})"
+    assert isinstance(proxy, ChosenProxy)
+    assert proxy.shown == f"http://proxy:3128, from {variable}"
     assert (proxy.endpoint.address, proxy.origin) == ("proxy:3128", variable)
     assert "canary" not in repr(proxy)
 
@@ -212,7 +214,7 @@ def test_where_a_proxy_came_from(variable: str) -> None:
 )
 def test_a_password_travels_in_a_header_alone(login: str, decoded: bytes) -> None:
     """The address is part of the keys of aiohttp's connections, and these of its errors."""
-    proxy = proxy_of(Server(URL), {"HTTPS_PROXY": f"http://{login}@proxy:3128"})
+    proxy = chosen_proxy(Server(URL), {"HTTPS_PROXY": f"http://{login}@proxy:3128"})
 
     assert proxy is not None
     assert proxy.endpoint.origin == "http://proxy:3128"
@@ -222,7 +224,7 @@ def test_a_password_travels_in_a_header_alone(login: str, decoded: bytes) -> Non
 
 def test_a_proxy_without_a_password_is_shown_nothing() -> None:
     """The common case."""
-    proxy = proxy_of(Server(URL), {"HTTPS_PROXY": "https://proxy"})
+    proxy = chosen_proxy(Server(URL), {"HTTPS_PROXY": "https://proxy"})
 
     assert proxy is not None
     assert proxy.headers == {}

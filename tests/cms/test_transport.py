@@ -5,12 +5,13 @@ import base64
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import ipaddress
 import socket
 import ssl
-import string
+import threading
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -23,11 +24,11 @@ from exporter.cms import signing
 from exporter.cms.failures import of_transport
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
-from exporter.endpoint import server_endpoint
 from exporter.errors import Reason
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import (
+    REST,
     Step,
     answer,
     connected,
@@ -144,29 +145,46 @@ async def test_a_certificate_for_another_name(
     assert said(error, peer.port) == (
         Reason.TLS,
         (
-            f"the certificate of 127.0.0.1:PORT is not for {asked}: set tls.server_name to a name "
-            "in the certificate"
+            f"the certificate of 127.0.0.1:PORT is not for {asked} but for cms.example.com: set "
+            "tls.server_name to one of its names"
         ),
     )
 
 
-@pytest.mark.parametrize("days", [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (
+            (-2, -1),
+            "expired on {last}: renew it, or correct this host's clock if it is wrong",
+        ),
+        (
+            (1, 2),
+            (
+                "is not valid yet; it will be on {first}: correct this host's clock, or the "
+                "certificate"
+            ),
+        ),
+    ],
+    ids=["expired", "not yet valid"],
+)
 async def test_a_certificate_outside_its_validity(
-    ca: trustme.CA, ca_file: Path, days: tuple[int, int]
+    ca: trustme.CA, ca_file: Path, days: tuple[int, int], sentence: str
 ) -> None:
-    """Expired, or one of the clocks is wrong."""
+    """Each with the date that tells whether it is the certificate or the clock."""
     now = dt.datetime.now(dt.UTC)
     first, last = (now + dt.timedelta(days=number) for number in days)
+    dates = {
+        "first": first.strftime("%Y-%m-%d %H:%M UTC"),
+        "last": last.strftime("%Y-%m-%d %H:%M UTC"),
+    }
     leaf = ca.issue_cert("127.0.0.1", not_before=first, not_after=last)
     async with listening(GOOD, tls=presenting(leaf)) as peer:
         error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
 
     assert said(error, peer.port) == (
         Reason.TLS,
-        (
-            "the certificate of 127.0.0.1:PORT has expired or is not yet valid: renew it, and "
-            "check this host's clock"
-        ),
+        f"the certificate of 127.0.0.1:PORT {sentence.format(**dates)}",
     )
 
 
@@ -191,29 +209,99 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
 OLD = "DEFAULT:@SECLEVEL=0"
 
 
-@pytest.mark.parametrize(
-    ("version", "ciphers", "tls"),
-    [
-        (ssl.TLSVersion.TLSv1, OLD, Tls(min_version="TLS10")),
-        (ssl.TLSVersion.TLSv1, OLD, Tls(min_version="TLS10", ciphers=OLD)),
-        (ssl.TLSVersion.TLSv1_1, OLD, Tls(min_version="TLS11")),
-        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="DEFAULT")),
-        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="AES128-SHA:NONE")),
-    ],
-    ids=["TLS 1.0", "TLS 1.0, ciphers", "TLS 1.1", "RSA key exchange", "one cipher"],
-)
-async def test_an_old_server(
-    ca: trustme.CA, ca_file: Path, version: ssl.TLSVersion, ciphers: str, tls: Tls
-) -> None:
-    """It is read with the option that it needs, and not without."""
-    context = presenting(ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA))
+@contextlib.contextmanager
+def appliance(leaf: trustme.LeafCert, version: ssl.TLSVersion, ciphers: str) -> Iterator[int]:
+    """A server of long ago, which sends its alerts (asyncio's closes the connection instead)."""
+    context = presenting(leaf)
     context.set_ciphers(ciphers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = context.maximum_version = version
-    async with listening(GOOD, tls=context) as peer:
-        url = f"https://127.0.0.1:{peer.port}"
-        assert (await failure(url, tls=Tls(ca_file=ca_file))).reason is Reason.TLS
+
+    tls = functools.partial(context.wrap_socket, server_side=True)
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            with plain, contextlib.suppress(OSError), tls(plain) as secure:
+                secure.recv(4096)
+                secure.sendall(GOOD.data)
+                secure.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "tls", "sentence"),
+    [
+        (
+            ssl.TLSVersion.TLSv1,
+            OLD,
+            Tls(min_version="TLS10", ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS version that this host allows: if it is an old "
+                "server, set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+        (
+            ssl.TLSVersion.TLSv1_2,
+            "AES128-SHA",
+            Tls(ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS cipher that this host allows: if it is an old "
+                "server, set tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+    ],
+    ids=["TLS 1.0 only", "RSA key exchange only"],
+)
+async def test_an_old_server_is_read_with_the_options_that_are_named(
+    ca: trustme.CA,
+    ca_file: Path,
+    *,
+    version: ssl.TLSVersion,
+    ciphers: str,
+    tls: Tls,
+    sentence: str,
+) -> None:
+    """It asks for no client certificate, whatever its alert looks like."""
+    leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    with appliance(leaf, version, ciphers) as port:
+        url = f"https://127.0.0.1:{port}"
+        error = await failure(url, tls=Tls(ca_file=ca_file))
+        result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
+
+    assert said(error, port) == (Reason.TLS, sentence)
+    assert result.snapshot.resting == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "tls"),
+    [
+        (ssl.TLSVersion.TLSv1, OLD, Tls(min_version="TLS10")),
+        (ssl.TLSVersion.TLSv1_1, OLD, Tls(min_version="TLS11")),
+        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="DEFAULT")),
+        (ssl.TLSVersion.TLSv1_2, "AES128-SHA", Tls(ciphers="NONE:AES128-SHA")),
+    ],
+    ids=["TLS 1.0", "TLS 1.1", "RSA key exchange", "one cipher"],
+)
+async def test_an_old_server_is_read_with_one_option(
+    ca: trustme.CA, ca_file: Path, version: ssl.TLSVersion, ciphers: str, tls: Tls
+) -> None:
+    """An old version brings the ciphers that it needs; RSA key exchange needs no old version."""
+    leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    with appliance(leaf, version, ciphers) as port:
+        url = f"https://127.0.0.1:{port}"
         result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
 
     assert result.snapshot.resting == 1
@@ -231,13 +319,18 @@ async def test_an_oldest_version(ca: trustme.CA, ca_file: Path) -> None:
     assert error.reason is Reason.TLS
 
 
-def test_ciphers_that_openssl_does_not_know() -> None:
-    """They are found before anything is polled."""
+def test_a_cipher_string_that_openssl_does_not_know() -> None:
+    """It is found when the configuration is read, not at the first poll."""
     with pytest.raises(TlsFileError) as caught:
         Transport(Server("https://127.0.0.1", tls=Tls(ciphers="ROT13")), {})
 
-    assert caught.value.option == "ciphers"
-    assert caught.value.message.startswith("OpenSSL knows none of these ciphers")
+    assert (caught.value.option, caught.value.message) == (
+        "ciphers",
+        (
+            "OpenSSL knows none of these ciphers (those of TLS 1.3 are always on): write names as "
+            "`openssl ciphers` prints them, or a string such as DEFAULT:@SECLEVEL=0"
+        ),
+    )
 
 
 async def test_plain_http_on_the_port() -> None:
@@ -268,7 +361,8 @@ async def test_a_connection_that_is_dropped_in_the_handshake() -> None:
         Reason.TLS,
         (
             "127.0.0.1:PORT closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)"
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether "
+            "it requires a client certificate (tls.cert_file)"
         ),
     )
 
@@ -486,105 +580,21 @@ def test_an_encrypted_key_is_no_question_on_the_terminal(files: Path) -> None:
 # On the wire
 
 
-def arrived(request: bytes, *, empty_query_line: bool = False) -> tuple[str, dict[str, str], str]:
-    """A request's path, its headers, and which of them are signed, after a check of that."""
-    head, body = request.split(b"\r\n\r\n")
+async def test_what_arrives_is_what_was_signed() -> None:
+    """Neither httpx nor aiohttp spells a header, the path or the body in another way."""
+    keys = Signature(Secret("AK1"), Secret("sk"))
+    async with listening(GOOD) as peer:
+        await reading(f"http://127.0.0.1:{peer.port}/gw%20a~b", auth=keys, page_size=100)
+
+    head, body = peer.requests[0].split(b"\r\n\r\n")
     request_line, *lines = head.decode().split("\r\n")
     method, path, _ = request_line.split(" ")
     headers = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
     prefix, signature = headers["authorization"].rsplit("/", 1)
     signed = {name: headers[name] for name in prefix.rsplit("/", 1)[1].split(";")}
-    canonical = signing.canonical_request(
-        method, path, signed, body, empty_query_line=empty_query_line
-    )
+    assert list(signed) == ["content-length", "content-type", "host"]
+    canonical = signing.canonical_request(method, path, signed, body)
     assert signing.authorization("sk", prefix, canonical) == f"{prefix}/{signature}"
-    return path, headers, ";".join(signed)
-
-
-async def test_what_arrives_is_what_was_signed() -> None:
-    """Neither httpx nor aiohttp spells a header, the path or the body in another way.
-
-    Each printable character is sent as it is, where a path may contain it, and in both cases of
-    its percent-encoding.
-    """
-    keys = Signature(Secret("AK1"), Secret("sk"))
-    paths = []
-    async with listening(GOOD) as peer:
-        for letter in (*map(chr, range(32, 127)), "\u00e9", "\u4e2d"):
-            encoded = "".join(f"%{byte:02x}" for byte in letter.encode())
-            path = f"/gw/{{}}a{encoded}{encoded.upper()}"
-            url = f"http://127.0.0.1:{peer.port}" + path.format(letter)
-            try:
-                server_endpoint(url)
-                paths.append(path.format(letter))
-            except ValueError:
-                paths.append(path.format(""))
-                url = f"http://127.0.0.1:{peer.port}" + path.format("")
-            await reading(url, auth=keys, page_size=100)
-
-    found = [arrived(request) for request in peer.requests]
-    interface = "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos"
-    assert [path for path, _, _ in found] == [path + interface for path in paths]
-    assert {names for _, _, names in found} == {"content-length;content-type;host"}
-    written = {path.removeprefix("/gw/")[0] for path in paths}
-    assert written == {*string.ascii_letters, *string.digits, *"-._~!$&'()*+,;=:@"}
-
-
-@pytest.mark.parametrize("host", ["10.22.26.181", "LIMA.example:443", "[::1]:1"])
-@pytest.mark.parametrize("empty_query_line", [False, True])
-async def test_variants_of_the_signature(host: str, *, empty_query_line: bool) -> None:
-    """Another Host is both sent and signed, exactly as it is written; once, with each request."""
-    keys = Signature(Secret("AK1"), Secret("sk"), empty_query_line=empty_query_line)
-    async with (
-        listening(GOOD) as peer,
-        connected(f"http://127.0.0.1:{peer.port}", auth=keys, host_header=host) as client,
-    ):
-        for _ in range(2):
-            read(await client.poll(1, 1))
-
-    for request in peer.requests:
-        _, headers, names = arrived(request, empty_query_line=empty_query_line)
-        assert headers["host"] == host
-        assert "host" in names.split(";")
-        assert request.lower().count(b"\r\nhost:") == 1
-
-
-async def test_another_host_behind_tls_and_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
-    """The tunnel leads to the URL's host, whose name the certificate holds."""
-    proxy = Proxy()
-    keys = Signature(Secret("AK1"), Secret("sk"))
-    async with (
-        serving(proxy.converse) as port,
-        listening(GOOD, tls=presenting(ca.issue_cert("127.0.0.1"))) as peer,
-    ):
-        await reading(
-            f"https://127.0.0.1:{peer.port}",
-            auth=keys,
-            host_header="lima.example",
-            proxy_url=Secret(f"http://127.0.0.1:{port}"),
-            tls=Tls(ca_file=ca_file),
-        )
-
-    assert proxy.heads[0].startswith(f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1\r\n")
-    assert arrived(peer.requests[0])[1]["host"] == "lima.example"
-
-
-async def test_what_a_proxy_passes_on_is_what_was_signed() -> None:
-    """Plain HTTP goes to a proxy as a whole URL."""
-    keys = Signature(Secret("AK1"), Secret("sk"))
-    async with listening(GOOD) as proxy:
-        environ = {"HTTP_PROXY": f"http://127.0.0.1:{proxy.port}"}
-        url = "HTTP://CMS.invalid:80/caf%c3%a9%2f%40"
-        await reading(url, auth=keys, environ=environ)
-
-    origin = b"http://cms.invalid"
-    target, (path, headers, _) = (
-        proxy.requests[0].split(b" ")[1],
-        arrived(proxy.requests[0].replace(b" " + origin, b" ", 1)),
-    )
-    assert target == origin + path.encode()
-    assert path.startswith("/caf%c3%a9%2f%40/rest/")
-    assert headers["host"] == "cms.invalid"
 
 
 async def test_an_address_with_a_zone(ca: trustme.CA, ca_file: Path) -> None:
@@ -636,8 +646,22 @@ async def test_polls_share_a_connection() -> None:
         for vdn in range(1, 4):
             result = await client.poll(1, vdn)
             assert result.requests == 1
+            await asyncio.sleep(REST)
 
     assert (peer.connections, len(peer.requests)) == (1, 3)
+
+
+async def test_polls_without_a_pause_take_turns_on_a_few_connections() -> None:
+    """A connection rests after its reply: a surplus one would be seen meanwhile."""
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        for vdn in range(1, 41):
+            read(await client.poll(1, vdn))
+
+    assert len(peer.requests) == 40
+    assert peer.connections <= 10
 
 
 async def test_a_stale_connection_is_replaced_at_once() -> None:
@@ -647,6 +671,7 @@ async def test_a_stale_connection_is_replaced_at_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         result = read(await client.poll(1, 1))
 
     assert (result.snapshot.resting, result.requests, peer.connections) == (1, 2, 2)
@@ -659,6 +684,7 @@ async def test_a_stale_connection_is_replaced_only_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -672,6 +698,7 @@ async def test_a_reply_that_is_cut_on_a_kept_alive_connection_is_not_asked_again
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -765,6 +792,7 @@ async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
         for _ in range(2):
             result = read(await client.poll(1, 1))
             assert result.snapshot.resting == 1
+            await asyncio.sleep(REST)
 
     assert [head.split("\r\n")[0] for head in proxy.heads] == [
         f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1"
@@ -797,7 +825,10 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
 
     assert said(error, port) == (
         Reason.AUTH,
-        "HTTP 407: the proxy requires a password: add user and password to proxy_url",
+        (
+            "HTTP 407: the proxy requires a password: add user and password to proxy_url (proxy: "
+            "http://127.0.0.1:PORT, from proxy_url)"
+        ),
     )
 
 
@@ -810,7 +841,10 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
 
     assert said(error, port) == (
         Reason.CONNECT,
-        "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY",
+        (
+            "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY "
+            "(proxy: http://127.0.0.1:PORT, from proxy_url)"
+        ),
     )
 
 
@@ -826,7 +860,7 @@ async def test_a_proxy_that_cannot_be_reached() -> None:
         Reason.CONNECT,
         (
             "the proxy 127.0.0.1:PORT cannot be reached: connection refused; check proxy_url, "
-            "HTTPS_PROXY and NO_PROXY"
+            "HTTPS_PROXY and NO_PROXY (proxy: http://127.0.0.1:PORT, from proxy_url)"
         ),
     )
 
@@ -840,6 +874,6 @@ async def test_a_proxy_whose_name_does_not_exist() -> None:
         Reason.DNS,
         (
             "the proxy's name proxy.invalid cannot be resolved: check proxy_url, HTTPS_PROXY and "
-            "this host's DNS"
+            "this host's DNS (proxy: http://proxy.invalid:PORT, from proxy_url)"
         ),
     )

@@ -158,11 +158,11 @@ def test_options_for_old_servers(tmp_path: Path) -> None:
     old, other = load(path, {}).servers
     assert isinstance(old.auth, Signature)
     assert old.auth.empty_query_line
-    assert old.host_header == "LIMA.example:443"
+    assert old.host == "LIMA.example:443"
     assert old.tls == Tls(
         server_name="xn--lim-gla.pe", min_version="TLS10", ciphers="AES128-SHA:@SECLEVEL=0"
     )
-    assert (other.host_header, other.tls) == (None, Tls(server_name="::1"))
+    assert (other.host, other.tls) == (None, Tls(server_name="::1"))
 
 
 def test_words() -> None:

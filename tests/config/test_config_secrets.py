@@ -48,7 +48,7 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
     assert caught.value.__context__ is None
 
 
-WHITE = "must not start or end with white space, except for one newline at the end"
+WHITE = "must not begin or end with spaces, tabs or line breaks"
 
 
 @pytest.mark.parametrize(

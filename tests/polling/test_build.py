@@ -176,7 +176,7 @@ def test_certificates_that_cannot_be_used(folder: Path) -> None:
     )
 
 
-def test_a_proxy_of_the_environment_that_cannot_be_used(folder: Path) -> None:
+def test_a_chosen_proxy_the_environment_that_cannot_be_used(folder: Path) -> None:
     """Before anything is polled, and only where it would be used; never with its password."""
     quito, cusco = configured(folder, QUITO, CUSCO).servers
     quito = replace(quito, url="https://quito.example")
