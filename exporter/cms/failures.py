@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
-from exporter.cms.proxy import ChosenProxy, ProxyAddressError
+from exporter.cms.proxy import ChosenProxy
 from exporter.cms.resolver import DnsSilentError
 from exporter.cms.wire import ResultError, SchemaError
 from exporter.errors import PollError, Reason, internal_error
@@ -181,12 +181,6 @@ def of_transport(
         server: that was asked.
         spoke_tls: whether the reply was a message of TLS.
     """
-    if isinstance(error, ProxyAddressError):
-        return PollError(
-            Reason.CONNECT,
-            "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY",
-        )
     causes = list(_causes(error))
     if message := tls_failures.sentence(causes, server):
         return PollError(Reason.TLS, message)
