@@ -108,7 +108,9 @@ def _trailers() -> Callable[[bytes], Iterator[bytes]]:
 
 
 def _headers() -> Callable[[bytes], Iterator[bytes]]:
-    return lambda _: itertools.chain((b"HTTP/1.1 200 OK\r\n",), _endless(b"x-a: %b\r\n" % (b"a" * 8000)))
+    return lambda _: itertools.chain(
+        (b"HTTP/1.1 200 OK\r\n",), _endless(b"x-a: %b\r\n" % (b"a" * 8000))
+    )
 
 
 def _bytes_one_by_one() -> Callable[[bytes], Iterator[bytes]]:
@@ -216,7 +218,8 @@ def _listen(answer: Callable[[bytes], Iterator[bytes]]) -> int:
 
 def main() -> None:
     """Print one port for each attack that is named on the command line; end with the input."""
-    print(*(_listen(ATTACKS[name]()) for name in sys.argv[1:]), flush=True)
+    sys.stdout.write(" ".join(str(_listen(ATTACKS[name]())) for name in sys.argv[1:]) + "\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 

@@ -66,7 +66,9 @@ async def _poll(
         await asyncio.sleep(pause)
 
 
-async def measure(hostile: int, healthy: int, seconds: float, page_size: int | None) -> dict[str, Any]:
+async def measure(
+    hostile: int, healthy: int, seconds: float, page_size: int | None
+) -> dict[str, Any]:
     """Poll both servers for so long.
 
     Args:
@@ -119,7 +121,7 @@ async def measure(hostile: int, healthy: int, seconds: float, page_size: int | N
 
 def main() -> None:
     """Measure with the arguments of the command line, given as one JSON list."""
-    print(json.dumps(uvloop.run(measure(*json.loads(sys.argv[1])))))
+    sys.stdout.write(json.dumps(uvloop.run(measure(*json.loads(sys.argv[1])))))
 
 
 if __name__ == "__main__":
