@@ -3,6 +3,7 @@
 Polls do not come here: `wire` skips names. A name leaves this module only as a `Secret`.
 """
 
+import itertools
 import re
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +16,10 @@ from exporter.rest import Row
 from exporter.secret import Secret
 from exporter.server import Api
 
-_NAME: Final = re.compile(rb'(?i)"agent_?name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_NAME: Final = re.compile(rb'(?i)"agent_?name"\s{0,9}:\s{0,9}("(?:[^"\\]|\\.){0,200}+")')
+_SEARCHED: Final = 2**20
+"""Bytes of a reply that are searched for names."""
+_MOST_NAMES: Final = 200
 
 
 class NamedRow(Row, gc=False):
@@ -55,13 +59,19 @@ def decoder(seen: list[NamedRow]) -> Callable[[bytes | bytearray, Api], Reply]:
     return decode
 
 
-def mentioned(body: bytes | bytearray) -> set[str]:
+def mentioned(body: bytes | bytearray) -> set[str] | None:
     """The names in a reply that says that the query failed: to keep them out of its description.
 
-    Wherever they are in it: such a reply has no form that is known.
+    Wherever they are in it, because such a reply has no form that is known.
+
+    Returns:
+        None if there are more than can be looked for.
     """
-    found = (_text(msgspec.Raw(match[1])) for match in _NAME.finditer(body))
-    return {name.reveal() for name in found if name is not None}
+    found = list(itertools.islice(_NAME.finditer(body, 0, _SEARCHED), _MOST_NAMES + 1))
+    if len(found) > _MOST_NAMES or len(body) > _SEARCHED:
+        return None
+    names = (_text(msgspec.Raw(match[1])) for match in found)
+    return {name.reveal() for name in names if name is not None}
 
 
 def _names(body: bytes | bytearray, api: Api) -> list[msgspec.Raw]:

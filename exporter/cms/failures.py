@@ -129,11 +129,17 @@ def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
     return PollError(error.reason, message, retry_after=error.retry_after)
 
 
-def of_result(error: ResultError, foreign: ForeignText, names: Collection[str]) -> PollError:
-    """A reply that says that the query failed, and has these names of agents."""
-    code = foreign.code(error.code, names)
+def of_result(error: ResultError, foreign: ForeignText, names: Collection[str] | None) -> PollError:
+    """A reply that says that the query failed.
+
+    Args:
+        error: what it says.
+        foreign: for its words.
+        names: of agents, in the same reply; None if there are too many to tell.
+    """
+    code = "" if names is None else foreign.code(error.code, names)
     shown = f"result code {code}" if code else "a result code that is none of CC-CMS's"
-    description = foreign.sentence(error.description, names=names)
+    description = "" if names is None else foreign.sentence(error.description, names=names)
     return PollError(
         Reason.API,
         f"the server returned {shown}{f' ({description})' if description else ''}: check ccId and "

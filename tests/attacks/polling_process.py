@@ -67,7 +67,7 @@ async def _poll(
 
 
 async def measure(
-    hostile: int, healthy: int, seconds: float, page_size: int | None
+    hostile: int, healthy: int, seconds: float, page_size: int | None, timeout: float = 10.0
 ) -> dict[str, Any]:
     """Poll both servers for so long.
 
@@ -76,11 +76,12 @@ async def measure(
         healthy: its port.
         seconds: for how long polls start.
         page_size: of the hostile one, if it has CTI 3.6.
+        timeout: for polls of the hostile one, in seconds.
     """
     made = clients(
         [
             Server(
-                f"http://127.0.0.1:{hostile}", name="hostile", page_size=page_size, timeout=10.0
+                f"http://127.0.0.1:{hostile}", name="hostile", page_size=page_size, timeout=timeout
             ),
             Server(f"http://127.0.0.1:{healthy}", name="healthy", timeout=_HEALTHY_TIMEOUT),
         ],
