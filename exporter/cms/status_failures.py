@@ -111,9 +111,11 @@ def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
     shown = f"{target.scheme}://{host}{f':{port}' if port else ''}"
     if target.path == server.endpoint.path + server.api.path:
         return f"the server redirects to {shown}, and redirects are not followed: write it into url"
-    path = foreign.sentence(target.path, _PATH_SHOWN)
+    # together: what is a secret may be in both
+    page = foreign.sentence(f"{shown}{target.path}", len(shown) + _PATH_SHOWN)
+    page = page or "an address that is not shown"
     return (
-        f"the server redirects to {shown}{path}, which is a page for people, such as a login: "
+        f"the server redirects to {page}, which is a page for people, such as a login: "
         "check host, port and path in url"
     )
 

@@ -66,8 +66,8 @@ async def _poll(
         await asyncio.sleep(pause)
 
 
-async def measure(
-    hostile: int, healthy: int, seconds: float, page_size: int | None, timeout: float = 10.0
+async def measure(  # of the polls
+    hostile: int, healthy: int, seconds: float, page_size: int | None, within: float = 10.0
 ) -> dict[str, Any]:
     """Poll both servers for so long.
 
@@ -76,12 +76,12 @@ async def measure(
         healthy: its port.
         seconds: for how long polls start.
         page_size: of the hostile one, if it has CTI 3.6.
-        timeout: for polls of the hostile one, in seconds.
+        within: for polls of the hostile one, in seconds.
     """
     made = clients(
         [
             Server(
-                f"http://127.0.0.1:{hostile}", name="hostile", page_size=page_size, timeout=timeout
+                f"http://127.0.0.1:{hostile}", name="hostile", page_size=page_size, timeout=within
             ),
             Server(f"http://127.0.0.1:{healthy}", name="healthy", timeout=_HEALTHY_TIMEOUT),
         ],

@@ -70,8 +70,10 @@ OUTCOMES: dict[str, set[str]] = {
     "nested": {SHAPE.format("expected object, got array")},
     "huge_pages": {ROWS},
     "padded_pages": {
-        "the pages of the listing are larger than 32 MiB together, far more than any VDN's "
-        f"listing: {CMS}"
+        (
+            "the pages of the listing are larger than 32 MiB together, far more than any VDN's "
+            f"listing: {CMS}"
+        )
     },
 }
 """What polls of the hostile server may end in. Nothing for success."""
