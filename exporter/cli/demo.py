@@ -26,6 +26,7 @@ from exporter.store import Target, TargetKey
 from exporter.web.listening.addresses import Address
 
 INTERVAL: Final = 5.0
+MINUTE: Final = 60.0
 _FAULTS: Final = (parse_scenario("api-error@3/9"),)
 """One VDN fails, so that the demo shows what a failure looks like."""
 _SHOWN: Final = ("agent_rest_resting_agents", "agent_rest_waiting_agents")
@@ -66,19 +67,35 @@ async def _demo(
 def configuration(lima_url: str, quito_url: str) -> Config:
     """Two servers, one of each CTI version, with a handful of VDNs."""
     auth = Signature(Secret(ACCESS_KEY), Secret(SECRET_KEY))
-    lima = Server(lima_url, name="lima", auth=auth, interval=INTERVAL, timeout=2.0)
+    lima = Server(
+        lima_url,
+        name="lima",
+        auth=auth,
+        interval=INTERVAL,
+        timeout=2.0,
+        rest_bounds=(15 * MINUTE, 30 * MINUTE),
+    )
     quito = replace(lima, url=quito_url, name="quito", page_size=5)
     rows = (
-        ("lima", 1, 1, "sales", "lima", 6),
-        ("lima", 1, 2, "support", "lima", 8),
-        ("lima", 1, 3, "billing", "callao", 4),
-        ("lima", 3, 9, "retention", "callao", None),
-        ("quito", 2, 1, "sales", "quito", 6),
-        ("quito", 2, 2, "back office", "quito", None),
+        ("lima", 1, 1, "sales", "lima", 6, 45 * MINUTE),
+        ("lima", 1, 2, "support", "lima", 8, 45 * MINUTE),
+        ("lima", 1, 3, "billing", "callao", 4, 30 * MINUTE),
+        ("lima", 3, 9, "retention", "callao", None, None),
+        ("quito", 2, 1, "sales", "quito", 6, 45 * MINUTE),
+        ("quito", 2, 2, "back office", "quito", None, None),
     )
     targets = (
-        Target(TargetKey(cms, cc_id, vdn), name, (("site", site),), limit, 3 * INTERVAL)
-        for cms, cc_id, vdn, name, site, limit in rows
+        Target(
+            TargetKey(cms, cc_id, vdn),
+            name,
+            (("site", site),),
+            limit,
+            3 * INTERVAL,
+            max_rest,
+            None if max_rest is None else 10 * MINUTE,
+            lima.rest_bounds,
+        )
+        for cms, cc_id, vdn, name, site, limit, max_rest in rows
     )
     return Config((lima, quito), tuple(targets), "demo")
 

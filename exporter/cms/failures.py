@@ -60,6 +60,12 @@ def of_timeout(server: Server, seconds: float, page: int, exchange: Exchange) ->
             f"no connection to {exchange.peer} within {seconds:g} s: nothing answers at this "
             "address, or a firewall drops packets; check url, proxies, routes and firewalls",
         )
+    if exchange.phase is Phase.HANDSHAKE:
+        return PollError(
+            Reason.TIMEOUT,
+            f"the TLS handshake with {server.address} did not end within {seconds:g} s: check that "
+            "the port in url uses TLS, or write http://; else the server hangs",
+        )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
         Reason.TIMEOUT,

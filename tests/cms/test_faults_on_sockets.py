@@ -108,8 +108,26 @@ async def test_an_address_without_a_route() -> None:
     )
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_a_server_that_hangs(scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "sentence"),
+    [
+        (
+            "http",
+            (
+                "no complete reply from 127.0.0.1:PORT within 0.2 s: the server is slow or a "
+                "firewall drops packets; raise timeout if it is only slow"
+            ),
+        ),
+        (
+            "https",
+            (
+                "the TLS handshake with 127.0.0.1:PORT did not end within 0.2 s: check that the "
+                "port in url uses TLS, or write http://; else the server hangs"
+            ),
+        ),
+    ],
+)
+async def test_a_server_that_hangs(scheme: str, sentence: str) -> None:
     """It takes the connection and says nothing, in the handshake or after the request."""
 
     async def hang(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -118,13 +136,7 @@ async def test_a_server_that_hangs(scheme: str) -> None:
     async with serving(hang) as port:
         error = await failure(f"{scheme}://127.0.0.1:{port}", timeout=0.2)
 
-    assert said(error, port) == (
-        Reason.TIMEOUT,
-        (
-            "no complete reply from 127.0.0.1:PORT within 0.2 s: the server is slow or a firewall "
-            "drops packets; raise timeout if it is only slow"
-        ),
-    )
+    assert said(error, port) == (Reason.TIMEOUT, sentence)
 
 
 async def test_a_body_that_does_not_end() -> None:

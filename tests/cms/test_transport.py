@@ -702,14 +702,18 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
-    """The proxy sees host, port and its own password, and nothing of the question."""
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path, scheme: str) -> None:
+    """The proxy sees host, port and its own password, and nothing of the question.
+
+    However the URL is spelled: the server must never see the proxy's password.
+    """
     proxy = Proxy()
     async with (
         serving(proxy.converse) as port,
         listening(GOOD, tls=presenting(ca.issue_cert("cms.example.com"))) as peer,
         connected(
-            f"https://127.0.0.1:{peer.port}",
+            f"{scheme}://127.0.0.1:{peer.port}",
             auth=StaticAuthorization(Secret("canary-token")),
             proxy_url=Secret(f"http://user:p%40ss@127.0.0.1:{port}"),
             tls=Tls(ca_file=ca_file, server_name="cms.example.com"),
