@@ -74,13 +74,10 @@ _KEYS: Final = {
 _LOWERCASE_KEYS: Final = {name: key.lower() for name, key in _KEYS.items()}
 
 _Text = Annotated[str, msgspec.Meta(max_length=64)]
-# Rows are told apart by it, and larger integers could be chosen that all have the same hash: a set
-# of twenty thousand would take a minute.
-_WorkNo = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | _Text | None
 
 
 class _Row(Row, rename=_KEYS):
-    work_no: _WorkNo = None
+    work_no: int | _Text | None = None
     reason: int | None = None
     begin_time: int | None = None
     duration: int | None = None
@@ -94,7 +91,7 @@ class _Detail(msgspec.Struct, rename=_KEYS):
 
 
 class _LowercaseRow(Row, rename=_LOWERCASE_KEYS):
-    work_no: _WorkNo = None
+    work_no: int | _Text | None = None
     reason: int | None = None
     begin_time: int | None = None
     duration: int | None = None
@@ -135,8 +132,10 @@ _SUCCESS: Final = "0100000"
 _LARGEST_COUNTER: Final = 2**31 - 1  # the page's type for it is Integer
 _LONGEST_RAW_DESCRIPTION: Final = 2**14
 """Bytes: no sentence, so it is left out."""
-_COUNTED_FROM: Final = 2**18
-"""Bytes that have too few rows to count them before they are decoded."""
+_FEW_ROWS: Final = 100
+_WORK_NO_BITS: Final = 63
+_SMALL: Final = 2**14
+"""Bytes of a reply that cannot cost much, whatever it is."""
 _MOST_OBJECTS: Final = 2 * MAX_ROWS + 100
 """In one reply: CC-CMS sends each row twice."""
 
@@ -165,7 +164,7 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
         SchemaError: something that the numbers need is missing or malformed. No message quotes a
             value of the reply: it could be a person's name.
     """
-    if len(body) > _COUNTED_FROM and body.count(b"{") > _MOST_OBJECTS:
+    if len(body) > _SMALL and body.count(b"{") > _MOST_OBJECTS:
         raise TooManyRowsError
     if api is Api.AGENT_REST_INFOS:
         # one pass is enough for a success; anything else is decoded again, step by step
@@ -189,13 +188,30 @@ def detail(body: bytes | bytearray) -> msgspec.Raw:
     return _detail_of(_ENVELOPE.decode(body))
 
 
+def check_work_numbers(rows: Sequence[Row]) -> None:
+    """Rows are told apart by them. Integers of any size could be chosen that all have one hash.
+
+    Twenty thousand of those would take a minute to be told apart; `decode` lets a hundred pass.
+
+    Raises:
+        SchemaError: one is out of range.
+    """
+    for row in rows:
+        number = row.work_no
+        if type(number) is int and number.bit_length() > _WORK_NO_BITS:
+            raise SchemaError("workNo is out of range")
+
+
 def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply:
     counters = Counters(
         _counter(keys["approved"], detail.approved),
         _counter(keys["resting"], detail.resting),
         _counter(keys["waiting"], detail.waiting),
     )
-    return Reply(counters, detail.rows or ())
+    rows = detail.rows or ()
+    if len(rows) > _FEW_ROWS:
+        check_work_numbers(rows)
+    return Reply(counters, rows)
 
 
 def _check_result(envelope: _Envelope) -> None:

@@ -145,6 +145,16 @@ def _huge_pages() -> Callable[[bytes], Iterator[bytes]]:
     return page
 
 
+def _pages_of_same_hashes() -> Callable[[bytes], Iterator[bytes]]:
+    def page(question: bytes) -> Iterator[bytes]:
+        found = _OFFSET.search(question)
+        first = int(found[1]) if found else 0
+        numbers = range(first + 1, first + 101)
+        yield reply(listing(b",".join(b'{"workNo":%d}' % (n * _SAME_HASH) for n in numbers)))
+
+    return page
+
+
 def _padded_pages() -> Callable[[bytes], Iterator[bytes]]:
     padding = b" " * (4 * 2**20)
 
@@ -175,11 +185,12 @@ ATTACKS: Final = MappingProxyType({
     "same_hashes": _same_hashes,
     "nested": _nested,
     "huge_pages": _huge_pages,
+    "pages_of_same_hashes": _pages_of_same_hashes,
     "padded_pages": _padded_pages,
 })  # fmt: skip
 """Each by its name: makes what answers one request, in pieces."""
 
-PAGED: Final = frozenset({"huge_pages", "padded_pages"})
+PAGED: Final = frozenset({"huge_pages", "padded_pages", "pages_of_same_hashes"})
 """Those on a server of CTI 3.6."""
 
 
