@@ -16,19 +16,19 @@ import httpx
 from exporter.clock import Clock, Moment
 from exporter.cms import agent_names, body, failures, status_failures, wire
 from exporter.cms.agent_names import NamedRow
+from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
-from exporter.cms.paging import MAX_PAGES, MAX_ROWS, Listing
+from exporter.cms.foreign_text import ForeignText, secrets_of
+from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests
 from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
-from exporter.rest import Asked, Row, Snapshot, reduce
+from exporter.rest import Asked, Row, Snapshot
 from exporter.secret import Secret
-from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization
+from exporter.server import Auth, SecretSource, Server, Signature, StaticAuthorization
 from exporter.store import ServerStats
-
-MAX_REPLY_BYTES: Final = 16 * 2**20
 
 _HALF_A_SECOND: Final = 0.5
 """`Date` is cut to whole seconds: on average it is half a second too early."""
@@ -37,9 +37,6 @@ SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
 _log: Final = logging.getLogger(__name__)
-
-Decode = Callable[[bytes, Api], wire.Reply]
-"""From the body of a reply to counters and rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +52,7 @@ class _Progress:
     """How far a poll has come."""
 
     decode: Decode
+    allowance: Allowance
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
@@ -72,7 +70,7 @@ class CmsClient:
         server: where it is and how it wants to be asked.
         transport: sends requests; the client closes it.
         clock: for signatures and the rate limit; its monotonic part must be the event loop's.
-        max_reply_bytes: of one reply, compressed or not.
+        max_reply_bytes: of one reply.
 
     Raises:
         Exception: a secret cannot be read.
@@ -89,15 +87,17 @@ class CmsClient:
         self.server = server
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
-        self.on_doubt: Callable[[int, int, Moment, PollError], None] = _ignore
+        self.on_doubt: Callable[[int, int, Moment, PollError], None] = lambda *_: None
         """Called for each poll that may have been answered by another's reply, after it has ended:
         with ccId, vdn, the poll's end, and why it counts as failed."""
         self._transport = transport
         self._clock = clock
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
+        self._capacity = Capacity(server.max_concurrency)
         self._rate_limit = RateLimit(server.max_requests_per_second, clock)
-        self._auth = _secrets(server.auth, lambda source: source.loaded)
+        self._auth = self._first_auth = _secrets(server.auth, lambda source: source.loaded)
+        self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
         self._largest_listing = 0
@@ -175,7 +175,7 @@ class CmsClient:
     async def _poll(
         self, cc_id: int, vdn: int, started: Moment, seconds: float, decode: Decode
     ) -> PollResult:
-        progress = _Progress(decode)
+        progress = _Progress(decode, Allowance(self._capacity))
         snapshot, failure = None, None
         self.stats.in_flight += 1
         deadline = asyncio.timeout(seconds)
@@ -197,6 +197,7 @@ class CmsClient:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
+            progress.allowance.release()
         if any(exchange.doubtful for exchange in progress.exchanges):
             snapshot, failure = None, failures.of_surplus_reply(self.server)
         ended = self._clock()
@@ -231,14 +232,14 @@ class CmsClient:
         limit = self.server.page_size
         if limit is None:
             reply = await self._ask(wire.request_body(cc_id, vdn), progress)
-            if len(reply.rows) > MAX_ROWS:
-                raise failures.of_endless_rows(len(reply.rows))
-            return self._reduce(reply, reply.rows, progress)
+            if len(reply.rows) > wire.MAX_ROWS:
+                raise failures.of_reply(wire.TooManyRowsError(), self.server)
+            return await self._reduce(reply, reply.rows, progress)
         while True:
             again = progress.moved is not None
             reply, listing = await self._pages(cc_id, vdn, limit, progress)
             # counters and rows are two queries on 3.6: take the counters nearest to the end
-            snapshot = self._reduce(reply, listing.rows, progress)
+            snapshot = await self._reduce(reply, listing.rows, progress)
             progress.moved = snapshot if listing.moved else None
             if again or not listing.moved:
                 return snapshot
@@ -260,7 +261,9 @@ class CmsClient:
                 return reply, listing
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
-    def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:
+    async def _reduce(
+        self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress
+    ) -> Snapshot:
         server = self.server
         server_time = self._clock().wall + (progress.clock_skew or 0.0)
         asked = Asked(
@@ -269,7 +272,7 @@ class CmsClient:
             self._largest_listing,
             bool(server.rest_bounds),
         )
-        snapshot = reduce(reply.counters, rows, server_time, asked)
+        snapshot = await self._capacity.reduce(reply.counters, rows, server_time, asked)
         self._largest_listing = max(self._largest_listing, snapshot.rows)
         return snapshot
 
@@ -284,19 +287,30 @@ class CmsClient:
                 raise
             reply = await self._send(question, progress)
         try:
-            return progress.decode(reply, self.server.api)
+            decoded = await self._capacity.decode(progress.decode, reply, self.server.api)
+            if progress.page > 1:
+                wire.check_work_numbers(decoded.rows)
+            return decoded
         except wire.DecodeError:
-            raise failures.of_no_json(reply, progress.content_type) from None
-        except (wire.ResultError, wire.SchemaError) as error:
+            raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
+        except wire.ResultError as error:
+            names = agent_names.mentioned(reply)
+            raise failures.of_result(error, self._foreign, names) from None
+        except (wire.TooManyRowsError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
 
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
         with contextlib.suppress(Exception):
             self._auth = _secrets(self.server.auth, lambda source: source.read())
+            self._foreign = self._foreign_text()
         return self._auth
 
-    async def _send(self, question: bytes, progress: _Progress) -> bytes:
+    def _foreign_text(self) -> ForeignText:
+        proxy = getattr(self._transport, "proxy_in_use", None)
+        return ForeignText(secrets_of(self.server, (self._first_auth, self._auth), proxy))
+
+    async def _send(self, question: bytes, progress: _Progress) -> bytes | bytearray:
         """The body of a reply; a request on a kept-alive connection that was closed is repeated."""
         try:
             try:
@@ -308,15 +322,16 @@ class CmsClient:
             try:
                 coding = self._check(response, progress)
                 progress.content_type = content_type(response.headers.raw)
-                data = await body.read(stream, coding, self._max_reply_bytes)
-                return data.removeprefix(wire.BYTE_ORDER_MARK)
+                data = await body.read(stream, coding, self._max_reply_bytes, progress.allowance)
+                return data[3:] if data.startswith(wire.BYTE_ORDER_MARK) else data
             except (body.TooLargeError, body.CodingError) as error:
-                raise failures.of_body(error, self._max_reply_bytes) from None
+                raise failures.of_body(error) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
             spoke_tls = progress.exchanges[-1].spoke_tls
-            raise failures.of_transport(error, self.server, spoke_tls=spoke_tls) from None
+            failure = failures.of_transport(error, self.server, self._foreign, spoke_tls=spoke_tls)
+            raise failure from None
 
     async def _transmit(
         self, question: bytes, progress: _Progress, *, fresh: bool = False
@@ -363,7 +378,9 @@ class CmsClient:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
-            raise status_failures.of_status(status, response.headers, self.server, server_time, now)
+            raise status_failures.of_status(
+                status, response.headers, self.server, server_time, now, self._foreign
+            )
         return coding
 
     def _date(self, text: str) -> float | None:
@@ -371,10 +388,6 @@ class CmsClient:
         if text != self._last_date[0]:
             self._last_date = (text, http_date(text))
         return self._last_date[1]
-
-
-def _ignore(_cc_id: int, _vdn: int, _ended: Moment, _error: PollError) -> None:
-    """What becomes of a doubtful poll whose result nobody has kept."""
 
 
 def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:

@@ -1,7 +1,7 @@
 """Every way in which a poll can fail, as one `PollError`: a reason, and a sentence that helps.
 
 A sentence names the cause, and the key of the configuration or the place to look at. It contains no
-secret, and nothing of a reply but its error description, shortened. Exceptions of the transport are
+secret, and no word of a reply that has not passed `foreign_text`. Exceptions of the transport are
 classified by what caused them, because the transport's own names mislead: a dropped connection is
 a `ConnectTimeout` there.
 """
@@ -9,7 +9,7 @@ a `ConnectTimeout` there.
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import aiohttp
@@ -19,16 +19,18 @@ from aiohttp.http_exceptions import LineTooLong
 from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
+from exporter.cms.reply_meter import OverheadError
 from exporter.cms.resolver import DnsSilentError
-from exporter.cms.wire import ResultError, SchemaError
+from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
 from exporter.errors import PollError, Reason, internal_error
 from exporter.server import Server
 
-_TITLE: Final = re.compile(rb"(?is)<title[^>]*>(.{1,400}?)</title>")
-_SEARCHED: Final = 64 * 2**10
+_TITLE: Final = re.compile(rb"(?is)<title[^>]{0,200}>(.{1,400}?)</title>")
+_SEARCHED: Final = 16 * 2**10
 _TITLE_SHOWN: Final = 80
-
+_TYPE_SHOWN: Final = 60
 
 _DISCONNECTED: Final = (
     httpx.NetworkError,
@@ -100,25 +102,17 @@ def of_oversized_page(rows: int, limit: int) -> PollError:
     )
 
 
-def of_endless_rows(rows: int) -> PollError:
-    """More rows than any VDN can have."""
-    return PollError(
-        Reason.TOO_LARGE,
-        f"the server sent {rows} rows, more than any VDN's listing: check that url leads to CC-CMS",
-    )
-
-
 def of_defect(error: BaseException) -> PollError:
     """An error in the exporter itself."""
     return PollError(Reason.INTERNAL, internal_error(error))
 
 
-def of_no_json(body: bytes, media_type: str) -> PollError:
+def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -> PollError:
     """A reply with status 200 that is something else: say what, as a browser would show it."""
     found = _TITLE.search(body[:_SEARCHED])
-    title = " ".join(found[1].decode(errors="replace").split()) if found else ""
-    title = "".join(filter(str.isprintable, title))[:_TITLE_SHOWN]
-    if "html" in media_type or body.lstrip()[:1] == b"<":
+    title = foreign.sentence(found[1].decode(errors="replace"), _TITLE_SHOWN) if found else ""
+    media_type = foreign.sentence(media_type, _TYPE_SHOWN)
+    if "html" in media_type or body[:_SEARCHED].lstrip()[:1] == b"<":
         called = f' with the title "{title}"' if title else ""
         return PollError(
             Reason.DECODE,
@@ -141,14 +135,31 @@ def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
     return PollError(error.reason, message, retry_after=error.retry_after)
 
 
-def of_reply(error: ResultError | SchemaError, server: Server) -> PollError:
+def of_result(error: ResultError, foreign: ForeignText, names: Collection[str] | None) -> PollError:
+    """A reply that says that the query failed.
+
+    Args:
+        error: what it says.
+        foreign: for its words.
+        names: of agents, in the same reply; None if there are too many to tell.
+    """
+    code = "" if names is None else foreign.code(error.code, names)
+    shown = f"result code {code}" if code else "a result code that is none of CC-CMS's"
+    description = "" if names is None else foreign.sentence(error.description, names=names)
+    return PollError(
+        Reason.API,
+        f"the server returned {shown}{f' ({description})' if description else ''}: check ccId and "
+        "vdn, the rights of the access key, and the vendor's Error Code Reference",
+    )
+
+
+def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError:
     """A reply with status 200 that has no counters."""
-    if isinstance(error, ResultError):
-        described = f" ({error.description})" if error.description else ""
+    if isinstance(error, TooManyRowsError):
         return PollError(
-            Reason.API,
-            f"the server returned result code {error.code}{described}: check ccId and vdn, the "
-            "rights of the access key, and the vendor's Error Code Reference",
+            Reason.TOO_LARGE,
+            f"the server sent more than {MAX_ROWS} rows, more than any VDN's listing: check that "
+            "url leads to CC-CMS",
         )
     return PollError(
         Reason.SCHEMA,
@@ -157,14 +168,10 @@ def of_reply(error: ResultError | SchemaError, server: Server) -> PollError:
     )
 
 
-def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
+def of_body(error: TooLargeError | CodingError) -> PollError:
     """A body with status 200 that cannot be read."""
     if isinstance(error, TooLargeError):
-        return PollError(
-            Reason.TOO_LARGE,
-            f"the reply is larger than {limit / 2**20:g} MiB, far more than any VDN's listing: "
-            "check that url leads to CC-CMS",
-        )
+        return PollError(Reason.TOO_LARGE, error.sentence)
     return PollError(
         Reason.DECODE,
         "the reply cannot be decompressed: look for a gateway that alters or truncates replies",
@@ -172,17 +179,18 @@ def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
 
 
 def of_transport(
-    error: httpx.TransportError, server: Server, *, spoke_tls: bool = False
+    error: httpx.TransportError, server: Server, foreign: ForeignText, *, spoke_tls: bool = False
 ) -> PollError:
     """A request without a reply, or with half of one.
 
     Args:
         error: of the transport.
         server: that was asked.
+        foreign: for what it says.
         spoke_tls: whether the reply was a message of TLS.
     """
     causes = list(_causes(error))
-    if message := tls_failures.sentence(causes, server):
+    if message := tls_failures.sentence(causes, server, foreign):
         return PollError(Reason.TLS, message)
     if failure := next(filter(None, (_not_connected(cause, server) for cause in causes)), None):
         return failure
@@ -228,6 +236,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _not_connected(error: BaseException, server: Server) -> PollError | None:
+    if isinstance(error, OverheadError):
+        return PollError(Reason.TOO_LARGE, str(error))
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return status_failures.of_proxy_status(error.status)
     if isinstance(error, aiohttp.ClientConnectorError):

@@ -5,6 +5,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.reply_headers import retry_after
 from exporter.errors import PollError, Reason
 from exporter.server import Api, Auth, Server, Signature
@@ -15,12 +16,13 @@ CLOCKS_DIFFER: Final = 60.0
 _PATH_SHOWN: Final = 100
 
 
-def of_status(
+def of_status(  # noqa: PLR0913, PLR0917  # all that one reply tells
     status: int,
     headers: httpx.Headers,
     server: Server,
     server_time: float | None,
     now: float,
+    foreign: ForeignText,
 ) -> PollError:
     """A reply whose HTTP status is not 200.
 
@@ -30,6 +32,7 @@ def of_status(
         server: that was asked.
         server_time: the reply's `Date` in epoch seconds, if it had one.
         now: epoch seconds by this host's clock.
+        foreign: for what it says.
     """
     if status == httpx.codes.UNAUTHORIZED:
         skew = None if server_time is None else server_time - now
@@ -52,7 +55,7 @@ def of_status(
         )
     return PollError(
         Reason.HTTP,
-        f"HTTP {status}: {_other_status(status, headers, server)}",
+        f"HTTP {status}: {_other_status(status, headers, server, foreign)}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
     )
 
@@ -80,9 +83,9 @@ def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
     )
 
 
-def _other_status(status: int, headers: httpx.Headers, server: Server) -> str:
+def _other_status(status: int, headers: httpx.Headers, server: Server, foreign: ForeignText) -> str:
     if httpx.codes.is_redirect(status):
-        return _redirect(headers.get("location", ""), server)
+        return _redirect(headers.get("location", ""), server, foreign)
     if status == httpx.codes.NOT_FOUND:
         older = "" if server.api is Api.AGENT_REST_INFO else ", or agentrestinfo for 8.13 and older"
         return f"{server.api.path} was not found: check url, and api ({server.api.value}{older})"
@@ -98,22 +101,23 @@ def _other_status(status: int, headers: httpx.Headers, server: Server) -> str:
     return "not a status that CC-CMS sends: check url, api and gateways on the way"
 
 
-def _redirect(location: str, server: Server) -> str:
+def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
     """What a redirect means. Its query may contain a session or the request, and is not shown."""
     try:
         target = urlsplit(urljoin(server.url + server.api.path, location))
-        host, port = target.hostname, target.port
+        host, port = foreign.host(target.hostname or ""), target.port
     except ValueError:
-        host, target, port = None, urlsplit(""), None
-    if not location or not host:
+        host, target, port = "", urlsplit(""), None
+    if not location or not host or target.scheme not in {"http", "https"}:
         return "the server redirects, but not to a valid address: check host, port and path in url"
-    shown = "".join(filter(str.isprintable, f"{target.scheme}://{host}"))
-    shown += f":{port}" if port else ""
+    shown = f"{target.scheme}://{host}{f':{port}' if port else ''}"
     if target.path == server.endpoint.path + server.api.path:
         return f"the server redirects to {shown}, and redirects are not followed: write it into url"
-    path = "".join(filter(str.isprintable, target.path))[:_PATH_SHOWN]
+    # together: what is a secret may be in both
+    page = foreign.sentence(f"{shown}{target.path}", len(shown) + _PATH_SHOWN)
+    page = page or "an address that is not shown"
     return (
-        f"the server redirects to {shown}{path}, which is a page for people, such as a login: "
+        f"the server redirects to {page}, which is a page for people, such as a login: "
         "check host, port and path in url"
     )
 

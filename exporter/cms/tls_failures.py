@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import handshake_of
 from exporter.server import Server
 
@@ -33,18 +34,19 @@ _WEAK: Final = frozenset(
 _NAMES_SHOWN: Final = 5
 
 
-def sentence(causes: Sequence[BaseException], server: Server) -> str | None:
+def sentence(causes: Sequence[BaseException], server: Server, foreign: ForeignText) -> str | None:
     """The sentence for a failure of TLS, or None if it is another one.
 
     Args:
         causes: the error, and what caused it.
         server: that was asked.
+        foreign: for the names in its certificate.
     """
     for cause in causes:
         # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server)
+                return _certificate(cause, server, foreign)
             return _handshake(cause, server)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
     if reset and server.endpoint.tls:
@@ -57,7 +59,7 @@ def sentence(causes: Sequence[BaseException], server: Server) -> str | None:
     return None
 
 
-def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
+def _certificate(error: ssl.SSLCertVerificationError, server: Server, foreign: ForeignText) -> str:
     peer = server.address
     chain = handshake_of(error).certificates
     code = error.verify_code
@@ -67,7 +69,7 @@ def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
         return _dates(peer, chain, expired=code == _EXPIRED)
     if code in _OTHER_NAME:
         asked = server.tls.server_name or server.endpoint.host
-        names = _names(chain[0]) if chain else ""
+        names = foreign.sentence(_names(chain[0])) if chain else ""
         if names:
             return (
                 f"the certificate of {peer} is not for {asked} but for {names}: set "

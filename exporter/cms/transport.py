@@ -59,6 +59,8 @@ class Transport(AiohttpTransport):
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            # what a reply may have in the buffer, twice, while the client has no use for it
+            read_bufsize=2**16,
             # twice of what any known gateway adds, and still bounded
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,

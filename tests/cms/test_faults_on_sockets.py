@@ -54,6 +54,10 @@ NO_JSON = (
     "gateway"
 )
 NO_CODING = "the reply cannot be decompressed: look for a gateway that alters or truncates replies"
+TOO_LARGE_DECOMPRESSED = (
+    "the compressed reply is larger than 1 MiB when decompressed, and compression was not "
+    "requested: turn it off in the gateway or the server"
+)
 TOO_LARGE = (
     "the reply is larger than 1 MiB, far more than any VDN's listing: check that url leads to "
     "CC-CMS"
@@ -431,7 +435,7 @@ async def test_a_redirect_is_not_followed() -> None:
         (
             http(gzip.compress(bytes(2**25)), Content_Encoding="gzip"),
             Reason.TOO_LARGE,
-            TOO_LARGE,
+            TOO_LARGE_DECOMPRESSED,
         ),
         (
             http(b'{"status": "UP"}'),

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from exporter.cms import signing
 from exporter.cms.failures import of_transport
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
 from exporter.errors import Reason
@@ -476,7 +477,7 @@ async def test_a_connection_that_ends_before_the_request_is_out(
     error = httpx.ConnectTimeout("")
     error.__cause__ = aiohttp.ClientOSError()
     error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
-    failure = of_transport(error, Server(url))
+    failure = of_transport(error, Server(url), ForeignText(()))
     assert (failure.reason, failure.message) == expected
 
 
