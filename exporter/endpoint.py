@@ -47,7 +47,7 @@ class Endpoint:
     path: str = ""
     """As it is written, without a slash at its end."""
     login: Secret | None = None
-    """`user:password`, decoded."""
+    """`user:password`, as it is written."""
 
     @property
     def tls(self) -> bool:
@@ -102,7 +102,7 @@ def endpoint(url: str) -> Endpoint:
     host = host_name(parts["host"]) if parts else None
     if parts and host:
         port = int(parts["port"] or _PORTS[scheme])
-        login = None if parts["login"] is None else Secret(unquote(parts["login"]))
+        login = None if parts["login"] is None else Secret(parts["login"])
         found = Endpoint(scheme, host, port, path.rstrip("/"), login)
         if 1 <= port <= _LAST_PORT and _is_understood(found):
             if "?" in path or "#" in path:

@@ -113,8 +113,8 @@ def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None)
                 yield value.loaded.reveal()
     for _, header in server.headers:
         yield header.loaded.reveal()
-    if proxy:
-        login = proxy.address.reveal().rpartition("@")[0].rpartition("//")[2]
+    if proxy and proxy.endpoint.login:
+        login = proxy.endpoint.login.reveal()
         yield login
         for part in login.split(":", 1):
             yield part

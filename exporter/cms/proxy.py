@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from exporter.endpoint import Endpoint, host_name, proxy_endpoint
 from exporter.secret import Secret
@@ -43,7 +44,7 @@ class ChosenProxy:
         login = self.endpoint.login
         if login is None:
             return {}
-        text = login.reveal()
+        text = unquote(login.reveal())
         encoded = base64.b64encode((text if ":" in text else f"{text}:").encode()).decode()
         return {"proxy-authorization": f"Basic {encoded}"}
 

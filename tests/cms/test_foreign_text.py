@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from exporter.cms.foreign_text import ForeignText, secrets_of
 from exporter.cms.proxy import ChosenProxy
+from exporter.endpoint import proxy_endpoint
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization
 
@@ -195,7 +196,8 @@ def test_every_secret_of_a_server_is_known() -> None:
         StaticAuthorization(Secret("static")),
         None,
     )
-    proxy = ChosenProxy(Secret("http://us%40er:pass%2Fword@proxy:3128"), "proxy_url")
+    url = "http://us%40er:pass%2Fword@proxy:3128"
+    proxy = ChosenProxy(proxy_endpoint(url), "proxy_url")
 
     assert set(secrets_of(server, auths, proxy)) == {
         "access",

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from exporter.cms.failures import of_transport
-from exporter.endpoint import endpoint
+from exporter.cms.foreign_text import ForeignText
 from exporter.errors import Reason
 from exporter.server import Server
 
@@ -76,7 +76,7 @@ def alert(reason: str) -> ssl.SSLError:
 )
 def test_a_rare_failure_of_tls(cause: ssl.SSLError, sentence: str) -> None:
     """Without what the handshake would have told, too."""
-    error = of_transport(caused_by(cause), SERVER)
+    error = of_transport(caused_by(cause), SERVER, ForeignText(()))
 
     assert (error.reason, error.message) == (Reason.TLS, sentence)
 
@@ -86,15 +86,8 @@ def test_what_nobody_expected_is_not_named_after_a_neighbour() -> None:
     error = httpx.TransportError("")
     error.__cause__ = ZeroDivisionError("canary")
 
-    found = of_transport(error, SERVER)
+    found = of_transport(error, SERVER, ForeignText(()))
 
     assert found.reason is Reason.INTERNAL
     assert "ZeroDivisionError" in found.message
     assert "canary" not in found.message
-
-
-@pytest.mark.parametrize("url", ["https://limá.pe", "https://li ma", "https://lima\t"])
-def test_a_url_is_plain_ascii(url: str) -> None:
-    """Other names are written in punycode."""
-    with pytest.raises(ValueError, match="must be plain ASCII without spaces"):
-        endpoint(url)

@@ -147,7 +147,7 @@ cms:
       access_key: [{SECRETS["token"]}]
       secret_key: {{a: {SECRETS["secret key"]}}}
     proxy_url: "ftp://user:{SECRETS["password"]}@proxy"
-    headers: {{X-Tenant: "{SECRETS["header"]}\\n"}}
+    headers: {{X-Tenant: "{SECRETS["header"]}\\n\\n"}}
     targets: [{{ccId: 1, vdn: 1}}]
   - url: http://user:{SECRETS["password"]}@cms.example
     auth: {{authorization: "{SECRETS["token"]}${{X}}"}}
