@@ -287,10 +287,9 @@ class CmsClient:
                 raise
             reply = await self._send(question, progress)
         try:
-            decoded = await self._capacity.decode(progress.decode, reply, self.server.api)
-            if progress.page > 1:
-                wire.check_work_numbers(decoded.rows)
-            return decoded
+            return await self._capacity.decode(
+                progress.decode, reply, self.server.api, first=progress.page == 1
+            )
         except wire.DecodeError:
             raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
         except wire.ResultError as error:
