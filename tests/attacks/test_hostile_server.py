@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.hostile_server import ATTACKS, PAGED
+from tests.support.hostile_server import ATTACKS, PAGED
 from tests.support.paths import ROOT
 from tests.support.processes import PATIENCE, UNMEASURED, clean_environment
 
@@ -84,7 +84,7 @@ LEGITIMATE = {"large", "full_size"}
 def ports(attack: str) -> Iterator[tuple[int, int]]:
     """Those of a server that attacks, and of a healthy one."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.attacks.hostile_server", attack, "healthy"],
+        [sys.executable, "-m", "tests.support.hostile_server", attack, "healthy"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -100,7 +100,7 @@ def measured(ports: tuple[int, int], page_size: int | None) -> dict[str, Any]:
     """What the hostile server costs the process that polls both."""
     arguments = json.dumps([*ports, SECONDS, page_size, TIMEOUT])
     done = subprocess.run(
-        [sys.executable, "-m", "tests.attacks.polling_process", arguments],
+        [sys.executable, "-m", "tests.support.polling_process", arguments],
         capture_output=True,
         check=True,
         cwd=ROOT,
