@@ -20,7 +20,7 @@ from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
-from exporter.cms.proxy import ChosenProxy, ProxyAddressError
+from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_meter import OverheadError
 from exporter.cms.resolver import DnsSilentError
 from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
@@ -189,12 +189,6 @@ def of_transport(
         foreign: for what it says.
         spoke_tls: whether the reply was a message of TLS.
     """
-    if isinstance(error, ProxyAddressError):
-        return PollError(
-            Reason.CONNECT,
-            "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY",
-        )
     causes = list(_causes(error))
     if message := tls_failures.sentence(causes, server, foreign):
         return PollError(Reason.TLS, message)

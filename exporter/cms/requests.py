@@ -39,9 +39,9 @@ class Requests:
 
     def __init__(self, server: Server, clock: Clock, path: str = "") -> None:
         self._clock = clock
-        self._url = httpx.URL(server.url + (path or server.api.path))
         # exactly as the URL spells it: httpx and yarl would encode some characters anew
         self._path = server.endpoint.path + (path or server.api.path)
+        self._url = httpx.URL(server.endpoint.origin + self._path)
         self._headers = {
             "host": server.host_header,
             "accept": "application/json",
@@ -52,9 +52,10 @@ class Requests:
             **{name: value.loaded.reveal() for name, value in server.headers},
         }
         self._extensions: dict[str, object] = {"target": self._path.encode()}
-        if server.tls.server_name:
-            self._extensions["sni_hostname"] = server.tls.server_name
-        self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
+        server_name = server.tls.server_name or server.endpoint.server_name
+        if server_name != server.endpoint.host:
+            self._extensions["sni_hostname"] = server_name
+        self._heads: dict[tuple[tuple[str, ...], bool, int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
         """One request, with the time and the signature of this moment.
@@ -89,7 +90,7 @@ class Requests:
         empty_query_line = False
         if isinstance(auth, Signature):
             signed_headers, empty_query_line = auth.signed_headers, auth.empty_query_line
-        key = signed_headers, length
+        key = signed_headers, empty_query_line, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
             signed = {name: headers[name] for name in signed_headers}

@@ -364,12 +364,6 @@ proxied("NO_PROXY misses the server", http(b"", "502 Bad Gateway"))
 proxied("server refuses behind a proxy", http(b"", "403 Forbidden"), "http")
 
 
-@case("proxy address with a typo")
-async def _(_site: Site) -> Target:
-    facts = {"environ": {"HTTPS_PROXY": "10.22.26.281:3128"}}
-    return Target("https://cms.example.com:28443", facts)
-
-
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """An empty one, torn down after the test."""
