@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from exporter.cms.failures import of_transport
+from exporter.cms.foreign_text import ForeignText
 from exporter.endpoint import endpoint
 from exporter.errors import Reason
 from exporter.server import Server
@@ -76,7 +77,7 @@ def alert(reason: str) -> ssl.SSLError:
 )
 def test_a_rare_failure_of_tls(cause: ssl.SSLError, sentence: str) -> None:
     """Without what the handshake would have told, too."""
-    error = of_transport(caused_by(cause), SERVER)
+    error = of_transport(caused_by(cause), SERVER, ForeignText(()))
 
     assert (error.reason, error.message) == (Reason.TLS, sentence)
 
@@ -86,7 +87,7 @@ def test_what_nobody_expected_is_not_named_after_a_neighbour() -> None:
     error = httpx.TransportError("")
     error.__cause__ = ZeroDivisionError("canary")
 
-    found = of_transport(error, SERVER)
+    found = of_transport(error, SERVER, ForeignText(()))
 
     assert found.reason is Reason.INTERNAL
     assert "ZeroDivisionError" in found.message
