@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 from exporter.cms.body import TooLargeError
-from exporter.cms.wire import Reply
+from exporter.cms.wire import Reply, check_work_numbers
 from exporter.rest import Asked, Counters, Row, Snapshot, reduce
 from exporter.server import Api
 
@@ -52,11 +52,17 @@ class Capacity:
         self.large = asyncio.Lock()
         self._work = asyncio.Lock()
 
-    async def decode(self, decode: Decode, body: bytes | bytearray, api: Api) -> Reply:
-        """Decode a body."""
+    async def decode(
+        self, decode: Decode, body: bytes | bytearray, api: Api, *, first: bool = True
+    ) -> Reply:
+        """Decode the body of a listing's first page, or of another one."""
         if len(body) <= _QUICK_BYTES:
-            return decode(body, api)
-        return await self._in_thread(decode, body, api)
+            reply = decode(body, api)
+        else:
+            reply = await self._in_thread(decode, body, api)
+        if not first:
+            check_work_numbers(reply.rows)
+        return reply
 
     async def reduce(
         self, counters: Counters, rows: Sequence[Row], server_time: float, asked: Asked

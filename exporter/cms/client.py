@@ -287,9 +287,9 @@ class CmsClient:
                 raise
             reply = await self._send(question, progress)
         try:
-            decoded = await self._capacity.decode(progress.decode, reply, self.server.api)
-            if progress.page > 1:
-                wire.check_work_numbers(decoded.rows)
+            return await self._capacity.decode(
+                progress.decode, reply, self.server.api, first=progress.page == 1
+            )
         except wire.DecodeError:
             raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
         except wire.ResultError as error:
@@ -297,7 +297,6 @@ class CmsClient:
             raise failures.of_result(error, self._foreign, names) from None
         except (wire.TooManyRowsError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
-        return decoded
 
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said

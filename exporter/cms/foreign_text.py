@@ -113,12 +113,10 @@ def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None)
                 yield value.loaded.reveal()
     for _, header in server.headers:
         yield header.loaded.reveal()
-    if proxy and proxy.endpoint.login:
+    if proxy is not None and proxy.endpoint.login is not None:
         login = proxy.endpoint.login.reveal()
         yield login
-        for part in login.split(":", 1):
-            yield part
-            yield unquote_plus(part)
+        yield from login.split(":", 1)
 
 
 def _parts(secret: str) -> Iterator[str]:

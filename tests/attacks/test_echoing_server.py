@@ -120,7 +120,8 @@ class Echo:
         length = re.search(rb"(?i)content-length: *([0-9]+)", head)
         body = await reader.readexactly(int(length[1]) if length else 0)
         self.signatures |= set(re.findall(r"[0-9a-f]{64}", head.decode()))
-        number = int(json.loads(body)["queryParam"]["vdn"])
+        # `check --live` also sends the vendor's ping, which has no VDN
+        number = int(json.loads(body).get("queryParam", {"vdn": 1})["vdn"])
         self.asked.add(number)
         place, form = CASES[number % len(CASES)]
         said = _said(head)
