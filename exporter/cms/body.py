@@ -1,8 +1,13 @@
 """The body of a reply, decompressed, with a limit on how much of it is ever in memory."""
 
+import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterable
 from typing import Final
+
+_EXCERPT: Final = 4096
+_SOON: Final = 1.0
 
 _WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
@@ -58,3 +63,15 @@ async def _read_plain(stream: AsyncIterable[bytes], limit: int) -> bytes:
             raise TooLargeError
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def excerpt(stream: AsyncIterable[bytes]) -> bytes:
+    """The start of a body, for a sentence about it: what comes soon, and not much of it."""
+    start = bytearray()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_SOON):
+            async for chunk in stream:
+                start += chunk
+                if len(start) >= _EXCERPT:
+                    break
+    return bytes(start[:_EXCERPT])

@@ -7,19 +7,19 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import httpx
 
 from exporter.clock import Clock, Moment
-from exporter.cms import agent_names, body, failures, wire
+from exporter.cms import agent_names, body, failures, reply_failures, wire
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
-from exporter.cms.transport import StaleConnectionError
+from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Asked, Row, Snapshot, reduce
 from exporter.secret import Secret
@@ -51,6 +51,8 @@ class _Progress:
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    """Of the last reply."""
 
 
 class CmsClient:
@@ -78,6 +80,8 @@ class CmsClient:
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
         self._transport = transport
+        self.proxy_in_use = transport.proxy_in_use if isinstance(transport, Transport) else None
+        """The proxy that requests go through."""
         self._clock = clock
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
@@ -173,6 +177,8 @@ class CmsClient:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
+        if failure is not None:
+            failure = failures.behind(self.proxy_in_use, failure)
         if failure is not None and failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
@@ -223,7 +229,8 @@ class CmsClient:
         try:
             return progress.decode(reply, self.server.api)
         except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
-            raise failures.of_reply(error, self.server) from None
+            content_type = progress.headers.get("content-type", "")
+            raise reply_failures.of_content(error, self.server, content_type, reply) from None
 
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
@@ -240,14 +247,15 @@ class CmsClient:
                 response = await self._transmit(question, progress)
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
-                coding = self._check(response, progress)
+                coding = await self._check(response, stream, progress)
                 return await body.read(stream, coding, self._max_reply_bytes)
             except (body.TooLargeError, body.CodingError) as error:
                 raise failures.of_body(error, self._max_reply_bytes) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
-            raise failures.of_transport(error, self.server) from None
+            now = self._clock().wall
+            raise failures.of_transport(error, self.server, now, self.proxy_in_use) from None
 
     async def _transmit(self, question: bytes, progress: _Progress) -> httpx.Response:
         progress.requests += 1
@@ -255,7 +263,9 @@ class CmsClient:
         request = self._requests.make(question, self._auth)
         return await self._transport.handle_async_request(request)
 
-    def _check(self, response: httpx.Response, progress: _Progress) -> str:
+    async def _check(
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
+    ) -> str:
         """The coding of a reply with status 200. Raises PollError for any other."""
         date, coding = date_and_coding(response.headers.raw)
         now = self._clock().wall
@@ -264,7 +274,16 @@ class CmsClient:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
-            raise failures.of_status(status, response.headers, self.server, server_time, now)
+            raise reply_failures.of_status(
+                status,
+                response.headers,
+                self.server,
+                body=await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b"",
+                server_time=server_time,
+                now=now,
+                proxy=self.proxy_in_use,
+            )
+        progress.headers = response.headers
         return coding
 
     def _date(self, text: str) -> float | None:

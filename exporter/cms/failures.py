@@ -1,38 +1,32 @@
 """Every way in which a poll can fail, as one `PollError`: a reason, and a sentence that helps.
 
 A sentence names the cause, and the key of the configuration or the place to look at. It contains no
-secret, and nothing of a reply but its error description, shortened. Exceptions of the transport are
-classified by what caused them, because the transport's own names mislead: a dropped connection is
-a `ConnectTimeout` there.
+secret, and nothing of a reply but its description of the error, its title, or the address that it
+redirects to, shortened. Exceptions of the transport are classified by what caused them, because the
+transport's own names mislead: a dropped connection is a `ConnectTimeout` there. What a reply says
+is in `reply_failures`, what TLS says in `tls_failures`.
 """
 
 import errno
 import os
-import ssl
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+from aiohttp.http_exceptions import HttpProcessingError
 
+from exporter.cms import reply_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
-from exporter.cms.proxy import ProxyAddressError
-from exporter.cms.reply_headers import retry_after
-from exporter.cms.wire import DecodeError, ResultError, SchemaError
-from exporter.errors import PollError, Reason, internal_error
-from exporter.server import Auth, Server, Signature
+from exporter.cms.proxy import ProxyAddressError, ProxyInUse
+from exporter.cms.reply_headers import MAX_HEADER_BYTES, MAX_HEADERS
+from exporter.errors import PollError, Reason, error_location, internal_error
+from exporter.server import Server
 
-_CLOCKS_DIFFER: Final = 60.0
-
-_UNTRUSTED: Final = frozenset({18, 19, 20, 21})
-"""X509_V_ERR_…: self-signed, self-signed in chain, no issuer found, no chain to verify."""
-_OUTSIDE_VALIDITY: Final = frozenset({9, 10})
-_OTHER_NAME: Final = frozenset({62, 63, 64})
-_ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
-    # up to TLS 1.2 there is no separate alert for a certificate that was not sent
-    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
-)
+_BEGINNING_OF_TLS: Final = re.compile(r"\\x1[56]\\x03")
+"""An alert or a handshake message where a status line should be, as the HTTP parser quotes it."""
+_TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 def of_no_turn(seconds: float) -> PollError:
@@ -68,28 +62,6 @@ def of_defect(error: Exception) -> PollError:
     return PollError(Reason.INTERNAL, internal_error(error))
 
 
-def of_reply(error: DecodeError | ResultError | SchemaError, server: Server) -> PollError:
-    """A reply with status 200 that has no counters."""
-    if isinstance(error, ResultError):
-        described = f" ({error.description})" if error.description else ""
-        return PollError(
-            Reason.API,
-            f"the server returned result code {error.code}{described}: check ccId and vdn, the "
-            "rights of the access key, and the vendor's Error Code Reference",
-        )
-    if isinstance(error, DecodeError):
-        return PollError(
-            Reason.DECODE,
-            "the reply is not valid JSON: check that url leads to CC-CMS and not to a login page "
-            "or a gateway",
-        )
-    return PollError(
-        Reason.SCHEMA,
-        f"the reply does not match the interface: {error}; check that api: {server.api.value} "
-        "fits the server's release",
-    )
-
-
 def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
     """A body with status 200 that cannot be read."""
     if isinstance(error, TooLargeError):
@@ -104,132 +76,40 @@ def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
     )
 
 
-def of_status(
-    status: int,
-    headers: httpx.Headers,
-    server: Server,
-    server_time: float | None,
-    now: float,
+def of_transport(  # noqa: PLR0911  # a sentence for each cause
+    error: httpx.TransportError, server: Server, now: float, proxy: ProxyInUse | None = None
 ) -> PollError:
-    """A reply whose HTTP status is not 200.
+    """A request without a reply, or with half of one.
 
     Args:
-        status: of HTTP.
-        headers: of the reply.
+        error: of the transport.
         server: that was asked.
-        server_time: the reply's `Date` in epoch seconds, if it had one.
         now: epoch seconds by this host's clock.
+        proxy: that the request was to go through.
     """
-    if status == httpx.codes.UNAUTHORIZED:
-        skew = None if server_time is None else server_time - now
-        return PollError(Reason.AUTH, f"HTTP 401: {_unauthorized(server.auth, skew)}")
-    if status == httpx.codes.FORBIDDEN:
-        return PollError(
-            Reason.AUTH,
-            "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
-            "allow-list, and check the rights of the access key",
-        )
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return _of_proxy_status(status)
-    pause = retry_after(headers.get("retry-after"), server_time or now)
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return PollError(
-            Reason.RATE_LIMITED,
-            "HTTP 429: too many requests for this server: lower max_requests_per_second or "
-            "lengthen interval",
-            retry_after=pause,
-        )
-    return PollError(
-        Reason.HTTP,
-        f"HTTP {status}: {_other_status(status, headers, server)}",
-        retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
-    )
-
-
-def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
-    if auth is None:
-        return "the server requires a signature: configure auth"
-    if not isinstance(auth, Signature):
-        return "the server rejected the Authorization header: renew auth.authorization"
-    if clock_skew is None:
-        return (
-            "the server rejected the signature, and its reply has no Date to compare the clocks "
-            "with: check access_key, secret_key and this host's clock"
-        )
-    seconds = abs(clock_skew)
-    if seconds < _CLOCKS_DIFFER:
-        return (
-            f"the server rejected the signature, and the clocks differ by only {seconds:.0f} s: "
-            "check access_key and secret_key"
-        )
-    way = "ahead of" if clock_skew > 0 else "behind"
-    return (
-        f"the server rejected the signature, and its clock is {seconds:.0f} s {way} this host's: "
-        "synchronize both with NTP"
-    )
-
-
-def _other_status(status: int, headers: httpx.Headers, server: Server) -> str:
-    if httpx.codes.is_redirect(status):
-        return (
-            f"the server redirects{_destination(headers.get('location', ''))}, and redirects are "
-            "not followed: put the final address into url"
-        )
-    if status == httpx.codes.NOT_FOUND:
-        return f"{server.api.path} was not found: check url and api"
-    if httpx.codes.is_server_error(status):
-        return "the server or a gateway in front of it failed: check its log"
-    return "not a status that CC-CMS sends: check url, api and gateways on the way"
-
-
-def _destination(location: str) -> str:
-    try:
-        target = urlsplit(location)
-    except ValueError:
-        return ""
-    return f" to {target.scheme}://{target.hostname}" if target.hostname else ""
-
-
-def _of_proxy_status(status: int) -> PollError:
-    """A proxy that answers instead of the server."""
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return PollError(
-            Reason.AUTH,
-            "HTTP 407: the proxy requires a password: add user and password to proxy_url",
-        )
-    return PollError(
-        Reason.CONNECT,
-        f"the proxy refused to connect to the server (HTTP {status}): check its rules, or NO_PROXY",
-    )
-
-
-def of_transport(error: httpx.TransportError, server: Server) -> PollError:
-    """A request without a reply, or with half of one."""
     if isinstance(error, ProxyAddressError):
         return PollError(
             Reason.CONNECT,
-            "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY",
+            f"the proxy address in {error} is not valid: it must look like http://host:port",
         )
     causes = list(_causes(error))
-    if message := _tls_failure(causes, server):
+    if message := tls_failures.sentence(causes, server, now):
         return PollError(Reason.TLS, message)
     for cause in causes:
-        if isinstance(cause, aiohttp.ClientHttpProxyError):
-            return _of_proxy_status(cause.status)
-        if isinstance(cause, aiohttp.ClientConnectorError):
-            return _not_connected(cause, server)
-    if isinstance(error, httpx.RemoteProtocolError):
-        return PollError(
-            Reason.HTTP,
-            f"the reply of {server.address} is not valid HTTP: check the port in url, and whether "
-            "it must start with https://",
-        )
-    return PollError(
-        Reason.DISCONNECTED,
-        f"{server.address} closed the connection before its reply was complete: look for a crash, "
-        "a restart or a gateway's limit on its side",
-    )
+        match cause:
+            case aiohttp.ClientHttpProxyError() if proxy is not None:
+                return reply_failures.of_proxy_status(cause.status, proxy, server)
+            case aiohttp.ClientConnectorError():
+                return _not_connected(cause, server, proxy)
+            case HttpProcessingError():
+                return _not_http(cause, server)
+            case (
+                aiohttp.ServerDisconnectedError()
+                | aiohttp.ClientPayloadError()
+                | aiohttp.ClientOSError()
+            ):
+                return _disconnected(cause, server)
+    return _unexpected(causes, server)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -243,42 +123,98 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending = linked or pending.__cause__ or pending.__context__
 
 
-def _not_connected(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return PollError(Reason.DNS, _unknown_name(error.host, server))
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
+def _not_http(error: HttpProcessingError, server: Server) -> PollError:
+    text = str(error.message)
+    if _BEGINNING_OF_TLS.search(text):
+        message = f"{server.address} uses TLS and was asked without it: use https:// in url"
+        return PollError(Reason.HTTP, message)
+    if text.startswith(("Got more than", "Too many headers")):
+        return PollError(
+            Reason.TOO_LARGE,
+            f"the reply of {server.address} has a header of more than {MAX_HEADER_BYTES // 1024} "
+            f"KiB, or more than {MAX_HEADERS} headers: check that url leads to CC-CMS, and look "
+            "for a gateway that adds headers",
+        )
+    return PollError(
+        Reason.HTTP,
+        f"the reply of {server.address} is not valid HTTP: check the port in url, and whether it "
+        "must start with https://",
+    )
+
+
+def _disconnected(error: aiohttp.ClientError, server: Server) -> PollError:
+    # half of a reply's head comes as the error's message, which is text if there was nothing
+    half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+    if half or isinstance(error, aiohttp.ClientPayloadError) or server.url.startswith("https:"):
+        return PollError(
+            Reason.DISCONNECTED,
+            f"{server.address} closed the connection before its reply was complete: look for a "
+            "crash, a restart or a gateway's limit on its side",
+        )
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} closed the connection without a reply: if this port uses TLS, use "
+        "https:// in url; else look for a crash, a restart or a gateway's limit on its side",
+    )
+
+
+def _unexpected(causes: Sequence[BaseException], server: Server) -> PollError:
+    """What libraries may raise besides. Their own words may quote a password."""
+    if any(isinstance(cause, ValueError) for cause in causes):
         return PollError(
             Reason.CONNECT,
-            f"the proxy {error.host}:{error.port} cannot be reached: {_os_error(error.os_error)}; "
-            "check proxy_url, HTTPS_PROXY and NO_PROXY",
+            "no valid request can be made: check host and port of url and of the proxy, and look "
+            "for characters that HTTP does not allow in headers and auth",
+        )
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return PollError(Reason.CONNECT, _no_connection(cause, server))
+    return PollError(
+        Reason.DISCONNECTED,
+        f"the request to {server.address} failed in a way that is not known "
+        f"({error_location(causes[-1])}): please report it",
+    )
+
+
+def _not_connected(
+    error: aiohttp.ClientConnectorError, server: Server, proxy: ProxyInUse | None
+) -> PollError:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return PollError(Reason.DNS, _unknown_name(error.host, proxy))
+    if isinstance(error, aiohttp.ClientProxyConnectionError) and proxy is not None:
+        return PollError(
+            Reason.CONNECT,
+            f"{proxy} cannot be reached: {_os_error(error.os_error)}; correct {proxy.origin}; "
+            f"{proxy.bypass(server)}",
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
-        return PollError(
-            Reason.TLS,
-            f"{server.address} closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)",
-        )
+        return PollError(Reason.TLS, tls_failures.of_hang_up(server))
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
             Reason.CONNECT,
             f"{server.address} refused the connection: check the port in url, and that CC-CMS is "
             "running",
         )
-    return PollError(
-        Reason.CONNECT,
-        f"{server.address} cannot be reached: {_os_error(error.os_error)}; check the address in "
-        "url, routes and firewalls",
-    )
+    return PollError(Reason.CONNECT, _no_connection(error.os_error, server))
 
 
-def _unknown_name(host: str, server: Server) -> str:
-    if host == urlsplit(server.url).hostname:
-        return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
+def _no_connection(error: OSError, server: Server) -> str:
+    if error.errno in _TOO_MANY_OPEN:
+        return (
+            f"no connection to {server.address}: {_os_error(error)} on this host; raise its limit "
+            "(LimitNOFILE of the service, ulimit -n), or lower max_concurrency"
+        )
     return (
-        f"the proxy's name {host} cannot be resolved: check proxy_url, HTTPS_PROXY and this "
-        "host's DNS"
+        f"{server.address} cannot be reached: {_os_error(error)}; check the address in url, routes "
+        "and firewalls"
     )
+
+
+def _unknown_name(host: str, proxy: ProxyInUse | None) -> str:
+    if proxy is not None:
+        return f"the name of {proxy} cannot be resolved: check {proxy.origin}, and this host's DNS"
+    return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
 
 
 def _os_error(error: OSError) -> str:
@@ -286,50 +222,9 @@ def _os_error(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "no connection"
 
 
-def _tls_failure(causes: list[BaseException], server: Server) -> str | None:
-    for cause in causes:
-        # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server)
-            return _handshake(cause, server)
-    reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.url.startswith("https:"):
-        # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
-        # the connection then, and the alert with the reason is lost
-        return (
-            f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {_set_certificate(server)}"
-        )
-    return None
-
-
-def _certificate(error: ssl.SSLCertVerificationError, server: Server) -> str:
-    peer = server.address
-    if error.verify_code in _UNTRUSTED:
-        return f"the certificate of {peer} is signed by an unknown CA: set tls.ca_file to its CA"
-    if error.verify_code in _OUTSIDE_VALIDITY:
-        return (
-            f"the certificate of {peer} has expired or is not yet valid: renew it, and check this "
-            "host's clock"
-        )
-    if error.verify_code in _OTHER_NAME:
-        asked = server.tls.server_name or urlsplit(server.url).hostname
-        return (
-            f"the certificate of {peer} is not for {asked}: set tls.server_name to a name in the "
-            "certificate"
-        )
-    return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
-
-
-def _handshake(error: ssl.SSLError, server: Server) -> str:
-    peer, reason = server.address, (error.reason or "")
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
-        return f"{peer} does not use TLS: check the port in url, or use http://"
-    if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
-        return f"{peer} requires a client certificate: {_set_certificate(server)}"
-    return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
-
-
-def _set_certificate(server: Server) -> str:
-    return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"
+def behind(proxy: ProxyInUse | None, failure: PollError) -> PollError:
+    """The failure, with the proxy named in it that the request went through, if there is one."""
+    if proxy is None or str(proxy) in failure.message:
+        return failure
+    message = f"{failure.message}; the request went through {proxy}"
+    return PollError(failure.reason, message, retry_after=failure.retry_after)

@@ -3,18 +3,42 @@
 import base64
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from exporter.secret import Secret
+from exporter.server import Server
 
 _LAST_PORT: Final = 65535
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyInUse:
+    """The proxy that requests to a server go through, as a person is told of it."""
+
+    address: str
+    """Host and port."""
+    origin: str
+    """What names it: `proxy_url`, or a variable of the environment."""
+    has_password: bool
+
+    def __str__(self) -> str:
+        place = self.origin if self.origin == "proxy_url" else f"{self.origin} in the environment"
+        return f"the proxy {self.address} (from {place})"
+
+    def bypass(self, server: Server) -> str:
+        """How to reach a server without the proxy."""
+        if self.origin == "proxy_url":
+            return "if the server can be reached without a proxy, remove proxy_url"
+        host = urlsplit(server.url).hostname
+        return f"if the server can be reached without a proxy, add {host} to NO_PROXY"
+
+
 class ProxyAddressError(httpx.ProxyError):
-    """The proxy address is not valid. The message does not quote it: it may contain a password."""
+    """The proxy address is not valid. The message is what names it: it may contain a password."""
 
 
 def usable_proxy(address: Secret) -> httpx.Proxy | None:

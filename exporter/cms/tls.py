@@ -3,6 +3,7 @@
 import ssl
 from pathlib import Path
 
+from exporter.cms.handshake import WatchedSSLObject
 from exporter.server import Tls
 
 
@@ -30,6 +31,7 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError("ca_file", f"not a CA certificate in PEM: {_why(error)}") from None
+    context.sslobject_class = WatchedSSLObject
     # Python 3.13 began to refuse private CAs that lack an extension; older ones accept them
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:

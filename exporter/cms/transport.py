@@ -8,13 +8,15 @@ import socket
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.proxy import ProxyAddressError, environment_proxy, usable_proxy
+from exporter.cms.proxy import ProxyAddressError, ProxyInUse, environment_proxy, usable_proxy
+from exporter.cms.reply_headers import MAX_HEADER_BYTES, MAX_HEADERS
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
 
@@ -44,7 +46,10 @@ class Transport(AiohttpTransport):
         configured = server.proxy_url
         address = configured.loaded if configured else environment_proxy(server.url, environ)
         proxy = usable_proxy(address) if address else None
-        self._proxy_is_usable = bool(proxy) or not address
+        origin = "proxy_url" if configured else f"{urlsplit(server.url).scheme.upper()}_PROXY"
+        self._unusable_proxy = origin if address and not proxy else None
+        self.proxy_in_use = _in_use(proxy, origin) if proxy else None
+        """The proxy that requests go through."""
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         tunnel = server.url.startswith("https:")
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
@@ -65,6 +70,9 @@ class Transport(AiohttpTransport):
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
             proxy=str(self.proxy.url) if self.proxy else None,
@@ -72,8 +80,8 @@ class Transport(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
-        if not self._proxy_is_usable:
-            raise ProxyAddressError("the proxy address is not valid")
+        if self._unusable_proxy:
+            raise ProxyAddressError(self._unusable_proxy)
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
@@ -93,6 +101,9 @@ class Transport(AiohttpTransport):
             )
         except aiohttp.ClientError as error:
             raise _translated(error, reused=not dialled) from error
+        except (ValueError, OSError) as error:
+            # a host or a port that only looks right, or a socket that this host cannot open
+            raise httpx.ConnectError("no connection") from error
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )
@@ -125,6 +136,12 @@ def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
     _dialled.get().append(address)
     family, kind, protocol, *_ = address
     return socket.socket(family, kind, protocol)
+
+
+def _in_use(proxy: httpx.Proxy, origin: str) -> ProxyInUse:
+    host = f"[{proxy.url.host}]" if ":" in proxy.url.host else proxy.url.host
+    port = proxy.url.port or (443 if proxy.url.scheme == "https" else 80)
+    return ProxyInUse(f"{host}:{port}", origin, "proxy-authorization" in proxy.headers)
 
 
 def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:

@@ -183,7 +183,7 @@ def _check_result(envelope: _Envelope) -> None:
     else:
         raise SchemaError("it has neither resultCode nor result")
     if not success:
-        raise ResultError(_readable(code), _description(envelope.desc))
+        raise ResultError(readable(code), _description(envelope.desc))
 
 
 def _detail_of(envelope: _Envelope) -> msgspec.Raw:
@@ -195,17 +195,15 @@ def _detail_of(envelope: _Envelope) -> msgspec.Raw:
 
 def _description(raw: msgspec.Raw) -> str:
     try:
-        return _readable(msgspec.json.decode(raw, type=str))
+        return readable(msgspec.json.decode(raw, type=str))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
 
 
-def _readable(text: str) -> str:
+def readable(text: str, longest: int = _LONGEST_DESCRIPTION) -> str:
     """A server's text for one line of a log: shortened, without control characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[:1000]).split())
-    if len(line) <= _LONGEST_DESCRIPTION:
-        return line
-    return line[: _LONGEST_DESCRIPTION - 1] + "…"
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _counter(key: str, value: int | None) -> int:

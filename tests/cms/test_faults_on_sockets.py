@@ -45,6 +45,10 @@ CLOSED = (
     "127.0.0.1:PORT closed the connection before its reply was complete: look for a crash, a "
     "restart or a gateway's limit on its side"
 )
+NO_REPLY = (
+    "127.0.0.1:PORT closed the connection without a reply: if this port uses TLS, use https:// in "
+    "url; else look for a crash, a restart or a gateway's limit on its side"
+)
 NO_HTTP = (
     "the reply of 127.0.0.1:PORT is not valid HTTP: check the port in url, and whether it must "
     "start with https://"
@@ -54,6 +58,10 @@ NO_JSON = (
     "gateway"
 )
 NO_CODING = "the reply cannot be decompressed: look for a gateway that alters or truncates replies"
+TOO_LARGE_HEAD = (
+    "the reply of 127.0.0.1:PORT has a header of more than 16 KiB, or more than 200 headers: check "
+    "that url leads to CC-CMS, and look for a gateway that adds headers"
+)
 TOO_LARGE = (
     "the reply is larger than 1 MiB, far more than any VDN's listing: check that url leads to "
     "CC-CMS"
@@ -142,21 +150,21 @@ async def test_a_body_that_does_not_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "sentence"),
     [
-        b"",
-        b"HTTP/1.1 200 OK\r\nX-Half",
-        http(answer())[:-5],
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        (b"", NO_REPLY),
+        (b"HTTP/1.1 200 OK\r\nX-Half", CLOSED),
+        (http(answer())[:-5], CLOSED),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", CLOSED),
     ],
     ids=["before the reply", "in a header", "in the body", "in a chunk"],
 )
-async def test_a_connection_that_is_dropped(sent: bytes) -> None:
+async def test_a_connection_that_is_dropped(sent: bytes, sentence: str) -> None:
     """It is sent no second time: only a kept-alive connection may have been stale."""
     async with listening(Step(sent, "hang up")) as peer:
         error = await failure(f"http://127.0.0.1:{peer.port}")
 
-    assert said(error, peer.port) == (Reason.DISCONNECTED, CLOSED)
+    assert said(error, peer.port) == (Reason.DISCONNECTED, sentence)
     assert (error.requests, len(peer.requests)) == (1, 1)
 
 
@@ -169,26 +177,61 @@ async def test_a_connection_that_is_dropped_when_it_is_made() -> None:
     async with serving(drop) as port:
         error = await failure(f"http://127.0.0.1:{port}")
 
-    assert said(error, port) == (Reason.DISCONNECTED, CLOSED)
+    assert said(error, port) == (Reason.DISCONNECTED, NO_REPLY)
 
 
 @pytest.mark.parametrize(
     "sent",
     [
         f"{NAME}\r\n\r\n".encode(),
-        b"\x15\x03\x01\x00\x02\x02\x16",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 20_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
     ],
-    ids=["words", "an alert of TLS", "a bad header", "an endless header", "a bad chunk"],
+    ids=["words", "a bad header", "a bad chunk"],
 )
 async def test_a_reply_that_is_no_http(sent: bytes) -> None:
-    """Another service on the port, or https left out of the URL."""
+    """Another service on the port."""
     async with listening(Step(sent, "hang up")) as peer:
         error = await failure(f"http://127.0.0.1:{peer.port}")
 
     assert said(error, peer.port) == (Reason.HTTP, NO_HTTP)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\x15\x03\x01\x00\x02\x02\x16", b"\x16\x03\x03\x00\x50\x02\x00"],
+    ids=["an alert", "a handshake"],
+)
+async def test_a_reply_of_tls(sent: bytes) -> None:
+    """The URL says http:// by mistake."""
+    async with listening(Step(sent, "hang up")) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}")
+
+    assert said(error, peer.port) == (
+        Reason.HTTP,
+        "127.0.0.1:PORT uses TLS and was asked without it: use https:// in url",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "readable"),
+    [
+        ("200 OK", {"X_Long": "x" * 16_000}, True),
+        ("200 OK", {"X_Long": "x" * 20_000}, False),
+        ("200 OK", {f"X_{number}": "" for number in range(190)}, True),
+        ("200 OK", {f"X_{number}": "" for number in range(210)}, False),
+        ("200 " + "x" * 20_000, {}, False),
+    ],
+    ids=["a long one", "a longer one", "many", "more", "a long status"],
+)
+async def test_a_head_has_limits(status: str, headers: dict[str, str], *, readable: bool) -> None:
+    """Gateways add a lot, and what every client reads is read."""
+    async with listening(Step(http(answer(resting=1), status, **headers))) as peer:
+        url = f"http://127.0.0.1:{peer.port}"
+        if readable:
+            assert (await reading(url)).snapshot.resting == 1
+        else:
+            assert said(await failure(url), peer.port) == (Reason.TOO_LARGE, TOO_LARGE_HEAD)
 
 
 # Statuses
@@ -283,7 +326,7 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             Reason.HTTP,
             (
                 "HTTP 404: /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos was not found: check "
-                "url and api"
+                "url; a server of 8.13 or earlier needs api: agentrestinfo"
             ),
             None,
         ),
@@ -324,8 +367,8 @@ async def test_a_redirect_is_not_followed() -> None:
     assert said(error, peer.port) == (
         Reason.HTTP,
         (
-            "HTTP 302: the server redirects to http://127.0.0.1, and redirects are not followed: "
-            "put the final address into url"
+            f"HTTP 302: another page (http://127.0.0.1:{other.port}/x) answers instead of CC-CMS: "
+            "check host, port and path of url, and gateways on the way"
         ),
     )
     assert other.connections == 0
@@ -338,8 +381,19 @@ async def test_a_redirect_is_not_followed() -> None:
     ("sent", "reason", "sentence"),
     [
         (http(b"\x00\xff" + NAME.encode()), Reason.DECODE, NO_JSON),
-        (http(b"<html>Login</html>", Content_Type="text/html"), Reason.DECODE, NO_JSON),
-        (http(b""), Reason.DECODE, NO_JSON),
+        (
+            http(b"<html>Login</html>", Content_Type="text/html"),
+            Reason.DECODE,
+            (
+                "the reply is a web page (text/html) and not JSON: a login page or a gateway "
+                "answers instead of CC-CMS; check host, port and path of url"
+            ),
+        ),
+        (
+            http(b""),
+            Reason.DECODE,
+            "the reply is empty: check that url leads to CC-CMS and not to a gateway",
+        ),
         (http(b"{}", Content_Encoding="br"), Reason.DECODE, NO_CODING),
         (http(answer(), Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
         (http(gzip.compress(answer())[:-9], Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
@@ -370,8 +424,8 @@ async def test_a_redirect_is_not_followed() -> None:
             http(b'{"resultCode": "0100002", "resultDesc": "vdn does not exist"}'),
             Reason.API,
             (
-                "the server returned result code 0100002 (vdn does not exist): check ccId and "
-                "vdn, the rights of the access key, and the vendor's Error Code Reference"
+                "the server returned result code 0100002, invalid parameter (vdn does not exist): "
+                "check ccId and vdn"
             ),
         ),
         (

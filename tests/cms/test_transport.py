@@ -13,7 +13,9 @@ import aiohttp
 import httpx
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 
 from exporter.cms import signing
 from exporter.cms.failures import of_transport
@@ -35,6 +37,7 @@ from tests.support.cms_peer import (
     said,
     serving,
 )
+from tests.support.proxies import Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +73,14 @@ def presenting(leaf: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     leaf.configure_cert(context)
     return context
+
+
+def issuer(ca: trustme.CA) -> str:
+    """The name of a CA, as its certificates have it."""
+    (name,) = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject.get_attributes_for_oid(
+        NameOID.ORGANIZATION_NAME
+    )
+    return str(name.value)
 
 
 def client_file(ca: trustme.CA, directory: Path) -> Path:
@@ -120,7 +131,10 @@ async def test_a_certificate_of_an_unknown_ca(ca: trustme.CA) -> None:
 
     assert said(error, peer.port) == (
         Reason.TLS,
-        "the certificate of 127.0.0.1:PORT is signed by an unknown CA: set tls.ca_file to its CA",
+        (
+            f"the certificate of 127.0.0.1:PORT is signed by an unknown CA, {issuer(ca)}: set "
+            "tls.ca_file to its CA"
+        ),
     )
     assert peer.requests == []
 
@@ -139,29 +153,43 @@ async def test_a_certificate_for_another_name(
     assert said(error, peer.port) == (
         Reason.TLS,
         (
-            f"the certificate of 127.0.0.1:PORT is not for {asked}: set tls.server_name to a name "
-            "in the certificate"
+            f"the certificate of 127.0.0.1:PORT is for cms.example.com, and not for {asked}: set "
+            "tls.server_name to a name that it is for"
         ),
     )
 
 
-@pytest.mark.parametrize("days", [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (
+            (-2, -1),
+            "expired on {last}: renew it, or correct this host's clock if that is ahead",
+        ),
+        (
+            (1, 2),
+            (
+                "is not valid before {first}: correct this host's clock if that is behind, or "
+                "renew the certificate"
+            ),
+        ),
+    ],
+    ids=["expired", "not yet valid"],
+)
 async def test_a_certificate_outside_its_validity(
-    ca: trustme.CA, ca_file: Path, days: tuple[int, int]
+    ca: trustme.CA, ca_file: Path, days: tuple[int, int], sentence: str
 ) -> None:
-    """Expired, or one of the clocks is wrong."""
+    """Each with the date that tells whether it is the certificate or the clock."""
     now = dt.datetime.now(dt.UTC)
     first, last = (now + dt.timedelta(days=number) for number in days)
     leaf = ca.issue_cert("127.0.0.1", not_before=first, not_after=last)
     async with listening(GOOD, tls=presenting(leaf)) as peer:
         error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
 
+    dates = {"first": f"{first:%Y-%m-%d %H:%M} UTC", "last": f"{last:%Y-%m-%d %H:%M} UTC"}
     assert said(error, peer.port) == (
         Reason.TLS,
-        (
-            "the certificate of 127.0.0.1:PORT has expired or is not yet valid: renew it, and "
-            "check this host's clock"
-        ),
+        f"the certificate of 127.0.0.1:PORT {sentence.format(**dates)}",
     )
 
 
@@ -211,7 +239,8 @@ async def test_a_connection_that_is_dropped_in_the_handshake() -> None:
         Reason.TLS,
         (
             "127.0.0.1:PORT closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions, and whether it requires a client certificate (tls.cert_file)"
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it "
+            "requires a client certificate (tls.cert_file)"
         ),
     )
 
@@ -230,8 +259,8 @@ async def test_an_alert_of_another_kind() -> None:
     assert said(error, port) == (
         Reason.TLS,
         (
-            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port and "
-            "TLS versions"
+            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port in "
+            "url, and tls.min_version and tls.ciphers"
         ),
     )
 
@@ -311,8 +340,9 @@ async def test_a_server_that_asks_for_a_client_certificate(
             (
                 Reason.DISCONNECTED,
                 (
-                    "127.0.0.1:1 closed the connection before its reply was complete: look for a "
-                    "crash, a restart or a gateway's limit on its side"
+                    "127.0.0.1:1 closed the connection without a reply: if this port uses TLS, use "
+                    "https:// in url; else look for a crash, a restart or a gateway's limit on its "
+                    "side"
                 ),
             ),
         ),
@@ -325,7 +355,7 @@ async def test_a_connection_that_ends_before_the_request_is_out(
     error = httpx.ConnectTimeout("")
     error.__cause__ = aiohttp.ClientOSError()
     error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
-    failure = of_transport(error, Server(url))
+    failure = of_transport(error, Server(url), 0.0)
     assert (failure.reason, failure.message) == expected
 
 
@@ -540,37 +570,6 @@ async def test_a_client_that_never_polled_closes() -> None:
 # Proxies
 
 
-class Proxy:
-    """A proxy that opens tunnels, or answers with a status instead."""
-
-    def __init__(self, status: str = "200 Connection established") -> None:
-        self.status = status
-        self.heads: list[str] = []
-
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        if not self.status.startswith("200"):
-            writer.write(http(b"", self.status))
-            await reader.read()
-            return
-        host, _, port = head.split()[1].rpartition(":")
-        writer.write(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        back = asyncio.create_task(_pass_on(far_reader, writer))
-        await _pass_on(reader, far_writer)
-        await back
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(4096):
-            writer.write(data)
-    finally:
-        writer.close()
-
-
 async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
     """The proxy sees host, port and its own password, and nothing of the question."""
     proxy = Proxy()
@@ -619,7 +618,10 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
 
     assert said(error, port) == (
         Reason.AUTH,
-        "HTTP 407: the proxy requires a password: add user and password to proxy_url",
+        (
+            "HTTP 407: the proxy 127.0.0.1:PORT (from proxy_url) requires a password: add user and "
+            "password to proxy_url"
+        ),
     )
 
 
@@ -632,7 +634,11 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
 
     assert said(error, port) == (
         Reason.CONNECT,
-        "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY",
+        (
+            "the proxy 127.0.0.1:PORT (from proxy_url) refuses to connect to cms.invalid:28443 "
+            "(HTTP 403): ask for this server to be added to the proxy's rules; if the server can "
+            "be reached without a proxy, remove proxy_url"
+        ),
     )
 
 
@@ -647,8 +653,8 @@ async def test_a_proxy_that_cannot_be_reached() -> None:
     assert said(error, port) == (
         Reason.CONNECT,
         (
-            "the proxy 127.0.0.1:PORT cannot be reached: connection refused; check proxy_url, "
-            "HTTPS_PROXY and NO_PROXY"
+            "the proxy 127.0.0.1:PORT (from proxy_url) cannot be reached: connection refused; "
+            "correct proxy_url; if the server can be reached without a proxy, remove proxy_url"
         ),
     )
 
@@ -661,8 +667,8 @@ async def test_a_proxy_whose_name_does_not_exist() -> None:
     assert said(error, 3128) == (
         Reason.DNS,
         (
-            "the proxy's name proxy.invalid cannot be resolved: check proxy_url, HTTPS_PROXY and "
-            "this host's DNS"
+            "the name of the proxy proxy.invalid:PORT (from proxy_url) cannot be resolved: check "
+            "proxy_url, and this host's DNS"
         ),
     )
 
@@ -674,8 +680,5 @@ async def test_a_proxy_address_that_cannot_be_used() -> None:
 
     assert said(error, 28443) == (
         Reason.CONNECT,
-        (
-            "the proxy address is not valid: write http://host:port into proxy_url, HTTPS_PROXY "
-            "or HTTP_PROXY"
-        ),
+        "the proxy address in HTTPS_PROXY is not valid: it must look like http://host:port",
     )

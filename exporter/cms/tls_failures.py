@@ -1,0 +1,193 @@
+"""The sentences for failures of TLS: which of its many causes it was, and which option helps.
+
+OpenSSL's words for an error name the symptom. One alert, handshake_failure, stands for two causes:
+before version and cipher are agreed on there is none in common; after that, a server up to TLS 1.2
+has waited for a client certificate.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from exporter.cms.handshake import handshake_of
+from exporter.cms.wire import readable
+from exporter.server import Server
+
+_SELF_SIGNED: Final = 18
+_UNTRUSTED: Final = frozenset({19, 20, 21})
+"""X509_V_ERR_…: self-signed in chain, no issuer found, no chain to verify."""
+_NOT_YET_VALID: Final = 9
+_EXPIRED: Final = 10
+_OTHER_NAME: Final = frozenset({62, 63, 64})
+_TOO_WEAK: Final = frozenset({66, 67, 68})
+"""The server's key, a CA's key, a CA's digest."""
+
+_NO_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+_NO_COMMON_VERSION: Final = frozenset(
+    {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+)
+_NO_COMMON_CIPHER: Final = frozenset(
+    {
+        "DH_KEY_TOO_SMALL",
+        "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+        "WRONG_SIGNATURE_TYPE",
+        "NO_CIPHERS_AVAILABLE",
+    }
+)
+_ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
+    # up to TLS 1.2 there is no separate alert for a certificate that was not sent
+    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
+)
+_NAMES_SHOWN: Final = 5
+
+
+def sentence(causes: Sequence[BaseException], server: Server, now: float) -> str | None:
+    """The sentence for a failure of TLS, or None if it is another one.
+
+    Args:
+        causes: the error, and what caused it.
+        server: that was asked.
+        now: epoch seconds by this host's clock.
+    """
+    for cause in causes:
+        # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return _certificate(cause, server, now)
+            return _handshake(cause, server)
+    reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
+    if reset and server.url.startswith("https:"):
+        # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
+        # the connection then, and the alert with the reason is lost
+        return (
+            f"{server.address} closed the connection right after the TLS handshake: if it requires "
+            f"a client certificate, {_set_certificate(server)}"
+        )
+    return None
+
+
+def of_hang_up(server: Server) -> str:
+    """The sentence for a connection that ended during the handshake without an alert."""
+    return (
+        f"{server.address} closed the connection during the TLS handshake: check the port in url, "
+        "its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it requires a "
+        "client certificate (tls.cert_file)"
+    )
+
+
+def _certificate(  # noqa: PLR0911  # a sentence for each cause
+    error: ssl.SSLCertVerificationError, server: Server, now: float
+) -> str:
+    peer, code = server.address, error.verify_code
+    chain = handshake_of(error).certificates
+    if code == _SELF_SIGNED:
+        return f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate"
+    if code in _UNTRUSTED:
+        issuer = _common_name(chain[-1], "issuer") if chain else ""
+        by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
+        return f"the certificate of {peer} is signed by {by}: set tls.ca_file to its CA"
+    if code == _EXPIRED:
+        whose, date = _first(chain, "notAfter", lambda end: end < now)
+        expired = f"expired on {date}" if date else "has expired"
+        return (
+            f"{whose} of {peer} {expired}: renew it, or correct this host's clock if that is ahead"
+        )
+    if code == _NOT_YET_VALID:
+        whose, date = _first(chain, "notBefore", lambda start: start > now)
+        valid = f"is not valid before {date}" if date else "is not valid yet"
+        return (
+            f"{whose} of {peer} {valid}: correct this host's clock if that is behind, or renew the "
+            "certificate"
+        )
+    if code in _OTHER_NAME:
+        return _other_name(chain[0] if chain else {}, server)
+    if code in _TOO_WEAK:
+        return (
+            f"the certificate of {peer} is too weak for this host's OpenSSL "
+            f"({error.verify_message}): renew it, or set tls.ciphers to DEFAULT:@SECLEVEL=0"
+        )
+    return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
+
+
+def _first(
+    chain: Sequence[Mapping[str, Any]], key: str, wrong: Callable[[float], bool]
+) -> tuple[str, str]:
+    """Which certificate of a chain has a date that is wrong, and the date if it was received."""
+    for index, certificate in enumerate(chain):
+        seconds = ssl.cert_time_to_seconds(certificate[key])
+        if wrong(seconds):
+            return ("a CA certificate" if index else "the certificate"), _date(seconds)
+    return ("a CA certificate" if chain else "the certificate"), ""
+
+
+def _other_name(certificate: Mapping[str, Any], server: Server) -> str:
+    asked = server.tls.server_name or urlsplit(server.url).hostname
+    names = [readable(name) for _, name in certificate.get("subjectAltName", ())]
+    if names:
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        return (
+            f"the certificate of {server.address} is for {', '.join(names[:_NAMES_SHOWN])}{more}, "
+            f"and not for {asked}: set tls.server_name to a name that it is for"
+        )
+    common = _common_name(certificate, "subject")
+    without = f", only the common name {common}," if common else ""
+    return (
+        f"the certificate of {server.address} is not for {asked}: it has no subjectAltName"
+        f"{without} and needs one; renew it"
+    )
+
+
+def _common_name(certificate: Mapping[str, Any], of: str) -> str:
+    parts = {key: value for part in certificate.get(of, ()) for key, value in part}
+    return readable(parts.get("commonName") or parts.get("organizationName") or "")
+
+
+def _date(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _handshake(  # noqa: PLR0911  # a sentence for each cause
+    error: ssl.SSLError, server: Server
+) -> str:
+    peer, reason = server.address, (error.reason or "")
+    refused = reason in _ALERTS_OF_CLIENT_CERTIFICATES
+    if reason in _NO_TLS:
+        return f"{peer} does not use TLS: check the port in url, or use http://"
+    if reason == "UNEXPECTED_EOF_WHILE_READING":
+        return of_hang_up(server)
+    if reason in _NO_COMMON_VERSION:
+        return (
+            f"{peer} supports no TLS version that this host allows: if it is an old server, set "
+            "tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
+        )
+    if reason in _NO_COMMON_CIPHER or (refused and not handshake_of(error).negotiated):
+        return (
+            f"{peer} supports no TLS cipher that this host allows: if it is an old server, set "
+            "tls.ciphers to DEFAULT:@SECLEVEL=0"
+        )
+    if reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
+        return (
+            f"{peer} does not support secure renegotiation (RFC 5746), which this host's OpenSSL "
+            "requires: update the server, or put a gateway in front of it"
+        )
+    if reason == "TLSV1_UNRECOGNIZED_NAME":
+        asked = server.tls.server_name or urlsplit(server.url).hostname
+        return f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves"
+    if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
+        return f"{peer} refuses the client certificate, which has expired: renew tls.cert_file"
+    if refused or "CERTIFICATE" in reason:
+        return f"{peer} requires a client certificate: {_set_certificate(server)}"
+    return (
+        f"no TLS connection to {peer} ({reason or 'unknown'}): check the port in url, and "
+        "tls.min_version and tls.ciphers"
+    )
+
+
+def _set_certificate(server: Server) -> str:
+    return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"
