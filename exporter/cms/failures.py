@@ -10,6 +10,7 @@ is in `reply_failures`, what TLS says in `tls_failures`.
 import errno
 import os
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -219,6 +220,9 @@ def _unknown_name(host: str, proxy: ProxyInUse | None) -> str:
 
 def _os_error(error: OSError) -> str:
     """The system's text. asyncio's own may list every address tried, so take the number's."""
+    if isinstance(error, socket.gaierror):
+        # its numbers are of its own
+        return (error.strerror or "no address").lower()
     return os.strerror(error.errno).lower() if error.errno else "no connection"
 
 

@@ -1,10 +1,19 @@
 """Each broken set-up of docs/troubleshooting.md, on real sockets: its reason and its sentence."""
 
+import html
+import logging
+
 import pytest
 
+from exporter.clock import system_clock
+from exporter.polling.failure_log import FailureLog
+from exporter.store import Target, TargetKey
+from exporter.web.status_page import StatusPage
+from exporter.web.target_query import Query
 from tests.support.broken_setups import SETUPS, Pki
 from tests.support.cms_peer import connected
 from tests.support.paths import ROOT
+from tests.support.stores import store_of
 
 pytestmark = pytest.mark.anyio
 
@@ -54,3 +63,32 @@ async def test_a_broken_set_up(name: str, pki: Pki) -> None:
         doubt = result.snapshot.doubts[0]
         outcome = f"doubt {doubt}", doubt.sentence
     assert outcome == documented()[name]
+
+
+async def test_log_and_page_have_the_same_message(
+    pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither words it again, so what is said above holds for both."""
+    target = Target(TargetKey("lima", 1, 1))
+    store = store_of([target])
+    async with (
+        SETUPS["login page instead of a reply"](pki) as case,
+        connected(case.url, **case.facts) as client,
+    ):
+        result = await client.poll(1, 1)
+    assert result.error is not None
+
+    caplog.set_level(logging.INFO, "exporter.polling.failure_log")
+    before = store.state(target.key)
+    store.record(before.after(result))
+    FailureLog("lima").note(before, store.state(target.key), result)
+    page = b"".join(
+        StatusPage(version="1", telemetry_path="/metrics").slices(
+            store, system_clock(), Query(), lambda _: None
+        )
+    )
+
+    assert [record.__dict__["fields"]["error"] for record in caplog.records] == [
+        result.error.message
+    ]
+    assert result.error.message in html.unescape(page.decode())
