@@ -4,7 +4,7 @@
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit parts lock schema man dashboards clean
+.PHONY: demo test bench format lint types unit parts lock schema dashboards clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -46,9 +46,6 @@ format: $(VENV)/.dev
 
 schema: $(VENV)/.dev
 	$(BIN)/python -m exporter.config.schema > deploy/config.schema.json
-
-man: $(VENV)/.dev
-	$(BIN)/python -m exporter.cli.manual > docs/agent-rest-exporter.1
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py

@@ -63,6 +63,8 @@ class PollResult(msgspec.Struct, frozen=True):
     """Sent for it, those sent again included."""
     clock_skew: float | None = None
     """The server's `Date` less this host's clock in seconds, if a reply had one."""
+    moved: bool = False
+    """Whether the counters changed between the pages of the listing, in two readings of it."""
 
     @property
     def duration(self) -> float:

@@ -11,8 +11,8 @@ docs/semantics.md explains them for operators.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from enum import StrEnum
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -71,15 +71,18 @@ _SENTENCES: Final = {
 }
 
 
-class Kind(StrEnum):
-    """What the rules say about the agent of one row."""
+class Kind(Enum):
+    """What is known of the agent of one row: the state, and the rule that says so."""
 
-    RESTS = "rests"
-    WAITS = "waits"
-    EITHER = "either"
-    """The reply does not say whether the agent rests, waits or has an approved rest ahead."""
-    NEITHER = "neither"
-    """The agent surely does not rest: nobody does, or the row's start lies ahead."""
+    WAITS = "waits", "waitRestNum covers every row with this reason"
+    RESTS = "rests", "onRestNum covers every row that can be resting"
+    NOBODY_RESTS = "not resting", "onRestNum is 0"
+    AHEAD = "not resting", "its beginTime lies ahead"
+    NO_START = "either", "it may be resting, and has no usable beginTime"
+    SURPLUS = "either", "more rows can be resting than onRestNum says"
+
+    def __init__(self, state: str, rule: str) -> None:
+        self.state, self.rule = state, rule
 
 
 class Counters(NamedTuple):
@@ -160,6 +163,11 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         if self.longest_rest_start is None:
             return None
         return max(0.0, now - self.longest_rest_start)
+
+    @property
+    def bound(self) -> str:
+        """How to read the longest rest and overdue rests: `at most `, `at least `, or as it is."""
+        return "at most " if self.unclassified else "at least " if self.unlisted else ""
 
     def longest_wait(self, now: float) -> float | None:
         """Seconds at the server's time `now` since the earliest start that a waiting agent wanted.
@@ -300,40 +308,33 @@ def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
     return [*numbered.values(), *anonymous]
 
 
-def classify(
-    counters: Counters, rows: Iterable[Row], server_time: float, unit: BeginTimeUnit
-) -> list[Kind]:
-    """What the rules of `reduce` say about each row, for a person who looks at one listing.
+def classify(seen: Snapshot, rows: Sequence[Row], unit: BeginTimeUnit) -> list[Kind]:
+    """What is known of each row, for a person who looks at one listing.
 
     Args:
-        counters: the reply's counters.
+        seen: what these rows were reduced to.
         rows: each agent once.
-        server_time: epoch seconds by the server's clock when it replied.
         unit: of the rows' `begin_time`.
     """
-    listing = list(rows)
-    _, waits_from = _waiting(counters.waiting, listing)
-    starts = list(_starts([row.begin_time for row in listing], server_time, unit))
-    waits = [row.reason is not None and row.reason >= waits_from for row in listing]
-    latest = server_time + _TOLERANCE
-    candidates = sum(
-        start is not None and start <= latest and not sure
-        for start, sure in zip(starts, waits, strict=True)
-    )
+    _, waits_from = _waiting(seen.waiting, rows)
+    latest = seen.server_time + _TOLERANCE
     kinds = []
-    for start, sure in zip(starts, waits, strict=True):
-        if sure:
+    starts = _starts([row.begin_time for row in rows], seen.server_time, unit)
+    for row, start in zip(rows, starts, strict=True):
+        if row.reason is not None and row.reason >= waits_from:
             kinds.append(Kind.WAITS)
-        elif counters.resting == 0 or (start is not None and start > latest):
-            kinds.append(Kind.NEITHER)
-        elif start is not None and candidates <= counters.resting:
-            kinds.append(Kind.RESTS)
+        elif seen.resting == 0:
+            kinds.append(Kind.NOBODY_RESTS)
+        elif start is None:
+            kinds.append(Kind.NO_START)
+        elif start > latest:
+            kinds.append(Kind.AHEAD)
         else:
-            kinds.append(Kind.EITHER)
+            kinds.append(Kind.SURPLUS if seen.unclassified else Kind.RESTS)
     return kinds
 
 
-def _waiting(waiting: int, rows: list[Row]) -> tuple[tuple[int, ...], float]:
+def _waiting(waiting: int, rows: Sequence[Row]) -> tuple[tuple[int, ...], float]:
     """The waiting agents by reason, and the reason from which up a row's agent surely waits."""
     if waiting == 0:
         return (0,) * _REASONS, _NONE_PROVEN

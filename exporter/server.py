@@ -8,8 +8,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
+from exporter.endpoint import Endpoint, endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 
@@ -53,6 +53,8 @@ class Signature:
     access_key: SecretSource
     secret_key: SecretSource
     signed_headers: tuple[str, ...] = SIGNED_HEADERS
+    empty_query_line: bool = False
+    """Sign an empty line where the query would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Tls:
     server_name: str | None = None
     """The name in the server's certificate, for a URL with a bare IP address."""
     insecure_skip_verify: bool = False
+    min_version: str | None = None
+    """TLS10, TLS11, TLS12 or TLS13; None for this Python's own, TLS 1.2."""
+    ciphers: str | None = None
+    """OpenSSL's cipher string for TLS up to 1.2; None for this Python's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +113,22 @@ class Server:
     """None leaves it to the environment."""
     headers: tuple[tuple[str, SecretSource], ...] = ()
     """Further headers, names in lowercase."""
+    host: str | None = None
+    """What is sent and signed as `Host`; None for host and port of the URL."""
     fingerprint: str = ""
     """A digest of the files that it names: a server whose key was rotated is another server."""
 
     @property
+    def endpoint(self) -> Endpoint:
+        """The parts of its URL."""
+        return endpoint(self.url)
+
+    @property
     def address(self) -> str:
         """Host and port, for messages."""
-        parts = urlsplit(self.url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+        return self.endpoint.address
+
+    @property
+    def host_header(self) -> str:
+        """What is sent and signed as `Host`."""
+        return self.host or self.endpoint.authority

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from exporter.clock import Moment
-from exporter.errors import PollResult, Reason
+from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Snapshot
 
 
@@ -97,6 +97,31 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
             Failure(error.reason, error.message, since),
         )
 
+    def without_numbers(self, ended: Moment, error: PollError, now: Moment) -> "TargetState | None":
+        """The state after its last success has become doubtful: as if that poll had failed.
+
+        Args:
+            ended: when that poll ended.
+            error: why it counts as failed.
+            now: when that was found out.
+
+        Returns:
+            None if the numbers are another poll's.
+        """
+        if self.last_success != ended or self.snapshot is None:
+            return None
+        failed_before = self.failure is not None
+        return TargetState(
+            self.target,
+            self.polls,
+            self.failures + (not failed_before),
+            self.last_attempt,
+            None,
+            self.duration,
+            None,
+            self.failure or Failure(error.reason, error.message, now.wall),
+        )
+
     def fresh(self, now: Moment) -> Snapshot | None:
         """The numbers, unless there are none or the last success is older than `stale_after`."""
         if self.last_success is None:
@@ -152,6 +177,8 @@ class ServerStats:
     """Until when the server asked not to be polled, on the boot clock."""
     clock_skew: float | None = None
     """The server's `Date` less this host's clock in seconds, from the last reply."""
+    single_use_until: float | None = None
+    """On the boot clock: each poll uses a new connection until then. None if they are kept."""
     failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
     duration: Histogram = field(default_factory=lambda: Histogram(POLL_DURATION_BUCKETS))
     delay: Histogram = field(default_factory=lambda: Histogram(POLL_DELAY_BUCKETS))

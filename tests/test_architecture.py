@@ -27,7 +27,17 @@ ROOMS: dict[str, set[str]] = {
 TOP = "cli"
 
 # The order of the modules in the ground: each may import those before it.
-GROUND = ["exporter", "secret", "durations", "clock", "rest", "server", "errors", "store"]
+GROUND = [
+    "exporter",
+    "secret",
+    "durations",
+    "clock",
+    "rest",
+    "endpoint",
+    "server",
+    "errors",
+    "store",
+]
 
 
 def module_name(path: Path) -> str:
@@ -48,6 +58,8 @@ def room_of(name: str) -> str:
     """The room of a module."""
     parts = name.split(".")
     folder = parts[1] if len(parts) > 1 else ""
+    if folder == "__main__":
+        return TOP
     return folder if (PACKAGE / folder).is_dir() and folder else "ground"
 
 

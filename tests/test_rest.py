@@ -97,7 +97,7 @@ def test_the_sample_of_the_sibling_interface() -> None:
     assert (snapshot.unlisted, snapshot.unclassified, snapshot.doubts) == (0, 0, ())
     assert snapshot.overdue(now) == Overdue(0, 0.0)
     assert snapshot.longest_wait(now) == 209
-    kinds = classify(Counters(0, 2, 1), SIBLING, now, BeginTimeUnit.AUTO)
+    kinds = classify(snapshot, SIBLING, BeginTimeUnit.AUTO)
     assert kinds == [Kind.WAITS, Kind.RESTS, Kind.RESTS]
 
 
@@ -457,7 +457,7 @@ def test_the_kinds_of_rows() -> None:
     """By the same rules as the numbers."""
     future, past, none = ms(-600), ms(600), None
     for counters, rows, kinds in [
-        (Counters(0, 0, 0), [Row(1, begin_time=past)], [Kind.NEITHER]),
+        (Counters(0, 0, 0), [Row(1, begin_time=past)], "n"),
         (Counters(1, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=future)], "rn"),
         (Counters(1, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=past)], "ee"),
         (Counters(0, 1, 0), [Row(1, begin_time=none)], "e"),
@@ -466,8 +466,9 @@ def test_the_kinds_of_rows() -> None:
         (Counters(0, 1, 1), [Row(1, reason=0, begin_time=past), Row(2, 3, past)], "rw"),
         (Counters(0, 1, 1), [Row(1, reason=1, begin_time=past), Row(2, 2, past)], "ee"),
     ]:
-        letters = "".join(kind[0] for kind in classify(counters, rows, NOW, BeginTimeUnit.AUTO))
-        assert letters == ("n" if kinds == [Kind.NEITHER] else kinds)
+        seen = reduce(counters, rows, NOW)
+        told = classify(seen, rows, BeginTimeUnit.AUTO)
+        assert "".join(kind.state[0] for kind in told) == kinds
 
 
 # beginTime
@@ -594,7 +595,7 @@ def test_no_reply_makes_the_reduction_raise_or_break_its_promises(
         assert 0 <= longer <= counters.resting
         assert overdue.longest >= 0
         assert (overdue.longest > 0) == (overdue.agents > 0)
-    assert len(classify(counters, once_each(rows), server_time, unit)) == snapshot.rows
+    assert len(classify(snapshot, once_each(rows), unit)) == snapshot.rows
 
 
 @given(_counters, st.data())

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.store import Target, TargetKey, TargetState
-from tests.support.stores import failure, store_of
+from exporter.rest import Counters, reduce
+from exporter.store import Failure, Target, TargetKey, TargetState
+from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_750_000_000.0, 100.0, 100.0)
 LIMA, QUITO = TargetKey("lima", 1, 1), TargetKey("quito", 1, 1)
@@ -77,3 +78,24 @@ def test_any_row_of_configurations(configurations: list[list[TargetKey]]) -> Non
         assert {state.target.key: state.polls for state in store.states()} == polls
         assert [state.target.key for state in store.states()] == keys
         assert [name for name, _ in store.servers()] == ["lima", "quito"]
+
+
+def test_a_success_that_became_doubtful_loses_its_numbers() -> None:
+    """It counts as failed; a failure that came after it stays as it is."""
+    at, later = Moment(1_700_000_000.0, 10.0, 10.0), Moment(1_700_000_060.0, 70.0, 70.0)
+    numbers = reduce(Counters(0, 1, 0), [], at.wall)
+    error = PollError(Reason.DISCONNECTED, "another's")
+    state = TargetState(Target(TargetKey("lima", 1, 1))).after(success(at, at, numbers))
+
+    assert state.without_numbers(later, error, later) is None
+    doubtful = state.without_numbers(at, error, later)
+    assert doubtful is not None
+    assert doubtful.fresh(later) is None
+    assert (doubtful.polls, doubtful.failures, doubtful.last_success) == (1, 1, None)
+    assert doubtful.failure == Failure(Reason.DISCONNECTED, "another's", later.wall)
+    assert doubtful.without_numbers(at, error, later) is None
+
+    timeout = state.after(failure(later, later, PollError(Reason.TIMEOUT, "slow")))
+    doubtful = timeout.without_numbers(at, error, later)
+    assert doubtful is not None
+    assert (doubtful.failures, doubtful.failure) == (1, timeout.failure)

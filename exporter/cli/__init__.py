@@ -1,34 +1,16 @@
-"""The command `agent-rest-exporter`: which command does what, and how each of them ends.
+"""The command `agent-rest-exporter`: how every command starts, and how each of them ends.
 
-Exit status: 0 fine, 1 a failure at run time, 2 usage or configuration. Errors go to stderr, one
-line each, without a traceback.
+Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 or 143 if SIGINT
+or SIGTERM ended it before its work was done. Errors go to stderr, one line each, without a
+traceback. Nothing heavy is imported before the signals are in hand, nor what only some commands
+need.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 
-from exporter import __version__
-from exporter.cli import check, completion, demo, healthcheck, query, serve, simulate
-from exporter.cli.flags import UsageError
-from exporter.cli.parser import build
-from exporter.config import ConfigError
-from exporter.errors import internal_error
-from exporter.polling.build import BuildError
-from exporter.web.app import TelemetryPathError
-from exporter.web.listening.listener import ListenError
-
-PROGRAM = "agent-rest-exporter"
-DESCRIPTION = "Prometheus exporter for agents' rests in Huawei AICC/CEC call centers."
-_WORKING = (
-    serve.COMMAND,
-    check.COMMAND,
-    query.COMMAND,
-    simulate.COMMAND,
-    demo.COMMAND,
-    healthcheck.COMMAND,
-)
-COMMANDS = (*_WORKING, completion.command(PROGRAM, _WORKING))
+from exporter.cli.signals import Signals, Stopped
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,21 +19,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: of the command line; by default this process's own.
     """
-    parser = build(PROGRAM, DESCRIPTION, COMMANDS, os.environ)
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    namespace = parser.parse_args(arguments)
+    with Signals() as signals:
+        _open_standard_streams()
+        try:
+            status = _run(sys.argv[1:] if arguments is None else arguments, signals)
+            sys.stdout.flush()
+        except Stopped as stopped:
+            return stopped.status
+        except KeyboardInterrupt:
+            return 130
+        except BrokenPipeError:
+            # whoever read stdout has gone, as `head` does: nothing is left to say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 1
+        except Exception as error:  # noqa: BLE001  # whatever it is, it ends in a line
+            return _fail(error)
+        return status
+
+
+def _open_standard_streams() -> None:
+    """Open on /dev/null what is closed of stdin, stdout and stderr.
+
+    Otherwise the next files that are opened get their numbers, and libuv aborts on those.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # for as long as the process
+
+
+def _run(arguments: Sequence[str], signals: Signals) -> int:
+    import click
+
+    from exporter.cli import flags
+    from exporter.cli.commands import COMPLETION_VARIABLE, PROGRAM, program
+
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from exporter.cli.completion import complete
+
+        return complete(instruction)
     try:
-        return int(namespace.run(namespace))
-    except (ConfigError, BuildError, TelemetryPathError, UsageError) as error:
-        return _fail(str(error), 2)
-    except ListenError as error:
-        return _fail(str(error), 1 if error.in_use else 2)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:  # noqa: BLE001  # whatever it is: a line, and no message that quotes a reply
-        return _fail(internal_error(error), 1)
+        with program().make_context(PROGRAM, [*arguments], obj=signals) as context:
+            return int(context.command.invoke(context))
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        print(flags.usage_error(error, PROGRAM), file=sys.stderr)
+        return 2
 
 
-def _fail(message: str, status: int) -> int:
+def _fail(error: Exception) -> int:
+    """Say in a line why the command failed, and give its status."""
+    from exporter.config import ConfigError
+    from exporter.errors import internal_error
+    from exporter.polling.build import BuildError
+    from exporter.web.app import TelemetryPathError
+    from exporter.web.listening.listener import ListenError
+
+    message, status = str(error), 2
+    if isinstance(error, ListenError):
+        status = 1 if error.in_use else 2
+    elif not isinstance(error, ConfigError | BuildError | TelemetryPathError):
+        # its own message may quote a reply
+        message, status = internal_error(error), 1
     print(message, file=sys.stderr)
     return status

@@ -1,37 +1,63 @@
-"""`completion`: a script that teaches a shell the commands and their flags.
+"""`completion`: click's script for a shell, and the answers when such a script asks at a TAB."""
 
-Generated from the definitions, so that it knows what the parser knows.
-"""
+import glob
+from pathlib import Path
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
-
-from exporter.cli import completion_bash, completion_fish, completion_zsh
-from exporter.cli.flags import Argument, Command
-
-SCRIPTS: Final[Mapping[str, Callable[[str, Sequence[Command]], str]]] = MappingProxyType(
-    {
-        "bash": completion_bash.script,
-        "zsh": completion_zsh.script,
-        "fish": completion_fish.script,
-    }
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    shell_complete,
 )
-"""What makes each shell's script, from the program's name and its commands."""
+
+from exporter.cli.commands import COMPLETION_VARIABLE, PROGRAM, program
+from exporter.cli.signals import Signals
 
 
-def command(program: str, others: Sequence[Command]) -> Command:
-    """The command, which completes itself and the others."""
+class _WithEquals(ShellComplete):
+    """Completes the value in --option=value too."""
 
-    def run(arguments: argparse.Namespace) -> int:
-        print(SCRIPTS[arguments.shell](program, (*others, itself)), end="")
-        return 0
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        # bash breaks --option=value into three words; other shells replace the one word as a whole
+        words = [word for word in args if word != "="]
+        items = super().get_completions(words, incomplete)
+        option, equals, value = incomplete.partition("=")
+        if not (equals and option.startswith("--")):
+            return items
+        values = [item.value for item in items if item.type == "plain"]
+        if any(item.type == "file" for item in items):
+            found = sorted(glob.glob(glob.escape(value) + "*"))  # noqa: PTH207  # as the user writes
+            values += [path + "/" * Path(path).is_dir() for path in found]
+        return [CompletionItem(f"{option}={each}") for each in values]
 
-    itself = Command(
-        "completion",
-        "print a script that completes commands and flags in a shell",
-        run,
-        arguments=(Argument("shell", "the shell it is for", tuple(SCRIPTS)),),
-    )
-    return itself
+
+class _Bash(_WithEquals, BashComplete):
+    pass
+
+
+class _Zsh(_WithEquals, ZshComplete):
+    pass
+
+
+class _Fish(_WithEquals, FishComplete):
+    # click's script would cut a description or a file's name at its first comma
+    source_template = FishComplete.source_template.replace('split ","', 'split --max 1 ","')
+
+
+def run(_signals: Signals, shell: str) -> int:
+    """Print the script."""
+    return complete(f"{shell}_source")
+
+
+def complete(instruction: str) -> int:
+    """Print a script, or what a script asks for.
+
+    Args:
+        instruction: `SHELL_source` or `SHELL_complete`.
+    """
+    for kind in (_Bash, _Zsh, _Fish):
+        add_completion_class(kind)
+    return shell_complete(program(), {}, PROGRAM, COMPLETION_VARIABLE, instruction)

@@ -1,6 +1,5 @@
-"""`demo`: the stand-in servers and the exporter in one, without any configuration."""
+"""`demo`: simulated servers and the exporter in one process, without any configuration."""
 
-import argparse
 import asyncio
 import os
 import sys
@@ -10,45 +9,50 @@ from functools import partial
 from typing import Final
 
 from exporter.cli import loop
-from exporter.cli.flags import LOG_FORMAT, LOG_LEVEL, Command, Flag
-from exporter.cli.serve import TELEMETRY_PATH
-from exporter.cli.simulate import ACCESS_KEY, SCENARIO, SECRET_KEY, SEED, simulator
+from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
+from exporter.cli.signals import Signals
+from exporter.cli.simulate import simulator
+from exporter.cli.terminal import console
 from exporter.clock import system_clock
 from exporter.config import Config
 from exporter.metrics.exposition import Exposition, Format
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from exporter.service import logs
-from exporter.service.daemon import Daemon, Options, stop_on_signals
+from exporter.service.daemon import Daemon, Options
+from exporter.service.logs import LogFormat
 from exporter.simulator import Scenario, parse_scenario, serving
 from exporter.store import Target, TargetKey
-from exporter.web.listening.listener import Address
+from exporter.web.listening.addresses import Address
 
 INTERVAL: Final = 5.0
+MINUTE: Final = 60.0
 _FAULTS: Final = (parse_scenario("api-error@3/9"),)
 """One VDN fails, so that the demo shows what a failure looks like."""
 _SHOWN: Final = ("agent_rest_resting_agents", "agent_rest_waiting_agents")
 
-_LISTEN_ADDRESS: Final = Flag(
-    "web.listen-address",
-    "where metrics and pages are served, as HOST:PORT or :PORT for every address",
-    "127.0.0.1:10072",
-    metavar="ADDRESS",
-    parse=Address.parse,
-    repeatable=True,
-)
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Show metrics of a simulated call center until a signal says stop."""
-    logs.set_up(arguments.log_level, arguments.log_format, sys.stderr)
-    options = Options(arguments.web_listen_address, arguments.web_telemetry_path, 0)
-    loop.run(_demo(options, (*_FAULTS, *arguments.scenario), arguments.seed))
+def run(  # noqa: PLR0913  # a flag each
+    signals: Signals,
+    *,
+    web_listen_address: Sequence[Address],
+    web_telemetry_path: str,
+    scenario: Sequence[Scenario],
+    seed: int,
+    log_level: str,
+    log_format: str,
+) -> int:
+    """Show metrics of a simulated call center until a signal stops it."""
+    logs.set_up(log_level, LogFormat(log_format), sys.stderr)
+    options = Options(web_listen_address, web_telemetry_path, 0)
+    loop.run(_demo(options, (*_FAULTS, *scenario), seed, signals))
     return 0
 
 
-async def _demo(options: Options, scenarios: Sequence[Scenario], seed: int) -> None:
-    stop = stop_on_signals()
+async def _demo(
+    options: Options, scenarios: Sequence[Scenario], seed: int, signals: Signals
+) -> None:
+    stop = loop.stop_event(signals)
     lima = simulator(scenarios=scenarios, seed=seed)
     quito = simulator(scenarios=scenarios, seed=seed + 1, cti_version="3.6")
     async with serving(lima) as lima_address, serving(quito) as quito_address:
@@ -63,19 +67,35 @@ async def _demo(options: Options, scenarios: Sequence[Scenario], seed: int) -> N
 def configuration(lima_url: str, quito_url: str) -> Config:
     """Two servers, one of each CTI version, with a handful of VDNs."""
     auth = Signature(Secret(ACCESS_KEY), Secret(SECRET_KEY))
-    lima = Server(lima_url, name="lima", auth=auth, interval=INTERVAL, timeout=2.0)
+    lima = Server(
+        lima_url,
+        name="lima",
+        auth=auth,
+        interval=INTERVAL,
+        timeout=2.0,
+        rest_bounds=(15 * MINUTE, 30 * MINUTE),
+    )
     quito = replace(lima, url=quito_url, name="quito", page_size=5)
     rows = (
-        ("lima", 1, 1, "sales", "lima", 6),
-        ("lima", 1, 2, "support", "lima", 8),
-        ("lima", 1, 3, "billing", "callao", 4),
-        ("lima", 3, 9, "retention", "callao", None),
-        ("quito", 2, 1, "sales", "quito", 6),
-        ("quito", 2, 2, "back office", "quito", None),
+        ("lima", 1, 1, "sales", "lima", 6, 45 * MINUTE),
+        ("lima", 1, 2, "support", "lima", 8, 45 * MINUTE),
+        ("lima", 1, 3, "billing", "callao", 4, 30 * MINUTE),
+        ("lima", 3, 9, "retention", "callao", None, None),
+        ("quito", 2, 1, "sales", "quito", 6, 45 * MINUTE),
+        ("quito", 2, 2, "back office", "quito", None, None),
     )
     targets = (
-        Target(TargetKey(cms, cc_id, vdn), name, (("site", site),), limit, 3 * INTERVAL)
-        for cms, cc_id, vdn, name, site, limit in rows
+        Target(
+            TargetKey(cms, cc_id, vdn),
+            name,
+            (("site", site),),
+            limit,
+            3 * INTERVAL,
+            max_rest,
+            None if max_rest is None else 10 * MINUTE,
+            lima.rest_bounds,
+        )
+        for cms, cc_id, vdn, name, site, limit, max_rest in rows
     )
     return Config((lima, quito), tuple(targets), "demo")
 
@@ -88,7 +108,7 @@ async def _introduce(daemon: Daemon, address: str, options: Options) -> None:
     lines = b"".join(exposition).decode().splitlines()
     samples = "\n".join(f"    {line}" for line in lines if not line.startswith("#"))
     base = f"http://{address}"
-    print(
+    console(sys.stdout).print(
         f"""
 A simulated call center, polled every {INTERVAL:g} s. Some of its metrics:
 
@@ -100,14 +120,6 @@ Scrape it with Prometheus, and try:
     sum by (cms) (agent_rest_resting_agents)
     topk(3, agent_rest_longest_rest_seconds)
 
-Ctrl-C stops it.""",
-        flush=True,
+Ctrl-C stops it."""
     )
-
-
-COMMAND: Final = Command(
-    "demo",
-    "show metrics of a simulated call center, without any configuration",
-    run,
-    (_LISTEN_ADDRESS, TELEMETRY_PATH, SCENARIO, SEED, LOG_LEVEL, LOG_FORMAT),
-)
+    sys.stdout.flush()

@@ -1,144 +1,213 @@
-"""Flags: names, defaults, help and the environment variables that stand in for them.
+"""click, adapted: flags with their environment variables, commands that are imported when called.
 
-One definition for each, from which the parser, its help, the completion of shells, the manual and
-the tests of the documents are made. Knows nothing of what a flag's value does.
+Every import here costs each `--help`, each health check and each TAB of a completing shell.
 """
 
-import argparse
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+import pkgutil
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from exporter.service.logs import LogFormat
+import click
+from click.core import ParameterSource
+
+from exporter.cli.signals import Signals
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
-_GROUPS: Final = {"config": "configuration", "tls": "TLS"}
+_FIXED_HYPHEN: Final = "\u2011"
+_EPILOG: Final = (
+    "Options on the command line take precedence over environment variables. An empty variable "
+    "counts as unset; for an option without a value, any value except empty, 0 or false enables it."
+)
 
 
-class UsageError(Exception):
-    """Flags that were read and cannot be used: one sentence that names the flag."""
+class Parsed(click.ParamType[object]):
+    """A value that a function makes of a text; it raises ValueError with a sentence.
+
+    Args:
+        name: what the help calls the value, in lower case.
+        function: as `module:name`: it is imported when there is a value to parse.
+        suggestions: what a shell offers.
+    """
+
+    def __init__(self, name: str, function: str, suggestions: Sequence[str] = ()) -> None:
+        self.name = name
+        self._function = function
+        self._suggestions = suggestions
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> object:
+        """Parse it."""
+        try:
+            return pkgutil.resolve_name(self._function)(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem[Any]]":
+        """The suggestions that begin like that."""
+        return click.Choice(self._suggestions).shell_complete(ctx, param, incomplete)
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One flag of one or more commands.
+class Level(click.Choice[str]):
+    """The levels of a log, also by the name that Prometheus has for one of them."""
+
+    def __init__(self) -> None:
+        super().__init__(("debug", "info", "warning", "error"))
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """The level's name in Python."""
+        return super().convert("warning" if value == "warn" else value, param, ctx)
+
+
+class Flag(click.Option):
+    """One flag, and the environment variable of its name.
 
     Args:
         name: without its two dashes.
-        help: one sentence, in lower case, without the default.
-        default: as text, as a user would write it; None if the flag must be given or may be left
-            out altogether.
-        metavar: what its value is called in the help; empty for a flag without a value.
-        parse: from text to value; raises ValueError with a sentence.
-        choices: the only values allowed.
-        repeatable: may be given several times, or once with commas; its value is a list.
-        required: must be given, here or in the environment.
+        description: a sentence.
+        default: as a user would write it; None if it may be left out or is required.
+        type: click's type of its value; a text by default.
+        options: click's own. With `multiple`, values may also be separated by commas.
     """
 
-    name: str
-    help: str
-    default: str | None = None
-    metavar: str = "TEXT"
-    parse: Callable[[str], object] = str
-    choices: tuple[str, ...] = ()
-    repeatable: bool = False
-    required: bool = False
+    envvar: str
 
-    @property
-    def attribute(self) -> str:
-        """Where its value is found in the namespace that the parser gives."""
-        return self.name.translate(str.maketrans(".-", "__"))
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        default: str | None = None,
+        type: click.ParamType[Any] | None = None,  # noqa: A002  # click's name for it
+        **options: Any,
+    ) -> None:
+        dest = name.translate(str.maketrans(".-", "__"))
+        if default is not None:
+            options["default"] = [default] if options.get("multiple") else default
+        super().__init__(
+            [dest, f"--{name}"],
+            type=type,
+            help=f"{description} Repeatable." if options.get("multiple") else description,
+            envvar=ENVIRONMENT_PREFIX + dest.upper(),
+            show_envvar=True,
+            show_default=True,
+            **options,
+        )
+        self.written_default = default
 
-    @property
-    def variable(self) -> str:
-        """The environment variable that stands in for the flag."""
-        return ENVIRONMENT_PREFIX + self.attribute.upper()
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        """The variable's value; None if it is unset or empty."""
+        text = self.resolve_envvar_value(ctx)
+        if text is not None and self.is_flag:
+            return text.lower() not in {"0", "false"}
+        return [text] if text is not None and self.multiple else text
 
-    @property
-    def group(self) -> str:
-        """The title under which the help lists it, by what stands before its dot; or empty."""
-        first, dot, _ = self.name.partition(".")
-        return _GROUPS.get(first, first) if dot else ""
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """From text to value. For a shell's completion nothing is parsed: that must be fast."""
+        if ctx.resilient_parsing:
+            return value
+        if self.multiple:
+            value = [part for text in value for part in text.split(",")]
+        return super().type_cast_value(ctx, value)
 
-    @property
-    def usage(self) -> str:
-        """How it is written on the command line."""
-        value = _one_of(self.choices) if self.choices else self.metavar
-        return f"--{self.name}={value}" if self.metavar else f"--{self.name}"
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user must know of it beside its help, a few words each."""
-        notes = [f"${self.variable}"]
-        if self.repeatable:
-            notes.insert(0, "repeatable")
-        if self.required:
-            notes.insert(0, "required")
-        if self.default:
-            notes.insert(0, f"default: {self.default}")
-        return tuple(notes)
-
-
-@dataclass(frozen=True, slots=True)
-class Argument:
-    """What a command is told without a flag."""
-
-    name: str
-    help: str
-    choices: tuple[str, ...]
-
-    @property
-    def metavar(self) -> str:
-        """What the help calls it."""
-        return _one_of(self.choices)
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What to correct: the flag, or the variable if the value came from there."""
+        source = ctx.get_parameter_source(self.name) if ctx else None
+        return self.envvar if source is ParameterSource.ENVIRONMENT else self.opts[0]
 
 
-CONFIG_FILE: Final = Flag(
-    "config.file", "the configuration", default="config.yaml", metavar="FILE", parse=Path
-)
-JSON: Final = Flag("json", "print what is found as JSON, for scripts", metavar="")
-LOG_LEVEL: Final = Flag(
-    "log.level", "log this and what is worse", "info", choices=("debug", "info", "warning", "error")
-)
-LOG_FORMAT: Final = Flag(
-    "log.format",
-    "how log lines on stderr are written",
-    LogFormat.LOGFMT.value,
-    parse=LogFormat,
-    choices=tuple(LogFormat),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command: what it does, its flags, and what runs it.
+class Command(click.Command):
+    """One command. The function `run` of the module of its name in exporter/cli is what it does.
 
     Args:
         name: as it is typed.
-        summary: one line in lower case, without a full stop.
-        run: gives the exit status.
-        flags: in the order of the help.
-        arguments: what it must be told beside them, in order.
+        summary: a sentence.
+        groups: flags by the headings under which the help lists them.
+        arguments: without a flag.
+        reloads: whether a SIGHUP means a reload. It ends other commands.
+        epilog: the end of the help.
     """
 
-    name: str
-    summary: str
-    run: Callable[[argparse.Namespace], int]
-    flags: tuple[Flag, ...] = ()
-    arguments: tuple[Argument, ...] = ()
+    def __init__(  # noqa: PLR0913  # each is a fact of its own
+        self,
+        name: str,
+        summary: str,
+        groups: Mapping[str, Sequence[Flag]] | None = None,
+        *,
+        arguments: Sequence[click.Argument] = (),
+        reloads: bool = False,
+        epilog: str = _EPILOG,
+    ) -> None:
+        self._groups = groups or {}
+        self._reloads = reloads
+        self.flags = tuple(flag for flags in self._groups.values() for flag in flags)
+        super().__init__(
+            name,
+            params=[*arguments, *self.flags],
+            help=summary,
+            short_help=summary,
+            epilog=epilog,
+            options_metavar="[OPTIONS]" if self.flags else "",
+        )
 
-    @property
-    def description(self) -> str:
-        """The summary as a sentence."""
-        return f"{self.summary[0].upper()}{self.summary[1:]}."
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and let FILE be another way to write --config.file."""
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+        if file := ctx.params.pop("file", None):
+            if ctx.get_parameter_source("config_file") is ParameterSource.COMMANDLINE:
+                ctx.fail("--config.file and FILE are both given: use one of them")
+            ctx.params["config_file"] = file
+        return rest
 
-    @property
-    def usage(self) -> str:
-        """What stands behind the program's name."""
-        flags = ["[FLAG ...]"] if self.flags else []
-        return " ".join([self.name, *flags, *(argument.metavar for argument in self.arguments)])
+    def invoke(self, ctx: click.Context) -> int:
+        """Import what the command does, and do it. Gives the exit status."""
+        signals: Signals = ctx.obj
+        if not self._reloads:
+            signals.end_on_hang_up()
+        run = import_module(f"exporter.cli.{self.name}").run
+        return int(run(signals, **ctx.params))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options by group, each on a line of its own: long names leave no room for a column."""
+        help_option = self.get_help_option(ctx)
+        groups = {**self._groups, "Help": [help_option] if help_option else []}
+        for title, options in groups.items():
+            with formatter.section(title):
+                for option in options:
+                    head, text = option.get_help_record(ctx) or ("", "")
+                    formatter.write(f"  {head}\n")
+                    with formatter.indentation(), formatter.indentation():
+                        # click puts two spaces between the sentence and the notes
+                        for part in text.split("  "):
+                            formatter.write_text(part.replace("-", _FIXED_HYPHEN))
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The whole help. No name in it is broken at a hyphen."""
+        return super().get_help(ctx).replace(_FIXED_HYPHEN, "-")
 
 
-def _one_of(choices: tuple[str, ...]) -> str:
-    return "{" + ",".join(choices) + "}"
+class Program(click.Group):
+    """The program: its commands in the order of the help."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Not in the order of the alphabet."""
+        return [*self.commands]
+
+
+def usage_error(error: click.UsageError, program: str) -> str:
+    """One line about a command line that cannot be understood."""
+    path = error.ctx.command_path if error.ctx else program
+    text = " ".join(error.format_message().split()).rstrip(".")
+    end = " See" if text.endswith(("?", "?)")) else "; see"
+    return f"{path}: {text[:1].lower()}{text[1:]}{end} {path} --help"

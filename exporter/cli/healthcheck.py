@@ -1,37 +1,43 @@
-"""`healthcheck`: does a running exporter do its work? For container engines, which run a command.
+"""`healthcheck`: ask a running exporter over HTTP whether it is healthy.
 
-Knows how to ask over HTTP and how to say what came of it. What healthy means is the answer's
-matter.
+Container engines run this every few seconds. So it imports little: `http.client`, and no asyncio.
 """
 
-import argparse
-import asyncio
+import http.client
 import os
 import re
+import socket
+import ssl
 import sys
+import threading
 from typing import Final
+from urllib.parse import urlsplit
 
-import aiohttp
-
-from exporter.cli.flags import Command, Flag
+from exporter.cli.signals import Signals
 from exporter.durations import format_duration, parse_duration
 
-_ADDRESS: Final = re.compile(r"https?://[!-.0-~]+(/[!-~]*)?")
-_OK: Final = 200
+_URL: Final = re.compile(r"https?://[!-.0-~]+(/[!-~]*)?")
 _SHOWN: Final = 200
-"""Characters of a refusal's first line: enough for the exporter's own sentences."""
+"""Characters of a reply's first line: enough for the exporter's own sentences."""
 
 
-def endpoint(text: str) -> str:
-    """An address to ask. Raises ValueError with a sentence."""
-    if not _ADDRESS.fullmatch(text):
-        raise ValueError("not an address: write it like http://127.0.0.1:10072/-/healthy")
+def parse_url(text: str) -> str:
+    """A URL to ask. Raises ValueError with a sentence."""
+    if not _URL.fullmatch(text) or _port_of(text) == 0:
+        raise ValueError("not a URL: write it like http://127.0.0.1:10072/-/healthy")
     if "@" in text.split("/")[2]:
-        raise ValueError("health needs no password: leave out what stands before the @")
+        raise ValueError("the health page needs no password: leave out the part before the @")
     return text
 
 
-def patience(text: str) -> float:
+def _port_of(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:  # above 65535, or brackets around what is not IPv6
+        return 0
+
+
+def parse_timeout(text: str) -> float:
     """Seconds above 0, of a Prometheus duration. Raises ValueError with a sentence."""
     seconds = parse_duration(text)
     if not seconds:
@@ -39,10 +45,18 @@ def patience(text: str) -> float:
     return seconds
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(_signals: Signals, url: str, timeout: float) -> int:
     """Ask once. 0 if the exporter is healthy, 1 if it is not or does not answer."""
-    url, timeout = arguments.url, arguments.timeout
-    problem = asyncio.run(_problem(url, timeout))
+    problem: str | None = f"no reply within {format_duration(timeout)}"
+
+    def ask() -> None:
+        nonlocal problem
+        problem = _problem(url)
+
+    # In a thread, because no timeout of a socket covers the resolver, or a reply that trickles in.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(timeout)
     if problem is None:
         print(f"{url}: healthy")
         return 0
@@ -50,50 +64,41 @@ def run(arguments: argparse.Namespace) -> int:
     return 1
 
 
-async def _problem(url: str, timeout: float) -> str | None:  # noqa: ASYNC109 - aiohttp keeps it, for the whole exchange
-    """Why the exporter at `url` is not healthy; None if it is."""
+def _problem(url: str) -> str | None:
+    """Why the exporter at `url` is not healthy; None if it is. It may take for ever."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port
+    connection = http.client.HTTPConnection(host, port)
+    if parts.scheme == "https":
+        # Any certificate will do: it has the name that others use, not 127.0.0.1, and nothing
+        # secret is sent. Kubernetes' probes do the same.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(host, port, context=context)
+    connected = False
     try:
-        # The certificate carries the name that others use, not 127.0.0.1, and nothing secret is
-        # sent: like Kubernetes' probes, this takes any.
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session,
-            session.get(url, ssl=False, allow_redirects=False) as reply,
-        ):
-            if reply.status == _OK:
-                return None
-            start = await reply.content.read(_SHOWN)
-            words = start.decode("ascii", "replace").partition("\n")[0].strip()
-            return f"status {reply.status}: {words or reply.reason}"
-    except TimeoutError:
-        return f"no reply within {format_duration(timeout)}"
-    except aiohttp.ClientError as error:
-        return _sentence(error)
+        connection.connect()
+        connected = True
+        connection.request("GET", parts._replace(scheme="", netloc="", fragment="").geturl() or "/")
+        reply = connection.getresponse()
+        start = reply.read(_SHOWN).decode("ascii", "replace")
+    except ssl.SSLError:
+        return "no TLS session: does it serve https there, without asking for a certificate?"
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
+        if connected:
+            return "no HTTP reply: is it the exporter's port, and does it serve https?"
+        return _no_connection(error, host)
+    finally:
+        connection.close()
+    if reply.status == http.client.OK:
+        return None
+    words = start.partition("\n")[0]
+    return f"status {reply.status}: {words.strip() or reply.reason}"
 
 
-def _sentence(error: aiohttp.ClientError) -> str:
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"the host name {error.host!r} cannot be resolved"
-        case aiohttp.ClientSSLError():
-            return "no TLS session: does it serve https there, without asking for a certificate?"
-        case aiohttp.ClientConnectorError():
-            reason = os.strerror(error.os_error.errno or 0)
-            return f"no connection ({reason}): is the exporter running, and on this port?"
-    return "no HTTP reply: is it the exporter's port, and does it serve https?"
-
-
-COMMAND: Final = Command(
-    "healthcheck",
-    "ask a running exporter whether it is healthy, for container engines",
-    run,
-    (
-        Flag(
-            "url",
-            "where its health is told",
-            "http://127.0.0.1:10072/-/healthy",
-            metavar="URL",
-            parse=endpoint,
-        ),
-        Flag("timeout", "how long to wait for the reply", "3s", metavar="DURATION", parse=patience),
-    ),
-)
+def _no_connection(error: Exception, host: str) -> str:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"the host name {host!r} cannot be resolved"
+    reason = os.strerror(getattr(error, "errno", None) or 0)
+    return f"no connection ({reason}): is the exporter running, and on this port?"

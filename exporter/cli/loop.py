@@ -1,15 +1,62 @@
-"""The event loop of long-running commands: uvloop where it is to be had, else asyncio's own."""
+"""The event loop of the commands that have one, and what signals do while it runs."""
 
 import asyncio
 import importlib.util
-from collections.abc import Coroutine
+import signal
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from exporter.cli.signals import STOPS, Signals, Stopped
+
+T = TypeVar("T")
 
 
-def run(main: Coroutine[None, None, None]) -> None:
-    """Run to its end on the fastest loop of this platform."""
+def run(main: Coroutine[None, None, T]) -> T:
+    """Run to the end on uvloop, or on asyncio's own loop where uvloop is not installed."""
     if importlib.util.find_spec("uvloop") is None:
-        asyncio.run(main)
-        return
-    import uvloop  # noqa: PLC0415  # not to be had on every platform
+        return asyncio.run(main)
+    import uvloop
 
-    uvloop.run(main)
+    return uvloop.run(main)
+
+
+def run_until_stopped(main: Coroutine[None, None, T], signals: Signals) -> T:
+    """Run to the end; SIGTERM and SIGINT cancel it.
+
+    Raises:
+        Stopped: one of them came.
+    """
+
+    async def cancellable() -> T:
+        work = asyncio.create_task(main)
+
+        def stop(number: int) -> None:
+            signals.stopped_by = number
+            work.cancel()
+
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        return await work
+
+    try:
+        return run(cancellable())
+    except asyncio.CancelledError:
+        raise Stopped(signals.stopped_by) from None
+
+
+def stop_event(signals: Signals, reload: Callable[[], None] | None = None) -> asyncio.Event:
+    """An event of the running loop that SIGTERM and SIGINT set.
+
+    Args:
+        signals: what came before.
+        reload: called at each SIGHUP, and at once if one came before.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOPS:
+        loop.add_signal_handler(number, stop.set)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        if signals.hung_up:
+            reload()
+    return stop

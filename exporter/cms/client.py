@@ -5,9 +5,10 @@ The source of the interface is the vendor's page *Querying Agent Rest Informatio
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, cast
 
 import httpx
@@ -15,7 +16,8 @@ import httpx
 from exporter.clock import Clock, Moment
 from exporter.cms import agent_names, body, failures, reply_failures, wire
 from exporter.cms.agent_names import NamedRow
-from exporter.cms.paging import MAX_PAGES, Listing
+from exporter.cms.connections import Connection, Exchange
+from exporter.cms.paging import MAX_PAGES, MAX_ROWS, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.requests import Requests
@@ -30,6 +32,11 @@ MAX_REPLY_BYTES: Final = 16 * 2**20
 
 _HALF_A_SECOND: Final = 0.5
 """`Date` is cut to whole seconds: on average it is half a second too early."""
+
+SINGLE_USE: Final = 3600.0
+"""Seconds for which no connection is used twice after a server has sent a surplus reply."""
+
+_log: Final = logging.getLogger(__name__)
 
 Decode = Callable[[bytes, Api], wire.Reply]
 """From the body of a reply to counters and rows."""
@@ -53,6 +60,9 @@ class _Progress:
     clock_skew: float | None = None
     headers: httpx.Headers = field(default_factory=httpx.Headers)
     """Of the last reply."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    moved: Snapshot | None = None
+    """The last complete listing, if its counters changed while it was read."""
 
 
 class CmsClient:
@@ -79,6 +89,9 @@ class CmsClient:
         self.server = server
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
+        self.on_doubt: Callable[[int, int, Moment, PollError], None] = _ignore
+        """Called for each poll that may have been answered by another's reply, after it has ended:
+        with ccId, vdn, the poll's end, and why it counts as failed."""
         self._transport = transport
         self.proxy_in_use = transport.proxy_in_use if isinstance(transport, Transport) else None
         """The proxy that requests go through."""
@@ -152,6 +165,11 @@ class CmsClient:
         result = await self.poll(cc_id, vdn, decode=agent_names.decoder(rows))
         return Inspection(result, tuple(rows))
 
+    def drop_idle(self) -> None:
+        """Close the connections that are not in use: an address may lead elsewhere by now."""
+        if isinstance(self._transport, Transport):
+            self._transport.drop_idle()
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
@@ -171,36 +189,74 @@ class CmsClient:
             failure = error.with_traceback(None)
             failure.__context__ = None
         except Exception as error:  # noqa: BLE001  # whatever it is, only this poll fails
-            if deadline.expired():
-                failure = failures.of_timeout(self.server, seconds, progress.page)
+            if deadline.expired() and progress.moved is not None:
+                snapshot = progress.moved
+            elif deadline.expired():
+                failure = failures.of_timeout(
+                    self.server, seconds, progress.page, progress.exchanges[-1], self.proxy_in_use
+                )
             else:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
+        if any(exchange.doubtful for exchange in progress.exchanges):
+            snapshot, failure = None, failures.of_surplus_reply(self.server)
+        ended = self._clock()
         if failure is not None:
-            failure = failures.behind(self.proxy_in_use, failure)
-        if failure is not None and failure.retry_after:
+            failure = self._failed(failure)
+        for exchange in progress.exchanges if failure is None else ():
+            exchange.answered((cc_id, vdn), ended)
+        return PollResult(
+            started,
+            ended,
+            snapshot,
+            failure,
+            progress.requests,
+            progress.clock_skew,
+            snapshot is not None and progress.moved is not None,
+        )
+
+    def _failed(self, failure: PollError) -> PollError:
+        """What a failed poll means for the next ones, and its failure, as it is shown."""
+        if failure.reason is not Reason.API:
+            # the name may lead to another machine by now; CC-CMS itself sends a result code
+            self.drop_idle()
+        if failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
-        return PollResult(
-            started, self._clock(), snapshot, failure, progress.requests, progress.clock_skew
-        )
+        return failures.through(failure, self.proxy_in_use)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
         if limit is None:
             reply = await self._ask(wire.request_body(cc_id, vdn), progress)
+            if len(reply.rows) > MAX_ROWS:
+                raise failures.of_endless_rows(len(reply.rows))
             return self._reduce(reply, reply.rows, progress)
+        while True:
+            again = progress.moved is not None
+            reply, listing = await self._pages(cc_id, vdn, limit, progress)
+            # counters and rows are two queries on 3.6: take the counters nearest to the end
+            snapshot = self._reduce(reply, listing.rows, progress)
+            progress.moved = snapshot if listing.moved else None
+            if again or not listing.moved:
+                return snapshot
+
+    async def _pages(
+        self, cc_id: int, vdn: int, limit: int, progress: _Progress
+    ) -> tuple[wire.Reply, Listing]:
+        """The last page of a listing, and all of it."""
         listing = Listing(limit)
         while listing.pages < MAX_PAGES:
-            progress.page = listing.pages + 1
-            if listing.pages:
+            if progress.requests:
                 await self._rate_limit.wait()
+            progress.page = listing.pages + 1
             question = wire.request_body(cc_id, vdn, listing.offset, limit)
             reply = await self._ask(question, progress)
+            if len(reply.rows) > limit:
+                raise failures.of_oversized_page(len(reply.rows), limit)
             if listing.add(reply):
-                # counters and rows are two queries on 3.6: take the counters nearest to the end
-                return self._reduce(reply, listing.rows, progress)
+                return reply, listing
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
     def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:
@@ -244,24 +300,61 @@ class CmsClient:
             try:
                 response = await self._transmit(question, progress)
             except StaleConnectionError:
-                response = await self._transmit(question, progress)
+                # the next one in the pool may be as dead
+                response = await self._transmit(question, progress, fresh=True)
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 coding = await self._check(response, stream, progress)
-                return await body.read(stream, coding, self._max_reply_bytes)
+                data = await body.read(stream, coding, self._max_reply_bytes)
+                return data.removeprefix(wire.BYTE_ORDER_MARK)
             except (body.TooLargeError, body.CodingError) as error:
                 raise failures.of_body(error, self._max_reply_bytes) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
-            now = self._clock().wall
-            raise failures.of_transport(error, self.server, now, self.proxy_in_use) from None
+            now, exchange = self._clock().wall, progress.exchanges[-1]
+            raise failures.of_transport(
+                error, self.server, exchange, now, self.proxy_in_use
+            ) from None
 
-    async def _transmit(self, question: bytes, progress: _Progress) -> httpx.Response:
+    async def _transmit(
+        self, question: bytes, progress: _Progress, *, fresh: bool = False
+    ) -> httpx.Response:
         progress.requests += 1
         self.stats.requests += 1
-        request = self._requests.make(question, self._auth)
+        single_use = self._uses_connections_once()
+        exchange = Exchange(self._surplus_seen, fresh or single_use, single_use)
+        progress.exchanges.append(exchange)
+        try:
+            request = self._requests.make(question, self._auth)
+        except ValueError as error:
+            raise httpx.LocalProtocolError("a value that no header can have") from error
+        request.extensions["exchange"] = exchange
         return await self._transport.handle_async_request(request)
+
+    def _uses_connections_once(self) -> bool:
+        until = self.stats.single_use_until
+        if until is not None and self._clock().boot >= until:
+            self.stats.single_use_until = until = None
+            _log.info("connections are kept again", extra=self._fields())
+        return until is not None
+
+    def _surplus_seen(self, connection: Connection) -> None:
+        """A connection has received a reply that nobody asked for."""
+        if self.stats.single_use_until is None:
+            _log.warning(
+                "the server sent a reply that nobody asked for: each request uses a new connection "
+                "for the next hour",
+                extra=self._fields(),
+            )
+        self.stats.single_use_until = self._clock().boot + SINGLE_USE
+        error = failures.of_surplus_reply(self.server)
+        for (cc_id, vdn), ended in connection.answers.items():
+            self.on_doubt(cc_id, vdn, ended, error)
+        connection.answers.clear()
+
+    def _fields(self) -> dict[str, dict[str, str]]:
+        return {"fields": {"cms": self.server.name}}
 
     async def _check(
         self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
@@ -274,14 +367,10 @@ class CmsClient:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
+            start = await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b""
+            proxy = self.proxy_in_use
             raise reply_failures.of_status(
-                status,
-                response.headers,
-                self.server,
-                body=await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b"",
-                server_time=server_time,
-                now=now,
-                proxy=self.proxy_in_use,
+                response, start, self.server, server_time=server_time, now=now, proxy=proxy
             )
         progress.headers = response.headers
         return coding
@@ -293,11 +382,15 @@ class CmsClient:
         return self._last_date[1]
 
 
+def _ignore(_cc_id: int, _vdn: int, _ended: Moment, _error: PollError) -> None:
+    """What becomes of a doubtful poll whose result nobody has kept."""
+
+
 def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
     """The same with the secrets of its sources."""
     match auth:
-        case Signature(access_key, secret_key, signed_headers):
-            return Signature(get(access_key), get(secret_key), signed_headers)
+        case Signature(access_key, secret_key):
+            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
         case StaticAuthorization(value):
             return StaticAuthorization(get(value))
     return None

@@ -9,7 +9,6 @@ is in `reply_failures`, what TLS says in `tls_failures`.
 
 import errno
 import os
-import re
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,13 +19,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.cms import reply_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
-from exporter.cms.proxy import ProxyAddressError, ProxyInUse
-from exporter.cms.reply_headers import MAX_HEADER_BYTES, MAX_HEADERS
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
+from exporter.cms.proxy import ChosenProxy, ProxyAddressError
+from exporter.cms.resolver import DnsSilentError
 from exporter.errors import PollError, Reason, error_location, internal_error
 from exporter.server import Server
 
-_BEGINNING_OF_TLS: Final = re.compile(r"\\x1[56]\\x03")
-"""An alert or a handshake message where a status line should be, as the HTTP parser quotes it."""
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -39,13 +37,42 @@ def of_no_turn(seconds: float) -> PollError:
     )
 
 
-def of_timeout(server: Server, seconds: float, page: int) -> PollError:
+def of_timeout(
+    server: Server, seconds: float, page: int, exchange: Exchange, proxy: ChosenProxy | None = None
+) -> PollError:
     """A poll that did not end within so many seconds, while it read that page."""
+    if exchange.phase is Phase.RESOLVING:
+        return PollError(Reason.DNS, _no_answer(exchange.peer, proxy))
+    if exchange.phase is Phase.CONNECTING:
+        named = exchange.peer if proxy is None else f"the proxy {proxy}"
+        key = "url" if proxy is None else proxy.origin
+        return PollError(
+            Reason.CONNECT,
+            f"no connection to {named} within {seconds:g} s: nothing answers at this address, or a "
+            f"firewall drops packets; check {key}, routes and firewalls",
+        )
+    if exchange.phase is Phase.HANDSHAKE:
+        return PollError(
+            Reason.TIMEOUT,
+            f"{server.address} did not complete the TLS handshake within {seconds:g} s: it is "
+            "slow, or the port does not use TLS; check the port in url, and raise timeout if it is "
+            "only slow",
+        )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
         Reason.TIMEOUT,
         f"no complete reply from {server.address} within {seconds:g} s{pages}: the server is "
         "slow or a firewall drops packets; raise timeout if it is only slow",
+    )
+
+
+def of_surplus_reply(server: Server) -> PollError:
+    """A poll whose reply may have been meant for another one."""
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} sent more replies than it was asked for, so this one may be another "
+        "VDN's and was discarded: look for a gateway or load balancer that repeats or delays "
+        "replies",
     )
 
 
@@ -58,7 +85,24 @@ def of_endless_listing(pages: int, limit: int) -> PollError:
     )
 
 
-def of_defect(error: Exception) -> PollError:
+def of_oversized_page(rows: int, limit: int) -> PollError:
+    """A page with more rows than were asked for."""
+    return PollError(
+        Reason.SCHEMA,
+        f"the server sent {rows} rows where a page of {limit} was requested: it does not page; "
+        'set cti_version: "3.8"',
+    )
+
+
+def of_endless_rows(rows: int) -> PollError:
+    """More rows than any VDN can have."""
+    return PollError(
+        Reason.TOO_LARGE,
+        f"the server sent {rows} rows, more than any VDN's listing: check that url leads to CC-CMS",
+    )
+
+
+def of_defect(error: BaseException) -> PollError:
     """An error in the exporter itself."""
     return PollError(Reason.INTERNAL, internal_error(error))
 
@@ -78,13 +122,18 @@ def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
 
 
 def of_transport(  # noqa: PLR0911  # a sentence for each cause
-    error: httpx.TransportError, server: Server, now: float, proxy: ProxyInUse | None = None
+    error: httpx.TransportError,
+    server: Server,
+    exchange: Exchange,
+    now: float,
+    proxy: ChosenProxy | None = None,
 ) -> PollError:
     """A request without a reply, or with half of one.
 
     Args:
         error: of the transport.
         server: that was asked.
+        exchange: the request, and what became of it.
         now: epoch seconds by this host's clock.
         proxy: that the request was to go through.
     """
@@ -103,7 +152,7 @@ def of_transport(  # noqa: PLR0911  # a sentence for each cause
             case aiohttp.ClientConnectorError():
                 return _not_connected(cause, server, proxy)
             case HttpProcessingError():
-                return _not_http(cause, server)
+                return _not_http(cause, server, exchange)
             case (
                 aiohttp.ServerDisconnectedError()
                 | aiohttp.ClientPayloadError()
@@ -124,17 +173,15 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending = linked or pending.__cause__ or pending.__context__
 
 
-def _not_http(error: HttpProcessingError, server: Server) -> PollError:
-    text = str(error.message)
-    if _BEGINNING_OF_TLS.search(text):
-        message = f"{server.address} uses TLS and was asked without it: use https:// in url"
+def _not_http(error: HttpProcessingError, server: Server, exchange: Exchange) -> PollError:
+    if exchange.spoke_tls:
+        message = f"{server.address} uses TLS: write https:// instead of http:// into url"
         return PollError(Reason.HTTP, message)
-    if text.startswith(("Got more than", "Too many headers")):
+    if str(error.message).startswith(("Got more than", "Too many headers")):
         return PollError(
             Reason.TOO_LARGE,
-            f"the reply of {server.address} has a header of more than {MAX_HEADER_BYTES // 1024} "
-            f"KiB, or more than {MAX_HEADERS} headers: check that url leads to CC-CMS, and look "
-            "for a gateway that adds headers",
+            f"the reply of {server.address} has more than {MOST_HEADERS} headers, or one of more "
+            f"than {LONGEST_HEADER // 2**10} KiB: look for a gateway that adds them",
         )
     return PollError(
         Reason.HTTP,
@@ -146,7 +193,7 @@ def _not_http(error: HttpProcessingError, server: Server) -> PollError:
 def _disconnected(error: aiohttp.ClientError, server: Server) -> PollError:
     # half of a reply's head comes as the error's message, which is text if there was nothing
     half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-    if half or isinstance(error, aiohttp.ClientPayloadError) or server.url.startswith("https:"):
+    if half or isinstance(error, aiohttp.ClientPayloadError) or server.endpoint.tls:
         return PollError(
             Reason.DISCONNECTED,
             f"{server.address} closed the connection before its reply was complete: look for a "
@@ -178,15 +225,17 @@ def _unexpected(causes: Sequence[BaseException], server: Server) -> PollError:
 
 
 def _not_connected(
-    error: aiohttp.ClientConnectorError, server: Server, proxy: ProxyInUse | None
+    error: aiohttp.ClientConnectorError, server: Server, proxy: ChosenProxy | None
 ) -> PollError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return PollError(Reason.DNS, _unknown_name(error.host, proxy))
+        silent = isinstance(error.os_error, DnsSilentError)
+        message = (_no_answer if silent else _unknown_name)(error.host, proxy)
+        return PollError(Reason.DNS, message)
     if isinstance(error, aiohttp.ClientProxyConnectionError) and proxy is not None:
         return PollError(
             Reason.CONNECT,
-            f"{proxy} cannot be reached: {_os_error(error.os_error)}; correct {proxy.origin}; "
-            f"{proxy.bypass(server)}",
+            f"the proxy {proxy} cannot be reached: {_os_error(error.os_error)}; correct "
+            f"{proxy.origin}; {reply_failures.without(proxy, server)}",
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
@@ -212,10 +261,21 @@ def _no_connection(error: OSError, server: Server) -> str:
     )
 
 
-def _unknown_name(host: str, proxy: ProxyInUse | None) -> str:
-    if proxy is not None:
-        return f"the name of {proxy} cannot be resolved: check {proxy.origin}, and this host's DNS"
-    return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
+def _no_answer(host: str, proxy: ChosenProxy | None) -> str:
+    name = f"the name {host}" if proxy is None else f"the name of the proxy {proxy}"
+    return (
+        f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and the "
+        "firewalls on the way to them"
+    )
+
+
+def _unknown_name(host: str, proxy: ChosenProxy | None) -> str:
+    if proxy is None:
+        return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
+    return (
+        f"the name of the proxy {proxy} cannot be resolved: check {proxy.origin}, and this host's "
+        "DNS"
+    )
 
 
 def _os_error(error: OSError) -> str:
@@ -226,9 +286,9 @@ def _os_error(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "no connection"
 
 
-def behind(proxy: ProxyInUse | None, failure: PollError) -> PollError:
+def through(failure: PollError, proxy: ChosenProxy | None) -> PollError:
     """The failure, with the proxy named in it that the request went through, if there is one."""
     if proxy is None or str(proxy) in failure.message:
         return failure
-    message = f"{failure.message}; the request went through {proxy}"
+    message = f"{failure.message}; the request went through the proxy {proxy}"
     return PollError(failure.reason, message, retry_after=failure.retry_after)

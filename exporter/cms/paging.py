@@ -7,10 +7,13 @@ that ignores `offset` sends the first page again and again; such a listing must 
 from typing import Final
 
 from exporter.cms.wire import Reply
-from exporter.rest import Row
+from exporter.rest import Counters, Row
 
 MAX_PAGES: Final = 500
 """50,000 agents of one VDN at 100 rows a page: more than any has."""
+
+MAX_ROWS: Final = 100_000
+"""Rows of one VDN: more than a floor can have."""
 
 
 class Listing:
@@ -23,6 +26,7 @@ class Listing:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._seen: set[int | str | None] = {None}
+        self._counters: set[Counters] = set()
         self.pages = 0
         self.rows: list[Row] = []
 
@@ -31,6 +35,11 @@ class Listing:
         """The `offset` of the next page, in rows."""
         return self._limit * self.pages
 
+    @property
+    def moved(self) -> bool:
+        """Whether the counters differ between its pages: it changed while it was read."""
+        return len(self._counters) > 1
+
     def add(self, reply: Reply) -> bool:
         """Add the next page. Returns whether it was the last one.
 
@@ -38,6 +47,7 @@ class Listing:
         """
         before = len(self._seen)
         self._seen.update([row.work_no for row in reply.rows])
+        self._counters.add(reply.counters)
         self.rows.extend(reply.rows)
         self.pages += 1
         return len(reply.rows) < self._limit or len(self._seen) == before

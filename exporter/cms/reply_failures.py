@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from exporter.cms.proxy import ProxyInUse
+from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
 from exporter.cms.wire import DecodeError, ResultError, SchemaError, readable
 from exporter.errors import PollError, Reason
@@ -118,26 +118,25 @@ def _title(content_type: str, start: bytes) -> str:
 
 
 def of_status(  # noqa: PLR0911, PLR0913  # the facts of one reply; a sentence for each status
-    status: int,
-    headers: httpx.Headers,
+    response: httpx.Response,
+    body: bytes,
     server: Server,
     *,
-    body: bytes = b"",
     server_time: float | None,
     now: float,
-    proxy: ProxyInUse | None = None,
+    proxy: ChosenProxy | None = None,
 ) -> PollError:
     """A reply whose HTTP status is not 200.
 
     Args:
-        status: of HTTP.
-        headers: of the reply.
-        server: that was asked.
+        response: its status and headers.
         body: the start of the reply's body, if it was read.
+        server: that was asked.
         server_time: the reply's `Date` in epoch seconds, if it had one.
         now: epoch seconds by this host's clock.
         proxy: that the request went through.
     """
+    status, headers = response.status_code, response.headers
     if proxy is not None and _is_of_proxy(status, headers):
         return of_proxy_status(status, proxy, server)
     if status == httpx.codes.UNAUTHORIZED:
@@ -162,7 +161,7 @@ def of_status(  # noqa: PLR0911, PLR0913  # the facts of one reply; a sentence f
     if status == httpx.codes.BAD_REQUEST and _PLAIN_HTTP_REFUSED.search(body):
         return PollError(
             Reason.HTTP,
-            f"HTTP 400: {server.address} uses TLS and was asked without it: use https:// in url",
+            f"HTTP 400: {server.address} uses TLS: write https:// instead of http:// into url",
         )
     return PollError(
         Reason.HTTP,
@@ -171,27 +170,37 @@ def of_status(  # noqa: PLR0911, PLR0913  # the facts of one reply; a sentence f
     )
 
 
-def of_proxy_status(status: int, proxy: ProxyInUse, server: Server) -> PollError:
+def of_proxy_status(status: int, proxy: ChosenProxy, server: Server) -> PollError:
     """A proxy that answers instead of the server."""
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         return PollError(
             Reason.AUTH,
-            f"HTTP 407: {proxy} does not accept the user and password that it was given: correct "
-            f"them in {proxy.origin}"
+            f"HTTP 407: the proxy {proxy} does not accept the user and password that it was given: "
+            f"correct them in {proxy.origin}"
             if proxy.has_password
-            else f"HTTP 407: {proxy} requires a password: add user and password to {proxy.origin}",
+            else f"HTTP 407: the proxy {proxy} requires a password: add user and password to "
+            f"{proxy.origin}",
         )
     if httpx.codes.is_server_error(status):
         return PollError(
             Reason.CONNECT,
-            f"{proxy} cannot reach {server.address} (HTTP {status}): check the address in url, and "
-            f"the way from the proxy to it; {proxy.bypass(server)}",
+            f"the proxy {proxy} cannot reach {server.address} (HTTP {status}): check the address "
+            f"in url, and the way from the proxy to it; {without(proxy, server)}",
         )
     return PollError(
         Reason.CONNECT,
-        f"{proxy} refuses to connect to {server.address} (HTTP {status}): ask for this server to "
-        f"be added to the proxy's rules; {proxy.bypass(server)}",
+        f"the proxy {proxy} refuses to connect to {server.address} (HTTP {status}): ask for this "
+        f"server to be added to the proxy's rules; {without(proxy, server)}",
     )
+
+
+def without(proxy: ChosenProxy, server: Server) -> str:
+    """How to reach a server without its proxy."""
+    if proxy.origin == "proxy_url":
+        remedy = "remove proxy_url"
+    else:
+        remedy = f"add {server.endpoint.host} to NO_PROXY"
+    return f"if the server can be reached without a proxy, {remedy}"
 
 
 def _is_of_proxy(status: int, headers: httpx.Headers) -> bool:
@@ -249,7 +258,7 @@ def _redirect(headers: httpx.Headers, server: Server) -> str:
                 "the server redirects to the address that was asked: look for a gateway that wants "
                 "a cookie"
             )
-        if target.scheme == "https" and server.url.startswith("http:"):
+        if target.scheme == "https" and not server.endpoint.tls:
             return f"the server wants to be asked with TLS: put {address} into url"
         return (
             f"the server redirects to the same interface at {address}, and redirects are not "
@@ -283,10 +292,9 @@ _OTHER_API: Final = {
 
 
 def _firewall(server: Server) -> str:
-    parts = urlsplit(server.url)
-    if parts.scheme == "http":
+    if not server.endpoint.tls:
         return "a cloud firewall in front of the server refuses the request: ask its operator why"
-    name = server.tls.server_name or parts.hostname or ""
+    name = server.tls.server_name or server.endpoint.host
     if _is_address(name):
         return (
             "a gateway or cloud firewall in front of the server wants a TLS server name, and none "

@@ -3,11 +3,6 @@
 from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Final
-
-MAX_HEADER_BYTES: Final = 2**14
-"""Of one line of a reply's head."""
-MAX_HEADERS: Final = 200
 
 
 def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:

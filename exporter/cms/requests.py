@@ -39,8 +39,10 @@ class Requests:
     def __init__(self, server: Server, clock: Clock) -> None:
         self._clock = clock
         self._url = httpx.URL(server.url + server.api.path)
+        # exactly as the URL spells it: httpx and yarl would encode some characters anew
+        self._path = server.endpoint.path + server.api.path
         self._headers = {
-            "host": self._url.netloc.decode(),
+            "host": server.host_header,
             "accept": "application/json",
             # replies are small: spare a fragile server the work of compressing them
             "accept-encoding": "identity",
@@ -48,9 +50,9 @@ class Requests:
             "content-type": "application/json; charset=UTF-8",
             **{name: value.loaded.reveal() for name, value in server.headers},
         }
-        self._extensions = (
-            {"sni_hostname": server.tls.server_name} if server.tls.server_name else {}
-        )
+        self._extensions: dict[str, object] = {"target": self._path.encode()}
+        if server.tls.server_name:
+            self._extensions["sni_hostname"] = server.tls.server_name
         self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
@@ -60,8 +62,7 @@ class Requests:
             question: the body, exactly as it is sent: that is what is signed.
             auth: with secrets that are read, not sources.
         """
-        signed_headers = auth.signed_headers if isinstance(auth, Signature) else ()
-        head = self._head(signed_headers, len(question))
+        head = self._head(auth, len(question))
         request = httpx.Request(
             _METHOD,
             self._url,
@@ -81,13 +82,19 @@ class Requests:
                 request.headers["authorization"] = secret.loaded.reveal()
         return request
 
-    def _head(self, signed_headers: tuple[str, ...], length: int) -> _Head:
+    def _head(self, auth: Auth, length: int) -> _Head:
         """Depends only on the length, and bodies have a handful of lengths."""
+        signed_headers: tuple[str, ...] = ()
+        empty_query_line = False
+        if isinstance(auth, Signature):
+            signed_headers, empty_query_line = auth.signed_headers, auth.empty_query_line
         key = signed_headers, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
             signed = {name: headers[name] for name in signed_headers}
-            canonical = signing.canonical_head(_METHOD, self._url.raw_path.decode(), signed)
+            canonical = signing.canonical_head(
+                _METHOD, self._path, signed, empty_query_line=empty_query_line
+            )
             self._heads[key] = _Head(
                 httpx.Headers(headers), signing.signed_names(signed), canonical
             )

@@ -42,9 +42,18 @@ def canonical_request(
     return with_body(canonical_head(method, path, signed_headers), body)
 
 
-def canonical_head(method: str, path: str, signed_headers: Mapping[str, str]) -> str:
-    """The canonical request up to its body: the part that many requests share."""
-    lines = [method, path, signed_names(signed_headers)]
+def canonical_head(
+    method: str, path: str, signed_headers: Mapping[str, str], *, empty_query_line: bool = False
+) -> str:
+    """The canonical request up to its body: the part that many requests share.
+
+    Args:
+        method: in capitals.
+        path: of the URL, as it is sent.
+        signed_headers: the headers to sign.
+        empty_query_line: whether there is a line for the query, though there is none.
+    """
+    lines = [method, path, *([""] if empty_query_line else []), signed_names(signed_headers)]
     headers = sorted(signed_headers.items())
     lines += [f"{_encode(name)}:{_encode(value)}" for name, value in headers]
     return "\n".join(lines)

@@ -1,24 +1,76 @@
 """The TLS settings of the connections to one server, from its files."""
 
+import contextlib
 import ssl
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from exporter.cms.handshake import WatchedSSLObject
+from exporter.cms.connections import Phase, current
 from exporter.server import Tls
+
+_VERSIONS: Final = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 
 
 class TlsFileError(ValueError):
-    """A file named under `tls` cannot be used.
+    """A file named under `tls` cannot be used, or its ciphers cannot.
 
     Args:
         option: the key of the configuration.
-        message: what is wrong with the file.
+        message: what is wrong with it.
     """
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)
         self.option = option
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What was known when a TLS handshake failed.
+
+    The certificates were received in that handshake. No second connection is made to look at them,
+    so nothing is ever sent to a server that is not trusted.
+    """
+
+    negotiated: bool
+    """Whether version and cipher had been agreed on."""
+    certificates: tuple[Mapping[str, Any], ...]
+    """The server's chain, not verified, as `SSLSocket.getpeercert` describes certificates."""
+
+
+def handshake_of(error: ssl.SSLError) -> Handshake:
+    """What was known when a handshake failed with this error."""
+    found = vars(error).get("handshake")
+    return found if isinstance(found, Handshake) else Handshake(negotiated=True, certificates=())
+
+
+class _Watched(ssl.SSLObject):
+    """The TLS side of a connection, which keeps what is known when the handshake fails."""
+
+    def do_handshake(self) -> None:
+        """Take the next step of the handshake."""
+        current.get().phase = Phase.HANDSHAKE
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            chain: list[Any] = []
+            # public only from Python 3.13 on, and without the contents
+            with contextlib.suppress(AttributeError, ssl.SSLError, ValueError):
+                received = self._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+                chain = [certificate.get_info() for certificate in received or ()]
+            vars(error)["handshake"] = Handshake(self.cipher() is not None, tuple(chain))
+            raise
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:
@@ -31,7 +83,8 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError("ca_file", f"not a CA certificate in PEM: {_why(error)}") from None
-    context.sslobject_class = WatchedSSLObject
+    context.sslobject_class = _Watched
+    _loosen(context, tls)
     # Python 3.13 began to refuse private CAs that lack an extension; older ones accept them
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:
@@ -40,6 +93,20 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     if tls.cert_file:
         _load_client_certificate(context, tls.cert_file, tls.key_file)
     return context
+
+
+def _loosen(context: ssl.SSLContext, tls: Tls) -> None:
+    """Old servers need versions and ciphers that are off by default."""
+    if tls.min_version is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = _VERSIONS[tls.min_version]
+    if tls.ciphers is not None:
+        try:
+            context.set_ciphers(tls.ciphers)
+        except ssl.SSLError:
+            message = "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0"
+            raise TlsFileError("ciphers", message) from None
 
 
 def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:

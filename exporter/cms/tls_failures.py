@@ -9,11 +9,10 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from exporter.cms.handshake import handshake_of
+from exporter.cms.tls import handshake_of
 from exporter.cms.wire import readable
 from exporter.server import Server
 
@@ -62,7 +61,7 @@ def sentence(causes: Sequence[BaseException], server: Server, now: float) -> str
                 return _certificate(cause, server, now)
             return _handshake(cause, server)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.url.startswith("https:"):
+    if reset and server.endpoint.tls:
         # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
         # the connection then, and the alert with the reason is lost
         return (
@@ -127,7 +126,7 @@ def _first(
 
 
 def _other_name(certificate: Mapping[str, Any], server: Server) -> str:
-    asked = server.tls.server_name or urlsplit(server.url).hostname
+    asked = server.tls.server_name or server.endpoint.host
     names = [readable(name) for _, name in certificate.get("subjectAltName", ())]
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
@@ -177,7 +176,7 @@ def _handshake(  # noqa: PLR0911  # a sentence for each cause
             "requires: update the server, or put a gateway in front of it"
         )
     if reason == "TLSV1_UNRECOGNIZED_NAME":
-        asked = server.tls.server_name or urlsplit(server.url).hostname
+        asked = server.tls.server_name or server.endpoint.host
         return f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves"
     if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
         return f"{peer} refuses the client certificate, which has expired: renew tls.cert_file"

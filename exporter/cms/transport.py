@@ -4,27 +4,20 @@
 supports every kind of request, which would double the cost of a poll.
 """
 
-import socket
-from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import Final
-from urllib.parse import urlsplit
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.proxy import ProxyAddressError, ProxyInUse, environment_proxy, usable_proxy
-from exporter.cms.reply_headers import MAX_HEADER_BYTES, MAX_HEADERS
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Connections, current
+from exporter.cms.proxy import ProxyAddressError, chosen_proxy
+from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
-
-_KEEPALIVE: Final = 75.0
-"""Longer than a common interval, so that polls meet an open connection."""
-
-_dialled: ContextVar[list[aiohttp.AddrInfoType]] = ContextVar("_dialled")
-"""The addresses that connections were opened to for the request of this task."""
 
 
 class StaleConnectionError(httpx.ReadError):
@@ -37,62 +30,64 @@ class Transport(AiohttpTransport):
     Args:
         server: whose connections these are.
         environ: where a proxy is looked up if the server names none.
+        nameservers: whom to ask for its addresses; the system's if there are none.
 
     Raises:
         TlsFileError: a certificate or key cannot be used.
     """
 
-    def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
-        configured = server.proxy_url
-        address = configured.loaded if configured else environment_proxy(server.url, environ)
-        proxy = usable_proxy(address) if address else None
-        origin = "proxy_url" if configured else f"{urlsplit(server.url).scheme.upper()}_PROXY"
-        self._unusable_proxy = origin if address and not proxy else None
-        self.proxy_in_use = _in_use(proxy, origin) if proxy else None
-        """The proxy that requests go through."""
+    def __init__(
+        self, server: Server, environ: Mapping[str, str], nameservers: Sequence[str] = ()
+    ) -> None:
+        chosen = chosen_proxy(server, environ)
+        proxy = chosen.usable if chosen else None
+        self.proxy_in_use = chosen if proxy else None
+        """The proxy that leads to the server, if there is one."""
+        self._unusable_proxy = chosen.origin if chosen and not proxy else None
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
-        tunnel = server.url.startswith("https:")
+        tunnel = server.endpoint.tls
         self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
         self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
         self._context = ssl_context(server.tls)
-        self._limit = server.max_concurrency
+        self._origin = server.endpoint.origin
+        self._resolver = Resolver(nameservers)
+        self._most_idle = server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._limit,
-                ssl=self._context,
-                keepalive_timeout=_KEEPALIVE,
-                socket_factory=_dial,
-            ),
+            connector=Connections(self._most_idle, ssl=self._context, resolver=self._resolver),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
+            # twice of what any known gateway adds, and still bounded
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
             proxy=str(self.proxy.url) if self.proxy else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request. Raises `httpx.TransportError`, and its cause tells what happened."""
+        """Send one request. Raises `httpx.TransportError`, and its cause tells what happened.
+
+        Its extension `exchange` says which connection it wants, and learns which one it got.
+        """
         if self._unusable_proxy:
             raise ProxyAddressError(self._unusable_proxy)
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self._session()
-        dialled: list[aiohttp.AddrInfoType] = []
-        # aiohttp may dial in tasks of its own: they inherit the same list
-        _dialled.set(dialled)
+        exchange = request.extensions["exchange"]
+        current.set(exchange)
         try:
             response = await self.client.request(
                 request.method,
-                str(request.url),
+                # the bytes that were signed: yarl must not encode anything anew
+                yarl.URL(self._origin + request.extensions["target"].decode(), encoded=True),
                 headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
                 data=await request.aread(),
                 allow_redirects=False,
@@ -100,13 +95,23 @@ class Transport(AiohttpTransport):
                 proxy_headers=self._tunnel_headers,
             )
         except aiohttp.ClientError as error:
-            raise _translated(error, reused=not dialled) from error
+            raise _translated(error, reused=not exchange.dialled) from error
         except (ValueError, OSError) as error:
             # a host or a port that only looks right, or a socket that this host cannot open
             raise httpx.ConnectError("no connection") from error
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )
+
+    async def aclose(self) -> None:
+        """Close the connections, and cancel lookups that are under way."""
+        await super().aclose()
+        await self._resolver.close()
+
+    def drop_idle(self) -> None:
+        """Close the connections that are not in use: the next request makes a new one."""
+        if isinstance(self.client, aiohttp.ClientSession):
+            cast("Connections", self.client.connector).drop_idle()
 
 
 class _Body(httpx.AsyncByteStream):
@@ -130,18 +135,6 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         """Give the connection back, or close it if there is more to read."""
         self._response.release()
-
-
-def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
-    _dialled.get().append(address)
-    family, kind, protocol, *_ = address
-    return socket.socket(family, kind, protocol)
-
-
-def _in_use(proxy: httpx.Proxy, origin: str) -> ProxyInUse:
-    host = f"[{proxy.url.host}]" if ":" in proxy.url.host else proxy.url.host
-    port = proxy.url.port or (443 if proxy.url.scheme == "https" else 80)
-    return ProxyInUse(f"{host}:{port}", origin, "proxy-authorization" in proxy.headers)
 
 
 def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:

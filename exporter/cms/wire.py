@@ -14,6 +14,9 @@ import msgspec
 from exporter.rest import Counters, Row
 from exporter.server import Api
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+"""Some servers begin their replies with it. It is not JSON."""
+
 
 class DecodeError(ValueError):
     """The reply is not valid JSON."""

@@ -192,7 +192,9 @@ def authentication(
                 reader.report(
                     place, f"{key} or {key}_file is required, unless authorization is used"
                 )
-    return Signature(access_key, secret_key, headers) if access_key and secret_key else None
+    if access_key is None or secret_key is None:
+        return None
+    return Signature(access_key, secret_key, headers, auth.empty_query_line)
 
 
 def further_headers(

@@ -33,7 +33,9 @@ class Config:
     seen: Seen = field(default_factory=Seen)
 
 
-def load(path: Path, environ: Mapping[str, str], *, once: bool = True) -> Config:
+def load(
+    path: Path, environ: Mapping[str, str], *, once: bool = True, base: Path = Path()
+) -> Config:
     """The configuration in a file, checked as far as possible without asking a server.
 
     Reads target files, secrets and certificates too; relative names start at the file's folder.
@@ -42,11 +44,12 @@ def load(path: Path, environ: Mapping[str, str], *, once: bool = True) -> Config
         path: as problems are to name it.
         environ: for values that are `${NAME}`.
         once: whether the configuration may come from pipes, which cannot be read again.
+        base: the directory where relative paths start; the working directory by default.
 
     Raises:
         ConfigError: with all problems of all files at once.
     """
-    reader = Reader(path, environ, once=once)
+    reader = Reader(path, environ, once=once, base=base)
     document = reader.document(path)
     servers: list[Server] = []
     targets: list[Target] = []

@@ -59,6 +59,10 @@ class Auth(Shape):
         description="The headers that the signature covers; must include host.",
         json_schema_extra={"default": [*server.SIGNED_HEADERS]},
     )
+    empty_query_line: bool = Field(
+        default=False,
+        description="Sign an empty line where the query would be: some servers expect it.",
+    )
     authorization: SecretText | None = Field(
         None, description="The complete Authorization header, sent as it is, or ${NAME}."
     )
@@ -85,6 +89,16 @@ class Tls(Shape):
     insecure_skip_verify: bool = Field(
         default=DEFAULT.tls.insecure_skip_verify,
         description="Accept any certificate. For tests only.",
+    )
+    min_version: Literal["TLS10", "TLS11", "TLS12", "TLS13"] | None = Field(
+        None,
+        description="The oldest TLS version to accept, for old servers; default: TLS12. TLS10 and"
+        " TLS11 require ciphers with @SECLEVEL=0 as well.",
+    )
+    ciphers: Text | None = Field(
+        None,
+        description="OpenSSL's cipher string for TLS up to 1.2, for old servers, such as"
+        " DEFAULT:@SECLEVEL=0.",
     )
 
 
@@ -194,6 +208,11 @@ class Server(Shape):
     proxy_url_file: Text | None = Field(None, description="A file that contains the proxy's url.")
     headers: dict[str, SecretText] = Field(
         default={}, description="Additional headers of each request; a value may be ${NAME}."
+    )
+    host_header: Text | None = Field(
+        None,
+        description="What is sent and signed as the Host header, if a load balancer rewrites it or"
+        " the server expects it without the port; default: host and port as in url.",
     )
     targets: list[Target] = Field(default=[], description="What to poll from this server.")
     target_files: list[Text] = Field(

@@ -17,14 +17,21 @@ class Reader:
             directory where that says nothing: /dev/stdin, /dev/fd/63.
         environ: for `${NAME}`.
         once: also read pipes and devices, which cannot be read again.
+        base: the directory where relative paths start; the working directory by default.
 
     Attributes:
         problems: in the order in which they were found.
     """
 
     def __init__(
-        self, path: Path, environ: Mapping[str, str] | None = None, *, once: bool = False
+        self,
+        path: Path,
+        environ: Mapping[str, str] | None = None,
+        *,
+        once: bool = False,
+        base: Path = Path(),  # frozen
     ) -> None:
+        self._base = base
         self.folder = Path() if path.is_relative_to("/dev") else path.parent
         self.environ = environ or {}
         self.problems: list[Problem] = []
@@ -41,7 +48,7 @@ class Reader:
 
     def absolute(self, name: str) -> Path:
         """The path of a file that the configuration names."""
-        return (self.folder / name).absolute()
+        return (self._base / self.folder / name).absolute()
 
     def read(self, path: Path, *, once: bool = True) -> bytes:
         """The content of a file, which is read when it is first asked for.
@@ -53,7 +60,7 @@ class Reader:
         Raises:
             UnreadableError: with the reason.
         """
-        path = path.absolute()
+        path = (self._base / path).absolute()
         if path not in self._files:
             try:
                 self._contents[path] = read_file(path, once=once and self._once)
@@ -77,7 +84,7 @@ class Reader:
 
     def matches(self, pattern: str) -> list[str]:
         """The names that match a pattern, sorted; relative to the folder if the pattern is."""
-        found = Pattern(self.folder.absolute(), pattern)
+        found = Pattern((self._base / self.folder).absolute(), pattern)
         self._matches[found] = found.matches()
         return self._matches[found]
 

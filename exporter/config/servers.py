@@ -15,6 +15,7 @@ from exporter.config.targets import Targets
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
+from exporter.endpoint import endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
@@ -59,6 +60,7 @@ def server_and_targets(
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
         proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
         headers=further_headers(block, place / "headers", reader),
+        host=_host_header(block, place, reader),
     )
     if block.name is None and url != _STAND_IN_URL and "name" not in broken:
         server = replace(server, name=server.address)
@@ -98,13 +100,23 @@ def _url(block: model.Server, place: Place, reader: Reader, broken: frozenset[st
     if "url" in broken:
         return block.url
     try:
-        urls.check_server(block.url)
+        url = urls.server_url(block.url)
     except ValueError as error:
         reader.report(place / "url", str(error))
         return _STAND_IN_URL
-    if block.tls and block.tls.model_fields_set and block.url.lower().startswith("http:"):
+    if block.tls and block.tls.model_fields_set and not endpoint(url).tls:
         reader.report(place / "tls", "only applies to https urls", on_key=True)
-    return block.url.rstrip("/")
+    return url
+
+
+def _host_header(block: model.Server, place: Place, reader: Reader) -> str | None:
+    host = block.host_header
+    if host is not None and not urls.HOST_HEADER.fullmatch(host):
+        message = (
+            "must be a host, with a port if any, such as 10.22.26.181 or cms.example.com:28443"
+        )
+        reader.report(place / "host_header", message)
+    return host
 
 
 def _times(
@@ -187,6 +199,18 @@ def _tls(block: model.Tls, place: Place, reader: Reader) -> Tls:
                 place / "cert_file",
                 f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
             )
+    if block.ciphers is not None:
+        try:
+            context.set_ciphers(block.ciphers)
+        except ssl.SSLError:
+            message = "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0"
+            reader.report(place / "ciphers", message)
     return Tls(
-        **paths, server_name=block.server_name, insecure_skip_verify=block.insecure_skip_verify
+        paths.get("ca_file"),
+        paths.get("cert_file"),
+        paths.get("key_file"),
+        block.server_name,
+        block.insecure_skip_verify,
+        block.min_version,
+        block.ciphers,
     )

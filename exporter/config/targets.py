@@ -70,9 +70,9 @@ class Targets:
     def _add(self, entry: model.Target, place: Place) -> None:
         for label in entry.labels:
             self._check_label(label, place / "labels" / label)
-        for key in ("max_rest", "max_wait"):
-            if getattr(entry, key) == 0:
-                self._reader.report(place / key, "must be above 0s")
+        for limit in ("max_rest", "max_wait"):
+            if getattr(entry, limit) == 0:
+                self._reader.report(place / limit, "must be above 0s")
         default = self._default
         labels = tuple(sorted(entry.labels.items()))
         max_resting = default.max_resting if entry.max_resting is None else entry.max_resting

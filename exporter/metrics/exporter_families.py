@@ -109,6 +109,12 @@ class ExporterCollector:
             "Time until the server is polled again, which asked for a pause (Retry-After), else 0.",
             ((cms, stats.pause(now)) for cms, stats in servers),
         )
+        yield _gauge(
+            "single_use_connections",
+            "1 while each request uses a new connection, because the server sent a reply that "
+            "nobody asked for.",
+            ((cms, stats.single_use_until is not None) for cms, stats in servers),
+        )
 
 
 def own_registry(

@@ -178,7 +178,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     _data(
         "agent_rest_longest_rest_seconds",
         "Time since the beginTime of the longest rest, by the server's clock at the scrape (0 if no"
-        " agent is resting, absent if the server did not report a start time)",
+        " agent is resting, absent if the reply has no usable start time)",
         lambda snapshot, server_time: snapshot.longest_rest(server_time),
     ),
     _data(
@@ -189,13 +189,13 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     _data(
         "agent_rest_overdue_agents",
         "Agents who have rested longer than their restDuration, at the scrape (absent if the "
-        "server did not report a start time)",
+        "reply has no usable start time)",
         _overdue_agents,
     ),
     _data(
         "agent_rest_longest_overdue_seconds",
         "Time by which the most overdue rest exceeds its restDuration, at the scrape (absent if "
-        "the server did not report a start time)",
+        "the reply has no usable start time)",
         _longest_overdue,
     ),
     _data(

@@ -67,7 +67,7 @@ class FailureLog:
         if before.failure is not None or after.failure is not None:
             self._note_failure(after, before.failure, after.failure, now)
         if after.failure is None and (_doubts(before) or _doubts(after)):
-            self._note_doubts(after, set(_doubts(before)), set(_doubts(after)), now)
+            self._note_doubts(after, _doubts(before), _doubts(after), now)
 
     def _note_failure(
         self, state: TargetState, old: Failure | None, new: Failure | None, now: Moment
@@ -109,14 +109,22 @@ class FailureLog:
         _log.warning("polls still fail", extra={"fields": fields})
 
     def _note_doubts(
-        self, state: TargetState, before: set[Doubt], after: set[Doubt], now: Moment
+        self,
+        state: TargetState,
+        before: tuple[Doubt, ...],
+        after: tuple[Doubt, ...],
+        now: Moment,
     ) -> None:
-        for doubt in sorted(after - before):
+        for doubt in after:  # the one that says most comes first
+            if doubt in before:
+                continue
             self._doubtful[doubt] += 1
             few = self._doubtful[doubt] <= SHOWN
             facts = {"doubt": doubt.value, "meaning": doubt.sentence}
             self._say(logging.WARNING, "the numbers are doubtful", state, now, facts, few=few)
-        for doubt in sorted(before - after):
+        for doubt in before:
+            if doubt in after:
+                continue
             self._doubtful[doubt] -= 1
             few = self._doubtful[doubt] < SHOWN
             message = "the numbers are no longer doubtful"

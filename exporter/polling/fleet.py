@@ -1,8 +1,8 @@
 """The pollers of all servers: started, kept and stopped as the configuration says.
 
-A new configuration is applied by difference. A server that did not change keeps its connections,
-and its targets their place in time and their numbers. One that changed in anything is a new server:
-its polls end, and are made anew within one interval.
+A new configuration is applied by difference. A server that did not change keeps its client and its
+targets their place in time and their numbers; only its idle connections are closed. One that
+changed in anything is a new server: its polls end, and are made anew within one interval.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Plan:
 class _Member:
     """One server that is polled."""
 
-    server: Server
+    client: CmsClient
     poller: Poller
     prober: Prober
 
@@ -101,10 +101,13 @@ class Fleet:
             keys[target.key.cms].append(target.key)
         for name, client in plan.clients.items():
             poller = Poller(client, keys[name], self._store, self._clock)
-            self._members[name] = _Member(client.server, poller, Prober(client))
+            self._members[name] = _Member(client, poller, Prober(client))
             self._start(name)
         for name in set(names) - plan.clients.keys():
-            self._members[name].poller.update(keys[name])
+            member = self._members[name]
+            member.poller.update(keys[name])
+            # whoever reloads may have moved an address: ask the names anew
+            member.client.drop_idle()
         return changes
 
     def stalled(self) -> list[str]:
@@ -114,7 +117,7 @@ class Fleet:
 
     def first_round(self) -> float:
         """Seconds within which every target is polled once, even if the server hangs."""
-        servers = [member.server for member in self._members.values()]
+        servers = [member.client.server for member in self._members.values()]
         return max((server.interval + server.timeout for server in servers), default=0.0)
 
     def next_polls(self) -> Callable[[TargetKey], float | None]:
@@ -157,7 +160,7 @@ class Fleet:
     def _polls(self, server: Server) -> bool:
         """Whether this very server is polled already."""
         member = self._members.get(server.name)
-        return member is not None and member.server == server
+        return member is not None and member.client.server == server
 
     def _changes(self, targets: Iterable[Target], servers: set[str]) -> Changes:
         before = {state.target.key: state.target for state in self._store.states()}

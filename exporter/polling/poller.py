@@ -14,6 +14,7 @@ from typing import Final
 
 from exporter.clock import Clock, Moment
 from exporter.cms.client import CmsClient
+from exporter.errors import PollError, PollResult
 from exporter.polling.failure_log import FailureLog
 from exporter.polling.schedule import first_delay, next_due
 from exporter.store import Store, TargetKey
@@ -45,6 +46,7 @@ class Poller:
         self._client = client
         self._store = store
         self._stats = client.stats = store.server(client.server.name)
+        client.on_doubt = self._take_back
         self._failure_log = FailureLog(client.server.name)
         self._clock = clock
         self._interval = client.server.interval
@@ -164,6 +166,18 @@ class Poller:
         heapq.heappush(self._due, (upcoming, key))
         if self._due[0][1] == key:
             self._sooner.set()
+
+    def _take_back(self, cc_id: int, vdn: int, ended: Moment, error: PollError) -> None:
+        """Remove the numbers of a poll that may have been answered by another's reply."""
+        key = TargetKey(self._client.server.name, cc_id, vdn)
+        if key not in self._targets:
+            return
+        before, now = self._store.state(key), self._clock()
+        after = before.without_numbers(ended, error, now)
+        if after is not None:
+            self._stats.failures[error.reason] += after.failures - before.failures
+            self._store.record(after)
+            self._failure_log.note(before, after, PollResult(now, now, None, error))
 
     def _first_due(self, key: TargetKey, now: Moment) -> float:
         return now.monotonic + first_delay(key, self._interval, now.wall)

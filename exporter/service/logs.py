@@ -1,7 +1,6 @@
 """Log lines on stderr: logfmt or JSON, with the fields that a line's `extra` carries.
 
-A traceback's place is logged and never its message, which may quote a reply: what may be said of
-a failure stands in the sentence that was written for it.
+Of an exception only the type and the place are logged, never its message, which may quote a reply.
 """
 
 import json

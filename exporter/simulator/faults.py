@@ -1,4 +1,4 @@
-"""What each fault does to a reply: wrong pages, answers of gateways, bodies broken on the way.
+"""What each fault does to a reply: wrong rows and pages, gateways, bodies broken on the way.
 
 The server decides which requests a fault applies to, and passes in the correct reply.
 """
@@ -8,19 +8,22 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from aiohttp import web
 
-from exporter.simulator.floors import AgentRow
+from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.messages import endless_rows
 from exporter.simulator.scenarios import Fault, Scenario
 
-PAGING_FAULTS = frozenset({Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP})
+PAGING_FAULTS = frozenset({Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP, Fault.CROWDED})
 
 BOMB_SIZE = 1 << 30
 """What the gzip bomb expands to, in bytes, before the correct reply that follows it."""
 
+_CROWD = 250
+_CROWD_RESTS_FOR = 600
 _LARGEST_OVERLAP = 3
 _FIRST_INVENTED = 10_000_000
 _MEBIBYTE = 1 << 20
@@ -38,6 +41,30 @@ _PAGES: Mapping[Fault, tuple[int, str, str]] = MappingProxyType(
         Fault.HTML: (200, _LOGIN_PAGE, "text/html"),
     }
 )
+
+
+def altered(floor: Floor, fault: Fault | None, now: float) -> Floor:
+    """The floor as a server with this fault tells it; any other fault leaves it correct.
+
+    `now` is the server's time in seconds since the epoch.
+    """
+    match fault:
+        case Fault.CROWDED:
+            # the rests began one second apart, the first row's last
+            began = math.floor(now) * 1000
+            crowd = (
+                AgentRow(f"Agent {n}", _FIRST_INVENTED + n, 0, began - n * 1000, _CROWD_RESTS_FOR)
+                for n in range(_CROWD)
+            )
+            return Floor(0, _CROWD, 0, tuple(crowd))
+        case Fault.ZEROS:
+            zeros = (AgentRow(row.name, row.work_no, 0, 0, 0) for row in floor.rows)
+            return replace(floor, rows=tuple(zeros))
+        case Fault.SECONDS:
+            rows = (row._replace(begin_time=row.begin_time // 1000) for row in floor.rows)
+            return replace(floor, rows=tuple(rows))
+        case _:
+            return floor
 
 
 def page_of(

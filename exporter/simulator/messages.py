@@ -17,7 +17,9 @@ from exporter.simulator.scenarios import CC_IDS, VDNS
 _LIMITS = range(1, 101)
 _OFFSETS = range(2**31)
 _SUCCESS = "0100000"
-_FAILURE = "0100001"  # the vendor documents only the code of success: any other would do
+INVALID_PARAMETER = "0100002"
+"""The vendor's code for a query that breaks a rule, or asks for what does not exist."""
+
 _COUNTERS = ("allowRestNum", "onRestNum", "waitRestNum")
 _ROW = ("agentName", "workNo", "cantRestReason", "beginTime", "restDuration")
 _ROWS = "agentsRestDetails"
@@ -101,11 +103,14 @@ def wrong_shape(
     return _reply(correct | wrong, rows, legacy=legacy)
 
 
-def failure(sentence: str, *, legacy: bool = False) -> bytes:
-    """The reply to a query that failed: the sentence takes the place of the numbers."""
+def failure(code: str, sentence: str, *, legacy: bool = False) -> bytes:
+    """The reply to a query that failed, as the vendor shows it: a code and a sentence, no numbers.
+
+    8.13 and earlier have no codes.
+    """
     if legacy:
         return msgspec.json.encode({"result": "1", "resultDatas": sentence})
-    return msgspec.json.encode({"result": "1", "resultCode": _FAILURE, "resultDesc": sentence})
+    return msgspec.json.encode({"resultCode": code, "resultDesc": sentence})
 
 
 def endless_rows() -> Iterator[bytes]:

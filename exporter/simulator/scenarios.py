@@ -19,7 +19,10 @@ VDNS = range(1, 5_001)
 
 
 class Fault(StrEnum):
-    """What the server does wrong: name, description, and default duration in seconds if any."""
+    """What the server does wrong: name, description, and the default of its value if it has one.
+
+    The value is a duration in seconds, or a result code of the vendor's.
+    """
 
     HANG = "hang", "accepts the request and never answers"
     SLOW = "slow", "answers after a delay (slow=5s)", 5.0
@@ -36,7 +39,17 @@ class Fault(StrEnum):
     UNAVAILABLE = "unavailable", "503 with Retry-After (unavailable=30s)", 30.0
     ERROR = "error", "500 with an HTML page"
     REDIRECT = "redirect", "302 to a login page"
-    API_ERROR = "api-error", "200 with a resultCode that is not 0100000"
+    API_ERROR = (
+        "api-error",
+        "200 with a result code of failure (api-error=0100003)",
+        0.0,
+        "0100001",
+    )
+    UNKNOWN_VDN = "unknown-vdn", "200 with result code 0100002, as for a VDN that does not exist"
+    LEGACY_ONLY = "legacy-only", "404 but for the interface of 8.13 and earlier"
+    CROWDED = "crowded", "250 agents rest, and CTI 3.6 lists 100 of them unless asked in pages"
+    ZEROS = "zeros", "rows with 0 in every field but the agent's name and ID"
+    SECONDS = "seconds", "beginTime in seconds, not milliseconds"
     GARBAGE = "garbage", "200 with a body that is not valid JSON"
     HTML = "html", "200 with a login page"
     WRONG_SHAPE = "wrong-shape", "JSON with a counter missing, negative, a string or null, in turn"
@@ -48,12 +61,13 @@ class Fault(StrEnum):
 
     description: str
     seconds: float
+    code: str
 
-    def __new__(cls, name: str, description: str, seconds: float = 0.0) -> Self:
+    def __new__(cls, name: str, description: str, seconds: float = 0.0, code: str = "") -> Self:
         """Makes a member whose value is its name."""
         fault = str.__new__(cls, name)
         fault._value_ = name
-        fault.description, fault.seconds = description, seconds
+        fault.description, fault.seconds, fault.code = description, seconds, code
         return fault
 
 
@@ -68,6 +82,7 @@ _NOT_SIMULATED: Mapping[str, str] = MappingProxyType(
 )
 _UNITS = ((3600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
 _DURATION = re.compile(r"(-?)" + "".join(rf"(?:(\d+){unit})?" for _, unit in _UNITS))
+_CODE = re.compile(r"[0-9]{7}")
 _TARGET = re.compile(r"([0-9]{1,5})/([0-9]{1,4})")
 
 
@@ -80,27 +95,30 @@ class Scenario:
         target: (ccId, vdn) of the only target that it applies to; None for every request.
         seconds: how slow the server is, how far its clock is ahead, or the value of Retry-After;
             0 for faults without a duration.
+        code: the result code of `API_ERROR`; empty for the others.
     """
 
     fault: Fault
     target: tuple[int, int] | None = None
     seconds: float = 0.0
+    code: str = ""
 
 
 def parse_scenario(text: str) -> Scenario:
-    """Parses `FAULT[=DURATION][@ccId/vdn]`, such as `hang`, `slow=3s` or `api-error@1/7`.
+    """Parses `FAULT[=VALUE][@ccId/vdn]`, such as `hang`, `slow=3s` or `api-error=0100003@1/7`.
 
     Raises:
         ValueError: one sentence says what is wrong with the text and what to write instead.
     """
     rest, at, target = text.partition("@")
-    name, equals, duration = rest.partition("=")
+    name, equals, value = rest.partition("=")
     fault = _fault(text, name)
-    return Scenario(
-        fault,
-        _target(text, target) if at else None,
-        _seconds(text, fault, duration) if equals else fault.seconds,
-    )
+    seconds, code = fault.seconds, fault.code
+    if equals and code:
+        code = _code(text, value)
+    elif equals:
+        seconds = _seconds(text, fault, value)
+    return Scenario(fault, _target(text, target) if at else None, seconds, code)
 
 
 def scenario_for(scenarios: Iterable[Scenario], target: tuple[int, int] | None) -> Scenario | None:
@@ -138,6 +156,14 @@ def _target(text: str, target: str) -> tuple[int, int]:
     if vdn not in VDNS:
         raise ValueError(f"scenario {text!r}: vdn must be from 1 to 5000, not {vdn}")
     return cc_id, vdn
+
+
+def _code(text: str, code: str) -> str:
+    if _CODE.fullmatch(code) is None:
+        raise ValueError(
+            f"scenario {text!r}: {code!r} is not a result code; write one such as 0100003"
+        )
+    return code
 
 
 def _seconds(text: str, fault: Fault, duration: str) -> float:

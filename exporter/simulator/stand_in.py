@@ -17,9 +17,9 @@ from typing import Literal
 from aiohttp import web
 
 from exporter.simulator import messages
-from exporter.simulator.faults import PAGING_FAULTS, gateway_answer, page_of, send
+from exporter.simulator.faults import PAGING_FAULTS, altered, gateway_answer, page_of, send
 from exporter.simulator.floors import FloorSource, SimulatedFloors
-from exporter.simulator.messages import Query, ViolationError, read_query
+from exporter.simulator.messages import INVALID_PARAMETER, Query, ViolationError, read_query
 from exporter.simulator.scenarios import Fault, Scenario, scenario_for
 from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, Verdict, verify
 
@@ -155,28 +155,31 @@ class Simulator:
         date = formatdate(now, usegmt=True)
         if scenario and (answer := await gateway_answer(request, scenario, date)):
             return answer
+        if fault is Fault.LEGACY_ONLY and not legacy:
+            return web.Response(status=404, headers={"Date": date})
 
         if settings.access_keys:
             verdict = verify(_raw(request, body), settings.access_keys, now, settings.allowed_drift)
             if verdict.refusal:
                 self.refusals.append(verdict)
                 return web.Response(status=401, text=verdict.detail, headers={"Date": date})
-        return await send(request, fault, self._reply(asked, fault, now, legacy=legacy), date)
+        return await send(request, fault, self._reply(asked, scenario, now, legacy=legacy), date)
 
     def _reply(
-        self, asked: Query | ViolationError, fault: Fault | None, now: float, *, legacy: bool
+        self, asked: Query | ViolationError, scenario: Scenario | None, now: float, *, legacy: bool
     ) -> bytes:
         settings = self._settings
+        fault = scenario.fault if scenario else None
         if isinstance(asked, ViolationError):
-            return messages.failure(str(asked), legacy=legacy)
-        if settings.targets is not None and (asked.cc_id, asked.vdn) not in settings.targets:
-            return messages.failure(
-                f"call center {asked.cc_id} has no VDN {asked.vdn}", legacy=legacy
-            )
-        if fault is Fault.API_ERROR:
-            return messages.failure("the CTI does not answer", legacy=legacy)
+            return messages.failure(INVALID_PARAMETER, str(asked), legacy=legacy)
+        exists = settings.targets is None or (asked.cc_id, asked.vdn) in settings.targets
+        if not exists or fault is Fault.UNKNOWN_VDN:
+            sentence = f"call center {asked.cc_id} has no VDN {asked.vdn}"
+            return messages.failure(INVALID_PARAMETER, sentence, legacy=legacy)
+        if scenario and fault is Fault.API_ERROR:
+            return messages.failure(scenario.code, "the CTI does not answer", legacy=legacy)
 
-        floor = settings.floors(asked.cc_id, asked.vdn, now)
+        floor = altered(settings.floors(asked.cc_id, asked.vdn, now), fault, now)
         rows = floor.rows
         if not legacy and (settings.cti_version == "3.6" or fault in PAGING_FAULTS):
             rows = page_of(rows, *asked.paging, fault)

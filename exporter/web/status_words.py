@@ -109,14 +109,7 @@ def longest_rest(snapshot: Snapshot, server_time: float) -> str:
     longest = snapshot.longest_rest(server_time)
     if longest is None:
         return "unknown"
-    return f"{bound(snapshot)}{duration(longest)}"
-
-
-def bound(snapshot: Snapshot) -> str:
-    """How to read the longest rest and overdue rests: `at most `, `at least `, or nothing."""
-    if snapshot.unclassified:
-        return "at most "
-    return "at least " if snapshot.unlisted else ""
+    return f"{snapshot.bound}{duration(longest)}"
 
 
 def rest_note(snapshot: Snapshot, server_time: float) -> str:
@@ -124,12 +117,12 @@ def rest_note(snapshot: Snapshot, server_time: float) -> str:
     if not snapshot.resting:
         return ""
     if snapshot.longest_rest(server_time) is None:
-        return "the server did not report a start time"
+        return "the reply has no usable start time"
     overdue = snapshot.overdue(server_time)
     if overdue is None or not overdue.agents:
         return ""
     most = "by" if overdue.agents == 1 else "by up to"
-    return f"{bound(snapshot)}{overdue.agents} overdue {most} {duration(overdue.longest)}"
+    return f"{snapshot.bound}{overdue.agents} overdue {most} {duration(overdue.longest)}"
 
 
 def longest_wait(snapshot: Snapshot, server_time: float) -> str:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
-from exporter.cli import report
-from exporter.cli.check_live import Answer, Round
-from exporter.cli.progress import Progress
+from exporter.cli.check import Answer, Round, failures, show_summary
+from exporter.cli.terminal import console
+from exporter.clock import Moment
 from exporter.cms.client import CmsClient
-from exporter.errors import PollError, Reason
+from exporter.errors import PollError, PollResult, Reason
+from exporter.rest import Counters, Doubt, reduce
 from exporter.server import Server
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
@@ -27,13 +29,6 @@ from tests.support.processes import COMMAND, clean_environment, run, started, un
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
 NAME = "Canary Oropendola"
-
-
-class Terminal(io.StringIO):
-    """A stream that is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 class Floors:
@@ -58,7 +53,7 @@ class Floors:
 def asked(
     servers: dict[str, tuple[Server, Floors]], vdns: int, stream: io.StringIO | None = None
 ) -> list[Answer]:
-    """Ask each server for that many VDNs."""
+    """Poll that many VDNs of each server."""
 
     async def ask() -> list[Answer]:
         clients = {
@@ -66,11 +61,10 @@ def asked(
             for name, (server, floors) in servers.items()
         }
         targets = [TargetKey(name, 1, vdn) for name in servers for vdn in range(1, vdns + 1)]
-        progress = Progress(len(targets), stream or io.StringIO())
-        asking = Round(clients, targets, virtual_clock, progress)
-        await asking.ask()
-        assert [found.target for found in asking.answers] == targets
-        return asking.answers
+        polling = Round(clients, targets, console(stream or io.StringIO()))
+        await polling.poll()
+        assert [found.target for found in polling.answers] == targets
+        return polling.answers
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(ask())
@@ -85,7 +79,7 @@ def test_no_server_is_asked_more_at_once_than_it_bears() -> None:
     assert (slow.most_at_once, quick.most_at_once) == (2, 6)
     assert [at for at, _ in slow.asked] == [0, 0, 1, 1, 2, 2]
     assert [at for at, _ in quick.asked] == [0] * 6
-    assert {found.seconds for found in answers} == {1.0}
+    assert {found.result.duration for found in answers} == {1.0}
 
 
 def test_no_server_is_asked_faster_than_it_allows() -> None:
@@ -102,42 +96,45 @@ def test_a_pause_that_a_server_asks_for_is_kept_and_told() -> None:
     floors, stream = Floors(*refusals), io.StringIO()
     answers = asked({"lima": (Server("http://lima.example", max_concurrency=1), floors)}, 4, stream)
     assert [at for at, _ in floors.asked] == [0, 61, 122, 123]
-    assert stream.getvalue() == (
-        "lima: asks to be left alone for 1m: the rest of its targets wait\n"
-    )
-    assert [isinstance(found.outcome, PollError) for found in answers] == [True, True, False, False]
+    assert stream.getvalue() == ("lima: asked for a pause of 1m: its other targets wait\n")
+    assert [found.result.error is not None for found in answers] == [True, True, False, False]
 
 
 def test_the_bar_shows_how_far_it_is_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Redrawn in place; what is said stays above it."""
-    monkeypatch.setenv("COLUMNS", "60")
-    stream = Terminal()
+    """Redrawn in place; what is said stays above it, and the cursor comes back."""
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
     refusal = httpx.Response(429, headers={"Retry-After": "2"})
     server = Server("http://lima.example", max_concurrency=1)
     asked({"lima": (server, Floors(refusal))}, 2, stream)
-    told = "lima: asks to be left alone for 2s: the rest of its targets wait\n"
-    assert stream.getvalue().split("\r\x1b[K") == [
-        "",
-        "[........................] 0/2 asked, 0 failed",
-        told,
-        "[........................] 0/2 asked, 0 failed",
-        "[############............] 1/2 asked, 1 failed",
-        "[########################] 2/2 asked, 1 failed",
-        "",
-    ]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert "lima: asked for a pause of 2s: its other targets wait\n" in text
+    assert "0/2 polled, 0 failed" in text
+    assert "2/2 polled, 1 failed" in text
+    assert text.count("\x1b[?25h") == text.count("\x1b[?25l") > 0
+    assert text.endswith("\x1b[1A\x1b[2K")
 
 
-def test_the_bar_is_cut_to_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that wraps could not be redrawn in place."""
-    monkeypatch.setenv("COLUMNS", "30")
-    stream = Terminal()
-    Progress(10_000, stream).draw(5_000, "asked, 0 failed")
-    assert stream.getvalue() == "\r\x1b[K[############............] 50"
+def answer_of(
+    target: TargetKey, error: PollError, seconds: float = 0.5, skew: float | None = None
+) -> Answer:
+    """A target whose poll failed."""
+    times = Moment(0.0, 0.0, 0.0), Moment(seconds, seconds, seconds)
+    return Answer(target, PollResult(*times, None, error, requests=1, clock_skew=skew))
 
 
 def failed(cms: str, cc_id: int, vdn: int, message: str = "no") -> Answer:
-    """A target that did not answer."""
-    return Answer(TargetKey(cms, cc_id, vdn), PollError(Reason.API, message), 0.5)
+    """A target whose server replied with an error."""
+    return answer_of(TargetKey(cms, cc_id, vdn), PollError(Reason.API, message))
+
+
+def doubtful(cms: str, vdn: int) -> Answer:
+    """A target whose server lists no row of the agent who rests."""
+    snapshot = reduce(Counters(0, 1, 0), [], 0.0)
+    result = PollResult(Moment(0, 0, 0), Moment(1, 1, 1), snapshot, None, requests=1)
+    return Answer(TargetKey(cms, 1, vdn), result)
 
 
 def test_failures_that_are_alike_are_one_line() -> None:
@@ -147,11 +144,13 @@ def test_failures_that_are_alike_are_one_line() -> None:
         failed("lima", 1, 4, "never"),
         failed("lima", 2, 9),
         failed("quito", 1, 1),
+        *(doubtful("quito", vdn) for vdn in (2, 3)),
     ]
-    assert report.failures(answers) == [
+    assert failures(answers) == [
         "lima: ccId 1, vdn 1-3, 7; ccId 2, vdn 9: api: no",
         "lima: ccId 1, vdn 4: api: never",
         "quito: ccId 1, vdn 1: api: no",
+        f"quito: ccId 1, vdn 2-3: doubtful: {Doubt.UNLISTED.sentence}",
     ]
 
 
@@ -166,12 +165,26 @@ def test_failures_that_are_alike_are_one_line() -> None:
 )
 def test_the_summary_names_clocks_that_differ(skew: float | None, said: str) -> None:
     """By more than a `Date` without fractions explains."""
-    error = PollError(Reason.AUTH, "no", requests=1, clock_skew=skew)
-    answers = [Answer(TargetKey("lima", 1, 1), error, 0.125)]
-    assert report.summary(answers) == [
+    answers = [answer_of(TargetKey("lima", 1, 1), PollError(Reason.AUTH, "no"), 0.125, skew)]
+    stream = io.StringIO()
+    show_summary(console(stream), answers)
+    assert stream.getvalue().splitlines() == [
         "live:",
         f"  lima: 0 of 1 target answered, 1 request, the slowest took 0.12 s{said}",
         "  all: 0 of 1 target answered, 1 request, the slowest took 0.12 s",
+    ]
+
+
+def test_a_terminal_gets_a_table() -> None:
+    """With the clock in a column of its own."""
+    stream = io.StringIO()
+    terminal = Console(file=stream, force_terminal=True, color_system=None, width=80)
+    show_summary(terminal, [answer_of(TargetKey("lima", 1, 1), PollError(Reason.AUTH, "no"), 1, 9)])
+    lines = [line.strip() for line in stream.getvalue().splitlines() if line.strip(" ─")]
+    assert [re.split(" {2,}", line) for line in lines] == [
+        ["SERVER", "ANSWERED", "REQUESTS", "SLOWEST", "CLOCK"],
+        ["lima", "0 of 1 target", "1 request", "1.00 s", "9 s ahead of this host's"],
+        ["all", "0 of 1 target", "1 request", "1.00 s"],
     ]
 
 
@@ -261,6 +274,7 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "approved_agents": 1,
         "resting_agents": 1,
         "waiting_agents": 0,
+        "doubts": [],
     }
     assert bad.pop("message").startswith("the server returned result code 0100001 (")
     assert bad == {
@@ -283,7 +297,10 @@ def test_a_wrong_configuration_is_not_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_tells_what_was_found_until_then(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     """A server that hangs does not have to be waited for."""
     server = simulator(*(f"hang@1/{vdn}" for vdn in range(2, 1001)))
 
@@ -295,20 +312,22 @@ async def test_ctrl_c_tells_what_was_found_until_then(tmp_path: Path) -> None:
         started(COMMAND, "check", "--live", f"--config.file={path}") as process,
     ):
         await until(waits)
-        assert await process.stop(signal.SIGINT) == 130
+        assert await process.stop(number) == status
     assert re.fullmatch(r"  all: \d+ of \d+ targets? answered, .*", process.lines[-2])
-    assert re.fullmatch(r"interrupted: 9\d\d of 1000 not asked", process.lines[-1])
+    assert re.fullmatch(r"interrupted: 9\d\d of 1000 not polled", process.lines[-1])
 
 
 @pytest.mark.anyio
-async def test_a_terminal_sees_the_bar(tmp_path: Path) -> None:
-    """On stderr, so that stdout can be kept."""
+@pytest.mark.parametrize("plain", [True, False], ids=["NO_COLOR", "colour"])
+async def test_a_terminal_sees_the_bar(tmp_path: Path, *, plain: bool) -> None:
+    """On stderr, so that stdout can be kept; without colour if that is not wanted."""
     master, slave = pty.openpty()
+    environ = {"COLUMNS": "80", "TERM": "xterm-256color", "NO_COLOR": "1" if plain else None}
     try:
-        async with configured(tmp_path, simulator()) as path:
+        async with configured(tmp_path, simulator("api-error@1/2")) as path:
             process = await asyncio.create_subprocess_exec(
-                *(COMMAND, "check", "--live", "--json", f"--config.file={path}"),
-                env=clean_environment({"COLUMNS": "80"}),
+                *(COMMAND, "check", "--live", f"--config.file={path}"),
+                env=clean_environment(environ),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=slave,
             )
@@ -317,7 +336,9 @@ async def test_a_terminal_sees_the_bar(tmp_path: Path) -> None:
     finally:
         os.close(master)
         os.close(slave)
-    assert process.returncode == 0
-    assert len(json.loads(out)["live"]) == 5
-    assert seen.startswith("\r\x1b[K[........................] 0/5 asked, 0 failed\r\x1b[K[####")
-    assert seen.endswith("] 5/5 asked, 0 failed\r\x1b[K")
+    assert process.returncode == 1
+    assert b"\x1b" not in out
+    assert ("\x1b[31m" in seen) is not plain
+    assert (re.search(r"\x1b\[[0-9;]*m", seen) is None) is plain
+    assert "5/5 polled, 1 failed" in re.sub(r"\x1b\[[0-9;]*m", "", seen)
+    assert "api: the server" in seen.rpartition("\x1b[2K")[2]

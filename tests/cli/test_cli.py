@@ -1,8 +1,11 @@
 """The command: what it prints, and how it ends. Everything here is the real command."""
 
 import json
+import os
+import pty
 import re
 import socket
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,9 +13,13 @@ import pytest
 import trustme
 
 from exporter import __version__
-from exporter.cli import COMMANDS, main
+from exporter.cli import main
+from exporter.cli.commands import COMMANDS, FAULTS
+from exporter.cli.flags import Command
 from exporter.config import Config, load
-from tests.support.processes import COMMAND, run, started
+from exporter.simulator import DESCRIPTIONS
+from tests.support.command_line import parsed
+from tests.support.processes import COMMAND, clean_environment, run, started
 
 CONFIG = """
 cms:
@@ -49,17 +56,45 @@ def test_check_predicts_the_load(config: Path) -> None:
     assert done.stdout == (
         "config.yaml: valid\n"
         "  lima: 60 targets every 30s: at least 7200 requests per hour, 5 in the busiest second\n"
-        "  lima: warning: 2 polls fall due each second and max_requests_per_second allows 1: polls "
-        "will be skipped; raise it or lengthen interval\n"
+        "  lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls will "
+        "be skipped; raise it, or lengthen interval\n"
         "  quito: 1 target every 1m: 60 requests per hour, 1 in the busiest second\n"
         "  all: 61 targets: 7260 requests per hour\n"
     )
 
 
-def test_check_tells_of_a_secret_that_vanishes_meanwhile(
+def test_check_on_a_terminal(config: Path) -> None:
+    """A table instead of sentences; the warning below it."""
+    main_side, other = pty.openpty()
+    done = subprocess.run(
+        [COMMAND, "check", str(config)],
+        check=False,
+        env=clean_environment({"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "300"}),
+        stderr=subprocess.PIPE,
+        stdout=other,
+    )
+    seen = os.read(main_side, 65_536).decode().splitlines()
+    os.close(main_side)
+    os.close(other)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert seen == [
+        f"{config}: valid",
+        "SERVER  TARGETS  INTERVAL  REQUESTS/HOUR  BUSIEST SECOND",
+        "─" * 56,
+        "lima    60       30s       at least 7200  5",
+        "quito   1        1m        60             1",
+        "all     61                 7260",
+        (
+            "  lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
+            "will be skipped; raise it, or lengthen interval"
+        ),
+    ]
+
+
+def test_check_reads_a_secret_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As it tells of a wrong configuration: a file was right when it was looked at."""
+    """What it then needs it has: a file that vanishes meanwhile was right when it was read."""
     (tmp_path / "sk").write_text("canary", encoding="utf-8")
     (tmp_path / "config.yaml").write_text(
         "cms:\n- {name: lima, url: 'https://10.22.26.181', targets: [{ccId: 1, vdn: 1}],"
@@ -74,12 +109,10 @@ def test_check_tells_of_a_secret_that_vanishes_meanwhile(
 
     monkeypatch.setattr("exporter.cli.check.load", load_in_bad_time)
     monkeypatch.chdir(tmp_path)
-    assert main(["check"]) == 2
+    assert main(["check"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err == (
-        f"config.yaml:1:1: cms lima: {tmp_path / 'sk'} cannot be read: no such file\n"
-    )
+    assert captured.out.startswith("config.yaml: valid\n")
+    assert captured.err == ""
 
 
 def test_check_speaks_json(config: Path) -> None:
@@ -171,39 +204,66 @@ def test_a_missing_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "agent-rest-exporter: the following arguments are required: COMMAND"),
         (
             ["serve", "--web.listen-address=10072"],
             (
-                "agent-rest-exporter serve: argument --web.listen-address: the listen address "
-                "'10072' is not [HOST]:PORT: write it like :10072, 127.0.0.1:10072 or [::1]:10072"
+                "agent-rest-exporter serve: invalid value for --web.listen-address: the listen "
+                "address '10072' is not [HOST]:PORT: write it like :10072, 127.0.0.1:10072 or "
+                "[::1]:10072"
             ),
         ),
         (
             ["serve", "--log.level=loud"],
             (
-                "agent-rest-exporter serve: argument --log.level: 'loud' is none of debug, info, "
-                "warning, error"
+                "agent-rest-exporter serve: invalid value for --log.level: 'loud' is not one of "
+                "'debug', 'info', 'warning', 'error'"
             ),
         ),
         (
             ["simulate", "--scenario=hung"],
             (
-                "agent-rest-exporter simulate: argument --scenario: scenario 'hung': there is no "
-                "fault 'hung'; did you mean 'hang'?"
+                "agent-rest-exporter simulate: invalid value for --scenario: scenario 'hung': "
+                "there is no fault 'hung'; did you mean 'hang'?"
             ),
         ),
         (
             ["simulate", "--speed=fast"],
-            "agent-rest-exporter simulate: argument --speed: 'fast' is no number above 0",
+            (
+                "agent-rest-exporter simulate: invalid value for --speed: 'fast' is not a number "
+                "above 0"
+            ),
         ),
         (
             ["simulate", "--seed=1.5"],
-            "agent-rest-exporter simulate: argument --seed: '1.5' is no whole number",
+            "agent-rest-exporter simulate: invalid value for --seed: '1.5' is not a whole number",
         ),
         (
             ["serve", "--config=x"],
-            "agent-rest-exporter: unrecognized arguments: --config=x",
+            (
+                "agent-rest-exporter serve: no such option '--config'. (Did you mean one of: "
+                "'--config.file', '--web.config.file'?)"
+            ),
+        ),
+        (
+            ["simulate", "--tls.cert-fil=x"],
+            (
+                "agent-rest-exporter simulate: no such option '--tls.cert-fil'. (Did you mean one "
+                "of: '--tls.cert-file', '--tls.key-file'?)"
+            ),
+        ),
+        (
+            ["demo", "--sped=2"],
+            "agent-rest-exporter demo: no such option '--sped'. Did you mean '--seed'?",
+        ),
+        (["chek"], "agent-rest-exporter: no such command 'chek'. Did you mean 'check'?"),
+        (["help", "chek"], "agent-rest-exporter: no such command 'chek'. Did you mean 'check'?"),
+        (["--log.level=info", "serve"], "agent-rest-exporter: no such option '--log.level'"),
+        (["--"], "agent-rest-exporter: missing command"),
+        (["check", "--json=1"], "agent-rest-exporter check: option '--json' does not take a value"),
+        (["check", "a", "b"], "agent-rest-exporter check: got unexpected extra argument (b)"),
+        (
+            ["check", "a", "--config.file=b"],
+            "agent-rest-exporter check: --config.file and FILE are both given: use one of them",
         ),
     ],
 )
@@ -211,17 +271,68 @@ def test_wrong_usage_is_one_line(arguments: list[str], message: str) -> None:
     """What is wrong, and where the help is; status 2."""
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{message}; see agent-rest-exporter")
+    see = " See" if message.endswith(("?", "?)")) else "; see"
+    assert done.stderr.startswith(f"{message}{see} agent-rest-exporter")
+    assert done.stderr.endswith(" --help\n")
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_flags_come_from_the_environment(config: Path) -> None:
-    """And a flag on the command line goes before it."""
+    """And a flag on the command line takes precedence, as does FILE."""
     environ = {"AGENT_REST_EXPORTER_CONFIG_FILE": str(config), "AGENT_REST_EXPORTER_JSON": "true"}
     done = run("check", environ=environ)
     assert json.loads(done.stdout)["valid"] is True
-    other = run("check", "--config.file=none.yaml", environ=environ)
-    assert json.loads(other.stdout)["problems"][0]["file"] == "none.yaml"
+    for argument in ("--config.file=none.yaml", "none.yaml"):
+        other = run("check", argument, environ=environ)
+        assert json.loads(other.stdout)["problems"][0]["file"] == "none.yaml"
+
+
+@pytest.mark.parametrize(
+    ("value", "enabled"),
+    [("", False), ("0", False), ("false", False), ("False", False), ("1", True), ("no", True)],
+)
+def test_a_variable_enables_a_flag(config: Path, value: str, *, enabled: bool) -> None:
+    """Any value except empty, 0 or false."""
+    done = run("check", str(config), environ={"AGENT_REST_EXPORTER_JSON": value})
+    assert done.stdout.startswith("{" if enabled else str(config))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_an_empty_variable_counts_as_unset(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every flag."""
+    given = ["--cc-id=1", "--vdn=1"] if command.name == "query" else []
+    arguments = [str(command.name), *given, *(["bash"] if command.name == "completion" else [])]
+    unset = parsed(arguments)
+    for flag in command.flags:
+        monkeypatch.setenv(flag.envvar, "")
+    assert parsed(arguments) == unset
+
+
+def test_repeatable_flags() -> None:
+    """Several times, or with commas, or with commas in the environment."""
+    addresses = [("", 1), ("::1", 2), ("", 3)]
+    flag = "--web.listen-address"
+    options = parsed(["demo", f"{flag}=:1,[::1]:2", f"{flag}=:3"])
+    assert [(each.host, each.port) for each in options.web_listen_address] == addresses
+
+
+def test_repeatable_flags_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With commas."""
+    monkeypatch.setenv("AGENT_REST_EXPORTER_SCENARIO", "hang@1/2,slow=1s")
+    assert [str(each.fault) for each in parsed(["demo"]).scenario] == ["hang", "slow"]
+
+
+def test_a_level_has_the_name_that_prometheus_gives_it() -> None:
+    """`warn`, beside Python's `warning`."""
+    assert parsed(["serve", "--log.level=warn"]).log_level == "warning"
+
+
+def test_a_file_is_the_same_as_the_flag(config: Path) -> None:
+    """What most people type first."""
+    assert run("check", "config.yaml", cwd=config.parent).returncode == 0
+    assert parsed(["serve", "some.yaml"]).config_file == "some.yaml"
 
 
 def test_a_wrong_value_names_the_variable_that_holds_it(tmp_path: Path) -> None:
@@ -230,8 +341,8 @@ def test_a_wrong_value_names_the_variable_that_holds_it(tmp_path: Path) -> None:
     done = run("serve", environ=environ, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "agent-rest-exporter serve: argument --log.format: 'xml' is none of logfmt, json (from "
-        "AGENT_REST_EXPORTER_LOG_FORMAT); see agent-rest-exporter serve --help\n"
+        "agent-rest-exporter serve: invalid value for AGENT_REST_EXPORTER_LOG_FORMAT: 'xml' is not "
+        "one of 'logfmt', 'json'; see agent-rest-exporter serve --help\n"
     )
     assert run("check", environ=environ, cwd=tmp_path).stderr.startswith("config.yaml:1:1: ")
 
@@ -286,7 +397,10 @@ def test_the_simulator_says_why_it_cannot_speak_tls(tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("hello", encoding="utf-8")
     done = run("simulate", "--tls.cert-file=cert.pem", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("--tls.cert-file cert.pem: no certificate with its key: ")
+    assert done.stderr.startswith(
+        "agent-rest-exporter simulate: --tls.cert-file: cert.pem has no certificate with its "
+        "private key: "
+    )
 
 
 @pytest.mark.anyio
@@ -331,7 +445,7 @@ def test_a_defect_is_one_line_without_its_message(
     assert main(["check", f"--config.file={config}"]) == 1
     error = capsys.readouterr().err
     assert re.fullmatch(
-        r"KeyError at check\.py:\d+: a fault in the exporter itself; please report it\n", error
+        r"internal error in the exporter \(KeyError at check\.py:\d+\): please report it\n", error
     )
 
 
@@ -340,5 +454,27 @@ def test_every_flag_has_a_name_of_its_own_and_help() -> None:
     for command in COMMANDS:
         names = [flag.name for flag in command.flags]
         assert len(names) == len(set(names))
-        first_words = [flag.help.split()[0] for flag in command.flags]
-        assert all(word.islower() or word.strip(",").isupper() for word in first_words)
+        for flag in command.flags:
+            assert re.fullmatch(r"[A-Z].*\.", flag.help or "")
+
+
+def test_the_help_names_every_fault() -> None:
+    """It does not import the simulator for them."""
+    assert tuple(map(str, DESCRIPTIONS)) == FAULTS
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["sentences", "json"])
+def test_a_reader_that_goes_away(config: Path, flags: list[str]) -> None:
+    """As `head` does: no traceback, and no complaint."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [COMMAND, "check", str(config), *flags],
+        check=False,
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        stdout=writer,
+        text=True,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")

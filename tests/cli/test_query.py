@@ -1,28 +1,35 @@
 """`query`: what it shows of a listing, and that names stay masked."""
 
 import asyncio
+import io
 import json
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta, timezone
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
-from exporter.cli import query_page as listing
-from exporter.cli.agents import agents
-from exporter.cli.query_page import Finding, Question
+from exporter.cli.query import Question, agents, show
+from exporter.cli.terminal import console
+from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
-from exporter.cms.client import Inspection, Reading
-from exporter.rest import BeginTimeUnit, Counters, WaitReason, reduce
+from exporter.cms.client import Inspection
+from exporter.errors import PollResult
+from exporter.rest import BeginTimeUnit, Counters, Doubt, Snapshot, WaitReason, reduce
 from exporter.secret import Secret
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
-from tests.support.processes import run
+from tests.support.processes import COMMAND, run, started, until
 
 NOW = 1_750_000_000.0
 BERLIN = timezone(timedelta(hours=2))
+QUIET = reduce(Counters(0, 0, 0), (), NOW)
 NAMES = ("Canary Oropendola", "金丝雀小姐")
 
 
@@ -37,6 +44,29 @@ def row(
     return NamedRow(work_no, reason, begin_time, duration, Secret(name) if name else None)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What the command has found."""
+
+    question: Question
+    inspection: Inspection
+
+    @property
+    def seen(self) -> Snapshot:
+        """What the rows were reduced to."""
+        assert self.inspection.result.snapshot is not None
+        return self.inspection.result.snapshot
+
+    def page(self, *, zone: tzinfo | None = BERLIN, width: int | None = None) -> str:
+        """As a pipe gets it; or, with a width, a terminal without colour."""
+        stream = io.StringIO()
+        target = console(stream)
+        if width:
+            target = Console(file=stream, force_terminal=True, color_system=None, width=width)
+        show(target, self.question, self.inspection, show_names=False, zone=zone)
+        return stream.getvalue()
+
+
 def finding(
     counters: Counters,
     *rows: NamedRow,
@@ -45,10 +75,12 @@ def finding(
     name: str | None = "sales",
     requests: int = 1,
 ) -> Finding:
-    """What the command has found."""
+    """A poll that succeeded."""
     snapshot = reduce(counters, rows, NOW)
-    question = Question(TargetKey("lima", 1, 2), configured, name, BeginTimeUnit.AUTO)
-    return Finding(question, Inspection(Reading(snapshot, requests, skew), rows), 0.123)
+    question = Question(TargetKey("lima", 1, 2), name, BeginTimeUnit.AUTO, configured=configured)
+    times = Moment(NOW, 1.0, 1.0), Moment(NOW, 1.123, 1.123)
+    result = PollResult(*times, snapshot, None, requests=requests, clock_skew=skew)
+    return Finding(question, Inspection(result, rows))
 
 
 def test_the_page() -> None:
@@ -61,67 +93,90 @@ def test_the_page() -> None:
         row(55004, None, 2345, None, "x"),
         row(None, -1),
     )
-    assert listing.text(found, show_names=False, zone=BERLIN).splitlines() == [
-        "lima, ccId 1, vdn 2 (sales): answered in 0.12 s, 1 request",
+    assert found.page().splitlines() == [
+        "lima, ccId 1, vdn 2 (sales): replied in 0.12 s, 1 request",
         "",
-        "approved      3       may rest, and are still at work",
+        "approved      3       allowed to rest, still working",
         "resting       1",
         "waiting       2       1 awaiting approval, 1 busy",
         "longest rest  42m10s  since 2025-06-15 16:24:30+02:00",
-        "overdue       1       by 12m10s at most",
-        "unusable      2       rows without a start to be believed",
-        "clock skew    +0.4 s  the server's clock less this host's",
+        "overdue       1       by up to 12m10s",
+        "longest wait  1m",
+        "unusable      2       rows without a plausible start",
+        "clock skew    +0.4 s  the server's clock minus this host's",
+        f"doubtful: {Doubt.UNUSABLE_BEGIN_TIMES.sentence}",
         "",
-        "AGENT  BEGAN                      AGE     ASKED FOR  REASON             NAME",
-        "55001  2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
-        "55002  2025-06-15 17:05:40+02:00  1m      10m        busy               金***",
-        "a-3    2025-06-15 17:11:40+02:00  in 5m   0s         awaiting approval  -",
-        "55004  unusable: 2345             -       -          -                  ***",
-        "-      -                          -       -          -                  -",
+        "AGENT  STATE   BEGAN                      AGE     REQUESTED  REASON             NAME",
+        "55001  rests   2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
+        "55002  waits   2025-06-15 17:05:40+02:00  1m      10m        busy               金***",
+        "a-3    waits   2025-06-15 17:11:40+02:00  in 5m   0s         awaiting approval  -",
+        "55004  either  unusable: 2345             -       -          -                  ***",
+        "-      either  -                          -       -          -                  -",
         "",
-        "A reason holds for agents who wait; the server does not say which ones do.",
+        "waits: waitRestNum covers every row with this reason",
+        "rests: onRestNum covers every row that can be resting",
+        "either: it may be resting, and has no usable beginTime",
     ]
 
 
 def test_an_empty_floor() -> None:
     """No table; and what the reader may wonder about is said."""
     found = finding(Counters(0, 0, 0), skew=None, configured=False, name=None, requests=3)
-    assert listing.text(found, show_names=False).splitlines() == [
-        "lima, ccId 1, vdn 2: answered in 0.12 s, 3 requests; not a target of the configuration",
+    assert found.page().splitlines() == [
+        "lima, ccId 1, vdn 2: replied in 0.12 s, 3 requests; not a target of the configuration",
         "",
-        "approved      0  may rest, and are still at work",
+        "approved      0  allowed to rest, still working",
         "resting       0",
         "waiting       0",
-        "longest rest  -  nobody rests",
+        "longest rest  -  no agent rests",
         "overdue       0",
-        "clock skew    -  the reply has no Date",
+        "clock skew    -  the reply has no Date header",
     ]
 
 
 def test_what_the_rows_leave_open() -> None:
-    """Somebody rests and no row tells since when; or more rows could rest than do."""
-    silent = listing.text(finding(Counters(0, 1, 0)), show_names=False)
-    assert "longest rest  -       no row tells since when\n" in silent
+    """Somebody rests and no row says since when; or more rows could rest than do."""
+    silent = finding(Counters(0, 1, 0)).page()
+    assert "longest rest  -       the reply has no usable start time\n" in silent
+    assert "overdue       -\n" in silent
+    assert "unlisted      1       resting agents without a row that has a start\n" in silent
+    assert f"doubtful: {Doubt.UNLISTED.sentence}\n" in silent
     rows = [row(number, None, 1_749_999_940) for number in (1, 2, 3)]
-    open_ = listing.text(finding(Counters(0, 1, 0), *rows), show_names=False, zone=BERLIN)
-    assert "longest rest  1m      at most, since 2025-06-15 17:05:40+02:00\n" in open_
-    assert "unclassified  2       rows that could rest, beyond those who do\n" in open_
+    open_ = finding(Counters(0, 1, 0), *rows).page()
+    assert "longest rest  at most 1m  since 2025-06-15 17:05:40+02:00\n" in open_
+    assert (
+        "unclassified  2           rows of agents who may rest or wait, beyond the resting ones\n"
+        in open_
+    )
 
 
 def test_a_row_that_comes_twice_counts_once() -> None:
     """Pages can overlap: the later one is shown, as in the numbers."""
     found = finding(Counters(0, 0, 2), row(7, 0), row(7, 1), row(8, 7))
-    page = listing.text(found, show_names=False).splitlines()
+    page = found.page().splitlines()
     assert [line.split()[0] for line in page if line[:1].isdigit()] == ["7", "8"]
-    assert page[-1] == "Rows that came again on another page, and count once: 1."
-    shown = agents(found.inspection.rows, NOW, BeginTimeUnit.AUTO, show_names=False)
+    assert page[-1] == "Rows repeated on a later page, each counted once: 1."
+    shown = agents(found.inspection.rows, found.seen, BeginTimeUnit.AUTO, show_names=False)
     assert [agent.reason for agent in shown] == [WaitReason.BUSY, WaitReason.UNKNOWN]
+
+
+def test_a_terminal_gets_tables_that_line_up() -> None:
+    """A Chinese character takes two cells."""
+    rows = [row("金丝雀", 0, 1_749_999_940), row(2, 1, 1_749_999_940)]
+    page = finding(Counters(0, 0, 2), *rows).page(width=100)
+    lines = [line for line in page.splitlines() if "2025-06-15 17:05" in line]
+    columns = {cell_len(line.partition("2025")[0]) for line in lines}
+    assert (len(lines), len(columns)) == (2, 1)
+    assert "───" in page
+    plain = finding(Counters(0, 0, 2), *rows).page().splitlines()
+    assert "金丝雀  waits  2025-06-15 17:05:40+02:00  1m   -          awaiting approval  -" in plain
+    assert "2       waits  2025-06-15 17:05:40+02:00  1m   -          busy               -" in plain
 
 
 def test_durations_beyond_measure() -> None:
     """A server may send any number."""
     found = finding(Counters(0, 0, 0), row(1, None, None, -5), row(2, None, None, 10**17))
-    page = listing.text(found, show_names=False)
+    page = found.page()
     assert "  -5 s  " in page
     assert "  100000000000000000 s  " in page
 
@@ -140,14 +195,14 @@ def test_durations_beyond_measure() -> None:
 )
 def test_names_are_masked_unless_asked_for(name: str, masked: str, whole: str) -> None:
     """Never with what would move a terminal's cursor or turn its text around."""
-    for show, expected in ((False, masked), (True, whole)):
-        (agent,) = agents([row(name=name)], NOW, BeginTimeUnit.AUTO, show_names=show)
+    for in_full, expected in ((False, masked), (True, whole)):
+        (agent,) = agents([row(name=name)], QUIET, BeginTimeUnit.AUTO, show_names=in_full)
         assert agent.name == expected
 
 
 def test_an_agents_number_may_be_a_text() -> None:
     """It is as little to be trusted as a name."""
-    (agent,) = agents([row("\x1b]0;x\x07")], NOW, BeginTimeUnit.AUTO, show_names=False)
+    (agent,) = agents([row("\x1b]0;x\x07")], QUIET, BeginTimeUnit.AUTO, show_names=False)
     assert agent.work_no == "?]0;x?"
 
 
@@ -194,13 +249,13 @@ async def test_names_are_seen_only_when_asked_for(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         assert "canary-key" not in done.stdout
     assert re.match(
-        r"lima, ccId 1, vdn 1 \(sales\): answered in \d+\.\d\d s, 1 request\n\napproved ",
+        r"lima, ccId 1, vdn 1 \(sales\): replied in \d+\.\d\d s, 1 request\n\napproved ",
         page.stdout,
     )
-    assert "  awaiting approval  C***\n" in page.stdout
+    assert "  -       C***\n" in page.stdout
     assert "Oropendola" not in page.stdout + data.stdout
     assert "丝" not in page.stdout + json.loads(data.stdout)["rows"][1]["agent_name"]
-    assert f"  awaiting approval  {NAMES[0]}\n" in named.stdout
+    assert f"  -       {NAMES[0]}\n" in named.stdout
     assert [each["agent_name"] for each in json.loads(both.stdout)["rows"]] == [
         NAMES[0],
         NAMES[1],
@@ -226,7 +281,9 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
     assert rows[0] == {
         "work_no": 1000,
         "agent_name": "C***",
-        "reason": "awaiting_approval",
+        "state": "either",
+        "rule": "more rows can be resting than onRestNum says",
+        "reason": None,
         "reason_code": 0,
         "begin_time": start * 1000,
         "start_timestamp_seconds": start,
@@ -252,8 +309,11 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
             "unknown": 0,
         },
         "longest_rest_start_timestamp_seconds": start,
+        "longest_wait_seconds": None,
         "overdue_agents": 1,
         "unclassified_agents": 2,
+        "unlisted_agents": 0,
+        "doubts": [],
         "unusable_begin_times": 0,
     }
 
@@ -295,7 +355,7 @@ async def test_a_terminal_that_cannot_write_a_name(tmp_path: Path) -> None:
         asking = ("query", "--cms=lima", "--cc-id=1", "--vdn=1", "--show-names", config)
         done = await asyncio.to_thread(run, *asking, environ=environ)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  awaiting approval  ?????\n" in done.stdout
+    assert "  -       ?????\n" in done.stdout
 
 
 SERVER = "- {{name: {}, url: 'http://127.0.0.1:1', targets: [{{ccId: 1, vdn: 1}}]}}\n"
@@ -307,25 +367,25 @@ SERVER = "- {{name: {}, url: 'http://127.0.0.1:1', targets: [{{ccId: 1, vdn: 1}}
         (
             ["lima", "quito"],
             [],
-            "--cms is needed, because there are 2: lima, quito",
+            "--cms is required, because the configuration has 2 servers: lima, quito; see",
         ),
         (
             [f"cms{number}" for number in range(12)],
             [],
             (
-                "--cms is needed, because there are 12: cms0, cms1, cms2, cms3, cms4, cms5, cms6, "
-                "cms7, cms8, cms9, …"
+                "--cms is required, because the configuration has 12 servers: cms0, cms1, cms2, "
+                "cms3, cms4, cms5, cms6, cms7, cms8, cms9, …; see"
             ),
         ),
         (
             ["lima", "quito"],
             ["--cms=lime"],
-            "--cms lime: the configuration has no such server; did you mean 'lima'?",
+            "--cms: the configuration has no server 'lime'; did you mean lima? See",
         ),
         (
             ["lima", "quito"],
             ["--cms=bogota"],
-            "--cms bogota: the configuration has no such server; there are: lima, quito",
+            "--cms: the configuration has no server 'bogota'; it has lima, quito; see",
         ),
     ],
 )
@@ -336,7 +396,8 @@ def test_a_server_that_is_not_there(
     text = "cms:\n" + "".join(map(SERVER.format, servers))
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     done = run("query", "--cc-id=1", "--vdn=1", *flags, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{message}\n")
+    expected = f"agent-rest-exporter query: {message} agent-rest-exporter query --help\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
 
 def test_the_only_server_needs_no_name(tmp_path: Path) -> None:
@@ -350,12 +411,22 @@ def test_the_only_server_needs_no_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "the following arguments are required: --cc-id, --vdn"),
-        (["--cc-id=0"], "argument --cc-id: '0' is no whole number from 1 to 65535"),
-        (["--cc-id=1e3"], "argument --cc-id: '1e3' is no whole number from 1 to 65535"),
-        (["--cc-id=٣"], "argument --cc-id: '٣' is no whole number from 1 to 65535"),
-        (["--vdn=5001"], "argument --vdn: '5001' is no whole number from 1 to 5000"),
-        (["--vdn=-1"], "argument --vdn: '-1' is no whole number from 1 to 5000"),
+        ([], "missing option --cc-id"),
+        (["--cc-id=1"], "missing option --vdn"),
+        (["--cc-id"], "option '--cc-id' requires an argument"),
+        *(
+            (
+                [f"{flag}={text}"],
+                f"invalid value for {flag}: {text!r} is not a whole number from 1 to {highest}",
+            )
+            for flag, text, highest in (
+                ("--cc-id", "0", 65_535),
+                ("--cc-id", "1e3", 65_535),
+                ("--cc-id", "٣", 65_535),
+                ("--vdn", "5001", 5_000),
+                ("--vdn", "-1", 5_000),
+            )
+        ),
     ],
 )
 def test_numbers_out_of_range(flags: list[str], message: str) -> None:
@@ -371,3 +442,25 @@ def test_required_flags_come_from_the_environment_too(tmp_path: Path) -> None:
     environ = {"AGENT_REST_EXPORTER_CC_ID": "1", "AGENT_REST_EXPORTER_VDN": "1"}
     done = run("query", cwd=tmp_path, environ=environ)
     assert (done.returncode, done.stderr) == (2, "config.yaml:1:1: cannot be read: no such file\n")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_ends_it_at_once(
+    tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    """A server that hangs does not have to be waited for; and nothing is said."""
+    settings = Settings(floors=floor, scenarios=(parse_scenario("hang"),))
+    server = Simulator(settings)
+
+    async def asked() -> bool:
+        return server.requests == 1
+
+    async with serving(server) as address:
+        shape = {"url": address.url, "timeout": "25s", "targets": [{"ccId": 1, "vdn": 1}]}
+        (tmp_path / "config.yaml").write_text(json.dumps({"cms": [shape]}), encoding="utf-8")
+        asking = (COMMAND, "query", "--cc-id=1", "--vdn=1")
+        async with started(*asking, cwd=tmp_path) as process:
+            await until(asked)
+            assert await process.stop(number) == status
+            assert process.lines == []

@@ -192,18 +192,16 @@ async def test_the_host_header_leaves_the_default_port_off(
     assert script.requests[0].url.raw_path.decode().startswith(f"{path}/rest/cmsapp/")
 
 
-@pytest.mark.parametrize(
-    ("name", "extensions"), [(None, {}), ("cms.local", {"sni_hostname": "cms.local"})]
-)
+@pytest.mark.parametrize(("name", "handed"), [(None, None), ("cms.local", "cms.local")])
 async def test_a_server_name_is_handed_to_the_transport(
-    name: str | None, extensions: dict[str, str]
+    name: str | None, handed: str | None
 ) -> None:
     """As httpx calls it."""
     script = Script(good())
 
     await client(script, tls=Tls(server_name=name)).poll(1, 1)
 
-    assert script.requests[0].extensions == extensions
+    assert script.requests[0].extensions.get("sni_hostname") == handed
 
 
 # The server's clock
@@ -510,7 +508,7 @@ def _leaks(error: PollError | None) -> list[str]:
         (200, answer(1).replace(b"workNo", b"beginTime").replace(b"1}", b'"Zhang San"}'), ""),
         (200, answer(1).replace(b'"onRestNum": 0', b'"onRestNum": "Zhang San"'), ""),
         (200, answer(1), "gzip"),
-        (200, answer(1), NAME),
+        (200, b"\x0b" + answer(1), NAME),
     ],
 )
 async def test_no_reply_gets_a_name_or_a_secret_into_an_error(

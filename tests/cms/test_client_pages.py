@@ -25,12 +25,18 @@ def anyio_backend() -> tuple[str, dict[str, object]]:
 
 
 class Floor:
-    """CTI 3.6 with this many agents. `moves` rows leave the listing's start after each page."""
+    """CTI 3.6 with this many agents.
 
-    def __init__(self, agents: int, *, takes: float = 0.0, moves: int = 0) -> None:
+    `moves` rows leave the listing's start after each page; for so many replies the counters change.
+    """
+
+    def __init__(
+        self, agents: int, *, takes: float = 0.0, moves: int = 0, restless: int = 0
+    ) -> None:
         self.agents = agents
         self.takes = takes
         self.moves = moves
+        self.restless = restless
         self.asked: list[tuple[int, int]] = []
         self.times: list[float] = []
 
@@ -41,8 +47,8 @@ class Floor:
         start = query["offset"] + self.moves * len(self.asked)
         self.asked.append((query["offset"], query["limit"]))
         rows = range(start, min(start + query["limit"], self.agents))
-        # the counters come from another query, and differ by a moment
-        return httpx.Response(200, content=answer(*rows, resting=len(self.asked)))
+        resting = min(len(self.asked), self.restless)
+        return httpx.Response(200, content=answer(*rows, resting=resting))
 
 
 def now() -> float:
@@ -62,14 +68,13 @@ def client(
 
 
 async def test_250_agents_are_three_pages() -> None:
-    """`offset` counts rows; every row counts once; the last page's counters stand."""
+    """`offset` counts rows; every row counts once."""
     floor = Floor(250)
 
     reading = read(await client(floor).poll(1, 1))
 
     assert floor.asked == [(0, 100), (100, 100), (200, 100)]
     assert reading.requests == 3
-    assert reading.snapshot.resting == 3
     assert reading.snapshot.unusable_begin_times == 250
 
 
@@ -110,12 +115,12 @@ async def test_a_server_that_ignores_offset_is_not_asked_for_ever() -> None:
     async def ignorant(_request: httpx.Request) -> httpx.Response:
         nonlocal asked
         asked += 1
-        return httpx.Response(200, content=answer(*range(250)))
+        return httpx.Response(200, content=answer(*range(100)))
 
     reading = read(await client(ignorant).poll(1, 1))
 
     assert asked == reading.requests == 2
-    assert reading.snapshot.unusable_begin_times == 250
+    assert reading.snapshot.unusable_begin_times == 100
 
 
 async def test_a_listing_that_never_ends_is_given_up() -> None:
@@ -236,3 +241,74 @@ async def test_a_pause_delays_polls_that_already_wait() -> None:
 
     assert first.started.monotonic == 0.0
     assert [result.started.monotonic for result in later] == [30.0, 60.0]
+
+
+# Listings that move
+
+
+async def test_a_listing_that_moved_is_read_once_more() -> None:
+    """The counters changed between its pages: what they say and what the rows say is not one."""
+    floor = Floor(150, restless=2)
+
+    result = await client(floor).poll(1, 1)
+
+    assert [offset for offset, _ in floor.asked] == [0, 100, 0, 100]
+    assert read(result).snapshot.resting == 2
+    assert not result.moved
+
+
+async def test_a_listing_that_never_rests_is_told() -> None:
+    """The last page's counters stand, as the nearest to the end."""
+    floor = Floor(150, restless=99)
+
+    result = await client(floor).poll(1, 1)
+
+    assert len(floor.asked) == 4
+    assert read(result).snapshot.resting == 4
+    assert result.moved
+
+
+async def test_a_second_reading_that_takes_too_long_does_not_cost_the_first() -> None:
+    """One deadline holds for both."""
+    result = await client(Floor(150, takes=3.0, restless=99), timeout=10.0).poll(1, 1)
+
+    assert read(result).snapshot.resting == 2
+    assert result.moved
+    assert result.duration == 10.0
+
+
+async def test_a_page_with_too_many_rows() -> None:
+    """CTI 3.8 that is asked in pages: it sends all rows each time."""
+
+    async def all_at_once(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=answer(*range(101)))
+
+    error = failed(await client(all_at_once).poll(1, 1))
+
+    assert (error.reason, error.message, error.requests) == (
+        Reason.SCHEMA,
+        (
+            "the server sent 101 rows where a page of 100 was requested: it does not page; set "
+            'cti_version: "3.8"'
+        ),
+        1,
+    )
+
+
+async def test_more_rows_than_a_floor_can_have() -> None:
+    """Not a listing of one VDN, whatever it is."""
+
+    async def endless(_request: httpx.Request) -> httpx.Response:
+        rows = b"{}," * 100_000 + b"{}"
+        detail = b'{"allowRestNum":0,"onRestNum":0,"waitRestNum":0,"agentsRestDetails":[%b]}' % rows
+        return httpx.Response(200, content=b'{"resultCode":"0100000","resultDesc":%b}' % detail)
+
+    error = failed(await client(endless, page_size=None).poll(1, 1))
+
+    assert (error.reason, error.message) == (
+        Reason.TOO_LARGE,
+        (
+            "the server sent 100001 rows, more than any VDN's listing: check that url leads to "
+            "CC-CMS"
+        ),
+    )

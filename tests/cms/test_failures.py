@@ -4,6 +4,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import httpx
@@ -12,12 +13,14 @@ from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine
 
 from exporter.cms import body, reply_failures, tls_failures
-from exporter.cms.failures import behind, of_transport
-from exporter.cms.handshake import Handshake
-from exporter.cms.proxy import ProxyInUse
+from exporter.cms.connections import Exchange
+from exporter.cms.failures import of_transport, through
+from exporter.cms.proxy import ChosenProxy
+from exporter.cms.tls import Handshake
 from exporter.cms.wire import DecodeError, ResultError
 from exporter.errors import PollError, Reason
-from exporter.server import Server, Tls
+from exporter.secret import Secret
+from exporter.server import Server, StaticAuthorization, Tls
 from tests.support.cms_peer import Step, connected, failed, http, listening
 
 pytestmark = pytest.mark.anyio
@@ -33,14 +36,14 @@ KEY = ConnectionKey(
     proxy_auth=None,
     proxy_headers_hash=None,
 )
-PROXY = ProxyInUse("10.22.0.9:3128", "proxy_url", has_password=False)
+PROXY = ChosenProxy(Secret("http://10.22.0.9:3128"), "proxy_url")
 
 
 def caused_by(cause: Exception, server: Server = SERVER) -> tuple[Reason, str]:
     """The reason and the sentence for an exception of the transport with that cause."""
     error = httpx.ConnectError("")
     error.__cause__ = cause
-    failure = of_transport(error, server, now=0.0)
+    failure = of_transport(error, server, Exchange(lambda _: None), 0.0)
     return failure.reason, failure.message
 
 
@@ -198,7 +201,7 @@ def test_what_is_neither_json_nor_a_page(content_type: str, kind: str) -> None:
 )
 def test_a_firewall_that_dislikes_the_server_name(server: Server, sentence: str) -> None:
     """The name that was sent is told, or that none was."""
-    failure = reply_failures.of_status(418, httpx.Headers(), server, server_time=None, now=0.0)
+    failure = reply_failures.of_status(httpx.Response(418), b"", server, server_time=None, now=0.0)
     assert (failure.reason, failure.message) == (Reason.HTTP, f"HTTP 418: {sentence}")
 
 
@@ -221,7 +224,7 @@ async def test_a_page_that_asks_for_tls(page: bytes) -> None:
         message = failed(await client.poll(1, 1)).message
 
     assert message == (
-        f"HTTP 400: 127.0.0.1:{peer.port} uses TLS and was asked without it: use https:// in url"
+        f"HTTP 400: 127.0.0.1:{peer.port} uses TLS: write https:// instead of http:// into url"
     )
 
 
@@ -266,7 +269,7 @@ async def test_an_excerpt_of_a_body_that_breaks() -> None:
             403,
             {"X-Squid-Error": "ERR_ACCESS_DENIED 0"},
             (
-                "the proxy 10.22.0.9:3128 (from proxy_url) refuses to connect to "
+                "the proxy http://10.22.0.9:3128 (from proxy_url) refuses to connect to "
                 "10.22.26.181:28080 (HTTP 403): ask for this server to be added to the proxy's "
                 "rules; if the server can be reached without a proxy, remove proxy_url"
             ),
@@ -275,17 +278,17 @@ async def test_an_excerpt_of_a_body_that_breaks() -> None:
             504,
             {"Proxy-Status": "gw; error=connection_timeout"},
             (
-                "the proxy 10.22.0.9:3128 (from proxy_url) cannot reach 10.22.26.181:28080 (HTTP "
-                "504): check the address in url, and the way from the proxy to it; if the server "
-                "can be reached without a proxy, remove proxy_url"
+                "the proxy http://10.22.0.9:3128 (from proxy_url) cannot reach 10.22.26.181:28080 "
+                "(HTTP 504): check the address in url, and the way from the proxy to it; if the "
+                "server can be reached without a proxy, remove proxy_url"
             ),
         ),
         (
             407,
             {},
             (
-                "HTTP 407: the proxy 10.22.0.9:3128 (from proxy_url) requires a password: add user "
-                "and password to proxy_url"
+                "HTTP 407: the proxy http://10.22.0.9:3128 (from proxy_url) requires a password: "
+                "add user and password to proxy_url"
             ),
         ),
         (
@@ -308,7 +311,7 @@ def test_a_proxys_own_reply_is_told_from_the_servers(
 ) -> None:
     """Without a tunnel both look alike, but for headers that only the proxy itself sends."""
     failure = reply_failures.of_status(
-        status, httpx.Headers(headers), PLAIN, server_time=None, now=0.0, proxy=PROXY
+        httpx.Response(status, headers=headers), b"", PLAIN, server_time=None, now=0.0, proxy=PROXY
     )
     assert failure.message == sentence
 
@@ -316,18 +319,18 @@ def test_a_proxys_own_reply_is_told_from_the_servers(
 def test_a_failure_behind_a_proxy_names_it() -> None:
     """Once, and the rest of the failure stays as it is."""
     failure = PollError(Reason.HTTP, "HTTP 503: it failed", retry_after=7.0)
-    told = behind(ProxyInUse("10.22.0.9:3128", "HTTPS_PROXY", has_password=True), failure)
+    told = through(failure, ChosenProxy(Secret("http://ann:canary@10.22.0.9:3128"), "HTTPS_PROXY"))
     assert (told.reason, told.message, told.retry_after) == (
         Reason.HTTP,
         (
-            "HTTP 503: it failed; the request went through the proxy 10.22.0.9:3128 (from "
+            "HTTP 503: it failed; the request went through the proxy http://10.22.0.9:3128 (from "
             "HTTPS_PROXY in the environment)"
         ),
         7.0,
     )
-    assert behind(None, failure) is failure
-    named = PollError(Reason.CONNECT, f"{PROXY} cannot be reached")
-    assert behind(PROXY, named) is named
+    assert through(failure, None) is failure
+    named = PollError(Reason.CONNECT, f"the proxy {PROXY} cannot be reached")
+    assert through(named, PROXY) is named
 
 
 # TLS
@@ -552,10 +555,22 @@ def test_an_error_that_nobody_expects(cause: Exception, reason: Reason, sentence
     assert caused_by(cause) == (reason, sentence)
 
 
-async def test_a_host_that_only_looks_right() -> None:
-    """What the client's own parser refuses is no defect of the exporter."""
-    async with connected("http://a..b:80") as client:
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"auth": StaticAuthorization(Secret("canary\nX-Other: canary"))},
+        {"headers": (("x-tenant", Secret("caf\u00e9")),)},
+    ],
+    ids=["a line break", "not ASCII"],
+)
+async def test_a_value_that_no_header_can_have(facts: dict[str, Any]) -> None:
+    """A rotated token may be anything: that is no defect of the exporter."""
+    async with (
+        listening(Step(http(b"{}"))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", **facts) as client,
+    ):
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.CONNECT
     assert error.message.startswith("no valid request can be made: check host and port of url")
+    assert peer.requests == []

@@ -35,8 +35,8 @@ def test_a_server_that_ignores_offset_is_asked_twice() -> None:
     """The same page again brings nobody new, so that no further one will."""
     listing = Listing(2)
 
-    assert not listing.add(page(1, 2, 3, 4))
-    assert listing.add(page(1, 2, 3, 4))
+    assert not listing.add(page(1, 2))
+    assert listing.add(page(1, 2))
 
 
 def test_a_page_that_overlaps_in_part_is_not_the_last() -> None:
@@ -51,3 +51,12 @@ def test_a_page_that_overlaps_in_part_is_not_the_last() -> None:
 def test_a_page_of_agents_without_an_id_is_the_last() -> None:
     """They cannot be told from those of the page before, and a listing must end."""
     assert Listing(2).add(page(None, None))
+
+
+def test_counters_that_change_between_pages_tell_that_the_listing_moved() -> None:
+    """CTI 3.6 counts anew for each page."""
+    listing = Listing(1)
+    listing.add(Reply(Counters(0, 1, 0), [Row(work_no=1)]))
+    assert not listing.moved
+    listing.add(Reply(Counters(0, 2, 0), [Row(work_no=2)]))
+    assert listing.moved

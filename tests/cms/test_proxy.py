@@ -2,8 +2,10 @@
 
 import pytest
 
-from exporter.cms.proxy import environment_proxy, usable_proxy
+from exporter.cms.proxy import ChosenProxy, chosen_proxy, environment_proxy
+from exporter.endpoint import endpoint
 from exporter.secret import Secret
+from exporter.server import Server
 
 URL = "https://10.22.26.181:28443"
 PROXY = "http://proxy.example.com:3128"
@@ -11,8 +13,8 @@ PROXY = "http://proxy.example.com:3128"
 
 def chosen(url: str, **environ: str) -> str | None:
     """The proxy by these variables."""
-    proxy = environment_proxy(url, environ)
-    return proxy.reveal() if proxy else None
+    proxy = environment_proxy(endpoint(url), environ)
+    return proxy.address.reveal() if proxy else None
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,16 @@ def test_plain_http_has_a_variable_of_its_own() -> None:
         ("https://cms.example.com:28443", ".example.com"),
         ("https://cms.example.com:28443", "CMS.Example.COM"),
         ("https://CMS.example.com:28443", "cms.example.com:28443"),
+        ("https://cms.example.com:28443", "example.com:28443"),
+        ("https://cms.lima.example", "*.lima.example"),
+        ("https://cms.lima.example", "cms.lima.example:443"),
+        ("http://cms.lima.example", "cms.lima.example:80"),
+        ("https://cms.example.com.", "example.com"),
+        ("https://[::1]:28443", "[::1]"),
+        ("https://[::1]:28443", "[0:0::1]:28443"),
+        ("https://[::1]:28443", "::1"),
+        ("https://[fe80::1%25eth0]:28443", "fe80::/10"),
+        (URL, "localhost 10.22.26.181"),
     ],
 )
 def test_no_proxy_names_hosts_domains_and_networks(url: str, no_proxy: str) -> None:
@@ -72,6 +84,13 @@ def test_no_proxy_names_hosts_domains_and_networks(url: str, no_proxy: str) -> N
         ("https://cms.example.com:28443", "10.0.0.0/8"),
         ("https://cms.example.com:28443", "ample.com"),
         ("https://example.com:28443", "cms.example.com"),
+        ("https://lima.example", "*.lima.example"),
+        ("https://lima.example", ".lima.example"),
+        ("https://cms.lima.example", "cms.lima.example:80"),
+        ("https://[::1]:28443", "[::1]:443"),
+        ("https://[::1]:28443", "[::2]"),
+        ("https://cms.example.com", "[::1]"),
+        (URL, "a:b:c:d"),
     ],
 )
 def test_other_hosts_keep_the_proxy(url: str, no_proxy: str) -> None:
@@ -89,16 +108,19 @@ def test_other_hosts_keep_the_proxy(url: str, no_proxy: str) -> None:
         "http://proxy:port",
         "http://user:with/slash@proxy:3128",
         "http://[::1",
+        "http://[::1]x:1",
+        "http://10.22.26.281:3128",
+        "http://proxy:3128/path",
     ],
 )
 def test_an_address_that_cannot_be_used_is_no_proxy(address: str) -> None:
     """Other kinds of proxies, and what is no address at all."""
-    assert usable_proxy(Secret(address)) is None
+    assert ChosenProxy(Secret(address), "HTTPS_PROXY").usable is None
 
 
 def test_a_password_travels_in_a_header_alone() -> None:
     """The address stands in the keys of aiohttp's connections, and these in its errors."""
-    proxy = usable_proxy(Secret("http://user:canary@proxy:3128"))
+    proxy = ChosenProxy(Secret("http://user:canary@proxy:3128"), "proxy_url").usable
 
     assert proxy is not None
     assert str(proxy.url) == "http://proxy:3128"
@@ -108,7 +130,25 @@ def test_a_password_travels_in_a_header_alone() -> None:
 
 def test_a_proxy_without_a_password_is_shown_nothing() -> None:
     """The common case."""
-    proxy = usable_proxy(Secret("https://proxy"))
+    proxy = ChosenProxy(Secret("https://proxy"), "proxy_url").usable
 
     assert proxy is not None
     assert list(proxy.headers) == []
+
+
+@pytest.mark.parametrize(
+    ("server", "shown"),
+    [
+        (
+            Server(URL, proxy_url=Secret("http://user:canary@proxy:3128")),
+            "http://proxy:3128 (from proxy_url)",
+        ),
+        (Server(URL), "http://proxy.example.com:3128 (from HTTPS_PROXY in the environment)"),
+    ],
+)
+def test_it_is_shown_where_a_proxy_comes_from(server: Server, shown: str) -> None:
+    """Without its password."""
+    proxy = chosen_proxy(server, {"HTTPS_PROXY": PROXY})
+
+    assert proxy is not None
+    assert str(proxy) == shown

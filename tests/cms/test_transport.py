@@ -3,10 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import datetime as dt
+import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+import warnings
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from exporter.cms import signing
+from exporter.cms.connections import Exchange
 from exporter.cms.failures import of_transport
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
@@ -25,6 +30,7 @@ from exporter.errors import Reason
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import (
+    REST,
     Step,
     answer,
     connected,
@@ -182,6 +188,10 @@ async def test_a_certificate_outside_its_validity(
     """Each with the date that tells whether it is the certificate or the clock."""
     now = dt.datetime.now(dt.UTC)
     first, last = (now + dt.timedelta(days=number) for number in days)
+    dates = {
+        "first": first.strftime("%Y-%m-%d %H:%M UTC"),
+        "last": last.strftime("%Y-%m-%d %H:%M UTC"),
+    }
     leaf = ca.issue_cert("127.0.0.1", not_before=first, not_after=last)
     async with listening(GOOD, tls=presenting(leaf)) as peer:
         error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
@@ -208,6 +218,96 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
             "the certificate of 127.0.0.1:PORT was not accepted (path length constraint "
             "exceeded): check tls.ca_file"
         ),
+    )
+
+
+OLD = "DEFAULT:@SECLEVEL=0"
+
+
+@contextlib.contextmanager
+def appliance(leaf: trustme.LeafCert, version: ssl.TLSVersion, ciphers: str) -> Iterator[int]:
+    """A server of long ago, which sends its alerts (asyncio's closes the connection instead)."""
+    context = presenting(leaf)
+    context.set_ciphers(ciphers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+
+    tls = functools.partial(context.wrap_socket, server_side=True)
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            with plain, contextlib.suppress(OSError), tls(plain) as secure:
+                secure.recv(4096)
+                secure.sendall(GOOD.data)
+                secure.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "tls", "sentence"),
+    [
+        (
+            ssl.TLSVersion.TLSv1,
+            OLD,
+            Tls(min_version="TLS10", ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS version that this host allows: if it is an old "
+                "server, set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+        (
+            ssl.TLSVersion.TLSv1_2,
+            "AES128-SHA",
+            Tls(ciphers=OLD),
+            (
+                "127.0.0.1:PORT supports no TLS cipher that this host allows: if it is an old "
+                "server, set tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+    ],
+    ids=["TLS 1.0 only", "RSA key exchange only"],
+)
+async def test_an_old_server_is_read_with_the_options_that_are_named(
+    ca: trustme.CA,
+    ca_file: Path,
+    *,
+    version: ssl.TLSVersion,
+    ciphers: str,
+    tls: Tls,
+    sentence: str,
+) -> None:
+    """It asks for no client certificate, whatever its alert looks like."""
+    leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+    with appliance(leaf, version, ciphers) as port:
+        url = f"https://127.0.0.1:{port}"
+        error = await failure(url, tls=Tls(ca_file=ca_file))
+        result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
+
+    assert said(error, port) == (Reason.TLS, sentence)
+    assert result.snapshot.resting == 1
+
+
+def test_a_cipher_string_that_openssl_does_not_know() -> None:
+    """It is found when the configuration is read, not at the first poll."""
+    with pytest.raises(TlsFileError) as caught:
+        Transport(Server("https://127.0.0.1", tls=Tls(ciphers="ROT13")), {})
+
+    assert (caught.value.option, caught.value.message) == (
+        "ciphers",
+        "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0",
     )
 
 
@@ -355,7 +455,7 @@ async def test_a_connection_that_ends_before_the_request_is_out(
     error = httpx.ConnectTimeout("")
     error.__cause__ = aiohttp.ClientOSError()
     error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
-    failure = of_transport(error, Server(url), 0.0)
+    failure = of_transport(error, Server(url), Exchange(lambda _: None), 0.0)
     assert (failure.reason, failure.message) == expected
 
 
@@ -488,8 +588,22 @@ async def test_polls_share_a_connection() -> None:
         for vdn in range(1, 4):
             result = await client.poll(1, vdn)
             assert result.requests == 1
+            await asyncio.sleep(REST)
 
     assert (peer.connections, len(peer.requests)) == (1, 3)
+
+
+async def test_polls_without_a_pause_take_turns_on_a_few_connections() -> None:
+    """A connection rests after its reply: a surplus one would be seen meanwhile."""
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        for vdn in range(1, 41):
+            read(await client.poll(1, vdn))
+
+    assert len(peer.requests) == 40
+    assert peer.connections <= 10
 
 
 async def test_a_stale_connection_is_replaced_at_once() -> None:
@@ -499,6 +613,7 @@ async def test_a_stale_connection_is_replaced_at_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         result = read(await client.poll(1, 1))
 
     assert (result.snapshot.resting, result.requests, peer.connections) == (1, 2, 2)
@@ -511,6 +626,7 @@ async def test_a_stale_connection_is_replaced_only_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -524,6 +640,7 @@ async def test_a_reply_that_is_cut_on_a_kept_alive_connection_is_not_asked_again
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
+        await asyncio.sleep(REST)
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -586,6 +703,7 @@ async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path) -> None:
         for _ in range(2):
             result = read(await client.poll(1, 1))
             assert result.snapshot.resting == 1
+            await asyncio.sleep(REST)
 
     assert [head.split("\r\n")[0] for head in proxy.heads] == [
         f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1"
@@ -619,8 +737,8 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
     assert said(error, port) == (
         Reason.AUTH,
         (
-            "HTTP 407: the proxy 127.0.0.1:PORT (from proxy_url) requires a password: add user and "
-            "password to proxy_url"
+            "HTTP 407: the proxy http://127.0.0.1:PORT (from proxy_url) requires a password: add "
+            "user and password to proxy_url"
         ),
     )
 
@@ -635,9 +753,9 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
     assert said(error, port) == (
         Reason.CONNECT,
         (
-            "the proxy 127.0.0.1:PORT (from proxy_url) refuses to connect to cms.invalid:28443 "
-            "(HTTP 403): ask for this server to be added to the proxy's rules; if the server can "
-            "be reached without a proxy, remove proxy_url"
+            "the proxy http://127.0.0.1:PORT (from proxy_url) refuses to connect to "
+            "cms.invalid:28443 (HTTP 403): ask for this server to be added to the proxy's "
+            "rules; if the server can be reached without a proxy, remove proxy_url"
         ),
     )
 
@@ -653,8 +771,9 @@ async def test_a_proxy_that_cannot_be_reached() -> None:
     assert said(error, port) == (
         Reason.CONNECT,
         (
-            "the proxy 127.0.0.1:PORT (from proxy_url) cannot be reached: connection refused; "
-            "correct proxy_url; if the server can be reached without a proxy, remove proxy_url"
+            "the proxy http://127.0.0.1:PORT (from proxy_url) cannot be reached: connection "
+            "refused; correct proxy_url; if the server can be reached without a proxy, remove "
+            "proxy_url"
         ),
     )
 
@@ -667,8 +786,8 @@ async def test_a_proxy_whose_name_does_not_exist() -> None:
     assert said(error, 3128) == (
         Reason.DNS,
         (
-            "the name of the proxy proxy.invalid:PORT (from proxy_url) cannot be resolved: check "
-            "proxy_url, and this host's DNS"
+            "the name of the proxy http://proxy.invalid:PORT (from proxy_url) cannot be resolved: "
+            "check proxy_url, and this host's DNS"
         ),
     )
 

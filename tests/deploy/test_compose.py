@@ -13,7 +13,7 @@ import pytest
 import trustme
 import yaml
 
-from exporter.cli import COMMANDS
+from exporter.cli.commands import COMMANDS
 from exporter.config import load
 from tests.support.paths import ROOT
 from tests.support.processes import clean_environment, program
@@ -100,7 +100,7 @@ def test_one_variable_chooses_demo_or_real(command: str) -> None:
     exporter = service["services"][OWN]
     assert exporter["command"] == [command]
     [chosen] = [each for each in COMMANDS if each.name == command]
-    variables = {flag.variable for flag in chosen.flags}
+    variables = {flag.envvar for flag in chosen.flags}
     needed = {"AGENT_REST_EXPORTER_WEB_LISTEN_ADDRESS"}
     if command == "serve":
         needed.add("AGENT_REST_EXPORTER_CONFIG_FILE")

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from exporter.metrics import FAMILIES
+from exporter.rest import Doubt
 from tests.support.dashboards import (
     GRAFANA,
     RULES,
@@ -225,21 +226,23 @@ def test_dashboards_lead_to_each_other(uid: str) -> None:
 @pytest.mark.parametrize("uid", UIDS)
 def test_rows_of_tables_lead_to_their_vdn(uid: str) -> None:
     """To both dashboards, filtered by the labels of the row, with the same time range."""
-    (table,) = [panel for panel in panels(read(uid)) if panel["type"] == "table"]
-    (urls,) = [
-        [link["url"] for link in one["value"]]
-        for override in table["fieldConfig"]["overrides"]
-        if override["matcher"] == {"id": "byName", "options": "vdn"}
-        for one in override["properties"]
-        if one["id"] == "links"
-    ]
-    assert [url.partition("?")[0] for url in urls] == [f"/d/{one}" for one in UIDS]
-    for url in urls:
-        assert url.endswith("&${__url_time_range}")
-        for label in ("cms", "cc_id", "vdn"):
-            assert f"var-{label}=${{__data.fields.{label}:percentencode}}" in url
-    columns = table["transformations"][1]["options"]["indexByName"]
-    assert [columns[name] for name in ("cms", "cc_id", "vdn", "name")] == [0, 1, 2, 3]
+    tables = [panel for panel in panels(read(uid)) if panel["type"] == "table"]
+    assert tables
+    for table in tables:
+        (urls,) = [
+            [link["url"] for link in one["value"]]
+            for override in table["fieldConfig"]["overrides"]
+            if override["matcher"] == {"id": "byName", "options": "vdn"}
+            for one in override["properties"]
+            if one["id"] == "links"
+        ]
+        assert [url.partition("?")[0] for url in urls] == [f"/d/{one}" for one in UIDS]
+        for url in urls:
+            assert url.endswith("&${__url_time_range}")
+            for label in ("cms", "cc_id", "vdn"):
+                assert f"var-{label}=${{__data.fields.{label}:percentencode}}" in url
+        columns = table["transformations"][1]["options"]["indexByName"]
+        assert [columns[name] for name in ("cms", "cc_id", "vdn", "name")] == [0, 1, 2, 3]
 
 
 def alerts() -> dict[str, str]:
@@ -256,7 +259,6 @@ def alerts() -> dict[str, str]:
 @pytest.mark.parametrize(
     ("alert", "title"),
     [
-        ("AgentRestTooLong", "Longest rest"),
         ("AgentRestTooLong", "Longest rests"),
         ("AgentRestOverdue", "Longest overdue"),
         ("AgentRestDataStale", "Oldest success"),
@@ -272,6 +274,64 @@ def test_colours_turn_where_alerts_fire(alert: str, title: str) -> None:
     steps = {step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]}
     assert limits
     assert limits <= steps
+
+
+@pytest.mark.parametrize(
+    ("alert", "title", "families"),
+    [
+        ("AgentRestTooLong", "Rests too long", {"longest_rest_seconds", "max_rest_seconds"}),
+        (
+            "AgentRestApprovalsWaiting",
+            "Waits too long",
+            {"longest_wait_seconds", "max_wait_seconds"},
+        ),
+    ],
+)
+def test_counts_turn_red_where_alerts_fire(alert: str, title: str, families: set[str]) -> None:
+    """Where VDNs have limits of their own, a panel counts VDNs as the alert does; 1 is red."""
+    (panel,) = [one for one in panels(read("agent-rest-floor")) if one["title"] == title]
+    assert f"{RUNBOOKS}{alert}.md" in {link["url"] for link in panel["links"]}
+    steps = {
+        step["value"]: step for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    }
+    assert steps[1]["color"] == "red"
+    (target,) = panel["targets"]
+    wanted = {f"agent_rest_{family}" for family in families}
+    compared = [limits_of(expr, wanted) for expr in (alerts()[alert], target["expr"])]
+    assert compared[0] == compared[1]
+    assert len(compared[0]) == 1
+
+
+def limits_of(expr: str, families: set[str]) -> set[float]:
+    """The numbers that an expression compares these families with, if it uses all of them."""
+    used = {selector.name for selector in nodes(expr, promql_parser.VectorSelector)}
+    assert families <= used
+    return {
+        comparison.rhs.val
+        for comparison in nodes(expr, promql_parser.BinaryExpr)
+        if isinstance(comparison.rhs, promql_parser.NumberLiteral)
+        and families
+        & {one.name for one in nodes(str(comparison.lhs), promql_parser.VectorSelector)}
+        and comparison.rhs.val > 0
+    }
+
+
+def test_each_doubt_is_a_row_with_the_exporters_own_words() -> None:
+    """Meaning and remedy as on the status page; the value of a query names the doubt."""
+    title = "Doubtful numbers"
+    (panel,) = [one for one in panels(read("agent-rest-exporter")) if one["title"] == title]
+    (words,) = [
+        one["value"][0]["options"]
+        for override in panel["fieldConfig"]["overrides"]
+        for one in override["properties"]
+        if one["id"] == "mappings"
+    ]
+    numbers = re.findall(
+        r'(\d) \* agent_rest_doubt\{[^}]*doubt="(\w+)"\}', panel["targets"][0]["expr"]
+    )
+    assert {doubt: words[number]["text"] for number, doubt in numbers} == {
+        doubt.value: doubt.sentence for doubt in Doubt
+    }
 
 
 def test_every_alert_has_a_panel_that_leads_to_its_runbook() -> None:

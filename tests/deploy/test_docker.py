@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.parser import build
+from exporter.cli.commands import PROGRAM
+from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 
 DOCKER = ROOT / "deploy/docker"
@@ -127,12 +127,11 @@ def test_the_container_starts_and_is_checked() -> None:
     """Entry point, command and health check are understood by the command line."""
     [entry_point], [command], [check] = given("ENTRYPOINT"), given("CMD"), given("HEALTHCHECK")
     assert json.loads(entry_point) == [PROGRAM]
-    parser = build(PROGRAM, "", COMMANDS, {})
-    serve = parser.parse_args(json.loads(command))
-    assert serve.config_file == Path("/etc/agent-rest-exporter/config.yaml")
+    serve = parsed(json.loads(command))
+    assert serve.config_file == "/etc/agent-rest-exporter/config.yaml"
     program, *arguments = json.loads(check.partition(" CMD ")[2])
     assert program == PROGRAM
-    healthcheck = parser.parse_args(arguments)
+    healthcheck = parsed(arguments)
     [port] = given("EXPOSE")
     assert healthcheck.url == f"http://127.0.0.1:{port}/-/healthy"
     assert [address.port for address in serve.web_listen_address] == [int(port)]

@@ -123,23 +123,67 @@ def test_https_to_http(capsys: pytest.CaptureFixture[str]) -> None:
         *(
             (
                 f"--url={url}",
-                "argument --url: not an address: write it like http://127.0.0.1:10072/-/healthy",
+                "--url: not a URL: write it like http://127.0.0.1:10072/-/healthy",
             )
-            for url in ("127.0.0.1:10072", "ftp://host/", "http://", "http://a b/", "http://ho\nst")
+            for url in (
+                "127.0.0.1:10072",
+                "ftp://host/",
+                "http://",
+                "http://a b/",
+                "http://ho\nst",
+                "http://host:99999/",
+                "http://[host]/",
+            )
         ),
         (
             "--url=http://user:word@host/",
-            "argument --url: health needs no password: leave out what stands before the @",
+            "--url: the health page needs no password: leave out the part before the @",
         ),
-        ("--timeout=0", "argument --timeout: must be above 0"),
-        ("--timeout=3", "argument --timeout: not a duration: write it as 30s, 1m30s or 500ms"),
+        ("--timeout=0", "--timeout: must be above 0"),
+        ("--timeout=3", "--timeout: not a duration: write it as 30s, 1m30s or 500ms"),
     ],
 )
 def test_usage(argument: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Status 2, as for every command."""
-    with pytest.raises(SystemExit) as end:
-        main(["healthcheck", argument])
-    assert end.value.code == 2
+    assert main(["healthcheck", argument]) == 2
     assert capsys.readouterr().err == (
-        f"agent-rest-exporter healthcheck: {problem}; see agent-rest-exporter healthcheck --help\n"
+        f"agent-rest-exporter healthcheck: invalid value for {problem}; see agent-rest-exporter "
+        "healthcheck --help\n"
+    )
+
+
+def test_a_reply_that_trickles_in(capsys: pytest.CaptureFixture[str]) -> None:
+    """The timeout is for all of it: a byte in time is not enough."""
+    ended = threading.Event()
+
+    def trickle(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(OSError):
+            while not ended.wait(0.05):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n"[:1])
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=trickle, args=[server])
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/-/healthy"
+            assert main(["healthcheck", f"--url={url}", "--timeout=300ms"]) == 1
+        finally:
+            ended.set()
+            thread.join()
+    assert capsys.readouterr().err == f"{url}: no reply within 300ms\n"
+
+
+def test_https_that_wants_a_certificate(capsys: pytest.CaptureFixture[str]) -> None:
+    """The check has none: the sentence says where to look."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("exporter.example").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with answering(HEALTHY, context) as port:
+        url = f"https://127.0.0.1:{port}/-/healthy"
+        assert main(["healthcheck", f"--url={url}"]) == 1
+    assert capsys.readouterr().err == (
+        f"{url}: no TLS session: does it serve https there, without asking for a certificate?\n"
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import COMMANDS, PROGRAM
+from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.cli.flags import ENVIRONMENT_PREFIX
-from exporter.cli.parser import build
 from exporter.config import load
+from tests.support.command_line import parsed, variables
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/install.md").read_text(encoding="utf-8")
@@ -37,7 +37,6 @@ def test_every_file_that_it_names_is_there() -> None:
 
 def test_the_commands_are_understood() -> None:
     """Every line that runs the exporter, by itself or in a container."""
-    parser = build(PROGRAM, "", COMMANDS, {})
     names = {command.name for command in COMMANDS}
     lines = "".join(blocks("sh")).replace("\\\n", "").splitlines()
     calls = [
@@ -46,16 +45,15 @@ def test_the_commands_are_understood() -> None:
         for place, word in enumerate(words[:-1])
         if Path(word).name == PROGRAM and words[place + 1] in names
     ]
-    tried = [parser.parse_args(arguments).command for arguments in calls]
+    tried = [parsed(arguments).command for arguments in calls]
     assert tried == ["demo", "healthcheck", "check", "demo"]
 
 
 def test_the_variables_are_flags() -> None:
     """Every variable that it sets belongs to a flag."""
-    known = {flag.variable for command in COMMANDS for flag in command.flags}
     named = set(re.findall(rf"{ENVIRONMENT_PREFIX}[A-Z_]+", PAGE))
     assert len(named) > 2
-    assert named <= known
+    assert named <= variables()
 
 
 def test_the_smallest_configuration_is_valid(tmp_path: Path) -> None:

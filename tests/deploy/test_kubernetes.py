@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.parser import build
 from exporter.config import load
 from exporter.config.shard import Shard
 from exporter.web.listening.listener import DRAIN_TIMEOUT
+from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -49,10 +48,10 @@ def test_each_pod_is_a_shard(ordinal: int, monkeypatch: pytest.MonkeyPatch) -> N
     [variable] = container()["env"]
     assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
     monkeypatch.setenv(variable["name"], f"{NAME}-{ordinal}")
-    namespace = build(PROGRAM, "", COMMANDS, {}).parse_args(container()["args"])
+    namespace = parsed(container()["args"])
     assert namespace.shard == Shard(ordinal, manifest("statefulset")["spec"]["replicas"])
     mounts = {mount["mountPath"] for mount in container()["volumeMounts"]}
-    assert str(namespace.config_file.parent) in mounts
+    assert str(Path(namespace.config_file).parent) in mounts
     [port] = container()["ports"]
     assert [address.port for address in namespace.web_listen_address] == [port["containerPort"]]
 

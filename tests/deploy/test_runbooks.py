@@ -1,6 +1,5 @@
 """The runbooks: a page for each alert, with valid queries and commands."""
 
-import os
 import re
 import shlex
 from pathlib import Path
@@ -9,10 +8,10 @@ from urllib.parse import urlsplit
 import promql_parser
 import pytest
 
-from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.parser import build
+from exporter.cli.commands import PROGRAM
 from exporter.errors import Reason
 from tests.support.alert_rules import RUNBOOKS, alerts, exposed_names, names_in, rules
+from tests.support.command_line import parsed
 
 ALERTS = alerts()
 INDEX = RUNBOOKS / "README.md"
@@ -72,11 +71,10 @@ def test_expressions_are_promql_of_metrics_that_exist(page: Path) -> None:
 @each_page
 def test_commands_exist(page: Path) -> None:
     """The exporter's own parser accepts its commands and flags, and its URLs exist."""
-    parser = build(PROGRAM, "", COMMANDS, os.environ)
     for line in blocks(page, "sh"):
         words = shlex.split(line)
         if words[0] == PROGRAM:
-            parser.parse_args(words[1:])
+            parsed(words[1:])
         for word in words:
             parts = urlsplit(word)
             if parts.hostname == "localhost":

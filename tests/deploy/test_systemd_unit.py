@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import COMMANDS, PROGRAM
-from exporter.cli.parser import build
-from exporter.cli.serve import LISTEN_ADDRESS
+from exporter.cli.commands import COMMANDS
 from exporter.web.listening.listener import DRAIN_TIMEOUT
+from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 from tests.support.processes import COMMAND, program
 
@@ -89,8 +88,8 @@ def test_the_command_can_be_run() -> None:
     [start] = settings("ExecStart")
     program, *arguments = start.split()
     assert program == PROGRAM_FILE
-    namespace = build(PROGRAM, "", COMMANDS, {}).parse_args(arguments)
-    assert namespace.config_file == Path("/etc/agent-rest-exporter/config.yaml")
+    namespace = parsed(arguments)
+    assert namespace.config_file == "/etc/agent-rest-exporter/config.yaml"
 
 
 def test_replies_under_way_are_not_cut() -> None:
@@ -113,7 +112,13 @@ def test_a_reload_is_the_signal_that_the_exporter_waits_for() -> None:
 def test_the_socket_has_the_port_of_the_default() -> None:
     """Switching to socket activation does not change the scrape address."""
     [port] = settings("ListenStream", SOCKET)
-    assert f":{port}" == LISTEN_ADDRESS.default
+    [default] = {
+        flag.written_default
+        for command in COMMANDS
+        for flag in command.flags
+        if command.name == "serve" and flag.opts == ["--web.listen-address"]
+    }
+    assert f":{port}" == default
 
 
 def test_no_core_is_left() -> None:

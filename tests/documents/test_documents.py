@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter import metrics
-from exporter.cli import COMMANDS, PROGRAM
+from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.clock import Moment, system_clock
 from exporter.config.model import keys
 from exporter.errors import Reason
@@ -55,7 +55,7 @@ def test_the_readme_lists_every_configuration_key() -> None:
 def test_the_readme_lists_every_command() -> None:
     """In the order of the help."""
     listed = first_column("| command | does |")
-    assert listed == [f"{PROGRAM} {command.name}" for command in COMMANDS]
+    assert listed == [*(f"{PROGRAM} {command.name}" for command in COMMANDS), f"{PROGRAM} help"]
 
 
 def test_the_readme_lists_every_flag_of_every_command() -> None:
@@ -66,7 +66,7 @@ def test_the_readme_lists_every_flag_of_every_command() -> None:
             for command in row[1].split(", "):
                 listed[command, flag] = default
     expected = {
-        (command.name, f"--{flag.name}"): flag.default or ""
+        (command.name, flag.opts[0]): flag.written_default or ""
         for command in COMMANDS
         for flag in command.flags
     }

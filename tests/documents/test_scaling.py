@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS
 from exporter.metrics import FAMILIES
+from tests.support.command_line import variables
 from tests.support.paths import ROOT
 from tests.support.processes import program
 
@@ -110,8 +110,7 @@ def test_systemd_takes_the_template(tmp_path: Path) -> None:
     """The shipped unit as a template, with the page's drop-in."""
     systemd_analyze = program("systemd-analyze", "systemd")
     [drop_in] = blocks("ini")
-    variables = {flag.variable for command in COMMANDS for flag in command.flags}
-    assert set(re.findall(r"AGENT_REST_EXPORTER_[A-Z_]+", drop_in)) <= variables
+    assert set(re.findall(r"AGENT_REST_EXPORTER_[A-Z_]+", drop_in)) <= variables()
     unit = (ROOT / "deploy/systemd/agent-rest-exporter.service").read_text(encoding="utf-8")
     installed = "/opt/agent-rest-exporter/bin/agent-rest-exporter"
     assert installed in unit

@@ -313,6 +313,7 @@ def test_own_families_of_an_idle_exporter() -> None:
         "poll_delay_seconds": "histogram",
         "polls_in_flight": "gauge",
         "pause_remaining_seconds": "gauge",
+        "single_use_connections": "gauge",
     }
     samples = _samples(metrics)
     assert {reason for name, reason in samples if name == f"{prefix}poll_failures_total"} == set(
@@ -337,6 +338,7 @@ def test_own_families_of_a_busy_exporter() -> None:
     stats.requests, stats.skipped, stats.in_flight, stats.clock_skew = 9, 2, 3, -1.5
     stats.paused_until = ENDED.boot + 45
     stats.failures[Reason.TLS] += 4
+    stats.single_use_until = 1.0
     stats.duration.observe(0.3)
     stats.delay.observe(99)
     collector = ExporterCollector(
@@ -354,6 +356,7 @@ def test_own_families_of_a_busy_exporter() -> None:
     assert samples[f"{prefix}polls_skipped_total", ""] == 2
     assert samples[f"{prefix}polls_in_flight", ""] == 3
     assert samples[f"{prefix}pause_remaining_seconds", ""] == 45
+    assert samples[f"{prefix}single_use_connections", ""] == 1
     assert samples[f"{prefix}clock_skew_seconds", ""] == -1.5
     assert samples[f"{prefix}poll_failures_total", "tls"] == 4
     assert samples[f"{prefix}poll_failures_total", "dns"] == 0

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from typing import Any
 
 import httpx
 import pytest
 
 from exporter.clock import Moment
+from exporter.metrics.exposition import Exposition, Format
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Changes, Plan
@@ -276,6 +278,47 @@ async def test_a_clock_step_does_not_move_the_schedule(network: Network) -> None
         await asyncio.sleep(40)
         step = 3607.0
         await foreseen(world, network, "lima", 31)
+
+
+async def test_a_host_that_was_suspended_for_an_hour_shows_no_hour_old_number(
+    network: Network,
+) -> None:
+    """The monotonic clock stands still while a host is suspended, as on Linux; boot time goes on.
+
+    Where a rest is known to go on, its age includes the hour.
+    """
+    suspended = 0.0
+
+    def clock() -> Moment:
+        now = virtual_clock()
+        return Moment(now.wall + suspended, now.monotonic, now.boot + suspended)
+
+    def scraped() -> str:
+        slices = Exposition().slices(world.store.states(), clock(), Format.TEXT)
+        return b"".join(slices).decode()
+
+    def answer() -> httpx.Response:
+        row = {"workNo": 55001, "beginTime": int(EPOCH) * 1000, "restDuration": 600}
+        detail = {"allowRestNum": 0, "onRestNum": 1, "waitRestNum": 0, "agentsRestDetails": [row]}
+        date = formatdate(clock().wall, usegmt=True)
+        content = {"resultCode": "0100000", "resultDesc": detail}
+        return httpx.Response(200, json=content, headers={"Date": date})
+
+    network.floor("http://lima").answers = (answer() for _ in itertools.count())
+    labels = '{cc_id="1",cms="lima",vdn="1"}'
+    longest = f"agent_rest_longest_rest_seconds{labels} "
+    world = World(clock)
+    world.follow(server("lima", (1,)))
+    async with world.fleet.working():
+        await asyncio.sleep(61)
+        assert f"agent_rest_resting_agents{labels} 1.0" in scraped()
+        suspended = 3600.0
+        assert "agent_rest_resting_agents{" not in scraped()
+        assert world.store.state(TargetKey("lima", 1, 1)).fresh(clock()) is None
+        await asyncio.sleep(30)
+        assert f"agent_rest_up{labels} 1.0" in scraped()
+        age = float(scraped().partition(longest)[2].partition("\n")[0])
+        assert age == pytest.approx(3691.0, abs=1.0)
 
 
 async def test_a_pause_is_part_of_what_is_foreseen(network: Network) -> None:

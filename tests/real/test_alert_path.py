@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.rest import Doubt
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
 from tests.support.alertmanager import watching
 from tests.support.processes import free_port, query, serving_exporter, until
@@ -145,3 +146,46 @@ async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: 
     )
     assert not watch.webhook.of("AgentRestTargetDown", "cusco")
     assert not watch.webhook.of("AgentRestAllTargetsDown", "lima")
+
+
+async def test_a_wrong_unit_is_told_once_for_its_server(tmp_path: Path) -> None:
+    """One alert for its three VDNs, which names the setting; a listing cut off is its VDN's."""
+
+    def floor(_cc_id: int, vdn: int, now: float) -> Floor:
+        if vdn == 9:
+            rows = tuple(AgentRow(NAME, 100 + n, 0, int(now - 60), 900) for n in range(10))
+            return Floor(0, 12, 0, rows)
+        return Floor(0, 1, 0, (AgentRow(NAME, vdn, 0, int(now - 60) * 1000, 900),))
+
+    async with serving(Simulator(Settings(floors=floor))) as lima:
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"""
+            cms:
+              - name: lima
+                url: {lima.url}
+                interval: 1s
+                timeout: 900ms
+                begin_time_unit: s
+                targets: [{{ccId: 1, vdn: [1-3, 9], max_wait: 5m}}]
+            """,
+            encoding="utf-8",
+        )
+        async with (
+            serving_exporter(config) as exporter,
+            watching(tmp_path, exporter.address) as watch,
+        ):
+            told = await watch.webhook.hears("AgentRestNumbersDoubtful", "lima")
+
+    assert told.receiver == "warning"
+    by_vdn = {alert["labels"].get("vdn"): alert["annotations"] for alert in told.alerts}
+    assert by_vdn.keys() == {None, "9"}
+    assert by_vdn[None]["description"] == (
+        "lima: 3 VDNs have been doubtful for 15m, wrong_unit: " + Doubt.WRONG_UNIT.sentence + "."
+    )
+    assert by_vdn["9"]["description"] == (
+        "VDN 9 of call center 1 at lima: doubtful for 15m, cut_off: "
+        + Doubt.CUT_OFF.sentence
+        + ". Not listed: 2 of 12 resting agents."
+    )
+    assert NAME not in repr(watch.webhook.told)

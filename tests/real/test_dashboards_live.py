@@ -84,8 +84,9 @@ def static(address: str, *instances: str) -> str:
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[str]:
-    """The demo at work; gives its address."""
-    async with started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0") as process:
+    """The demo, with one VDN whose rows prove little; gives its address."""
+    doubtful = "--scenario=zeros@1/3"
+    async with started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0", doubtful) as process:
         match = await process.wait_for(r"has started.* listen=(\S+)")
         yield match[1]
 
@@ -147,13 +148,21 @@ class Vdn(NamedTuple):
     longest: int = 900
     overdue: int = 0
     waiting: int = 0
+    longest_wait: int = 60
+    max_rest: int | None = None
+    max_wait: int | None = None
+    doubtful: bool = False
 
 
 VDNS = {
     "down": Vdn(1, up=0, resting=9, longest=4000),
-    "over limit": Vdn(2, resting=5, longest=4000, overdue=1),
-    "rest too long": Vdn(3, longest=3601, overdue=1, waiting=1),
-    "overdue": Vdn(4, overdue=1, waiting=1),
+    "over limit": Vdn(2, resting=5, longest=1900, max_rest=1800, longest_wait=901, overdue=1),
+    "rest too long": Vdn(3, longest=3601, overdue=1, waiting=1, longest_wait=901, max_wait=1200),
+    "wait too long": Vdn(9, longest_wait=301, max_wait=300, waiting=1, doubtful=True),
+    "doubtful": Vdn(10, overdue=1, waiting=1, doubtful=True),
+    "overdue": Vdn(
+        4, longest=3900, max_rest=7200, longest_wait=1000, max_wait=1800, overdue=1, waiting=1
+    ),
     "agents waiting": Vdn(5, resting=4, waiting=3),
     "ok": Vdn(6, limit=None),
 }
@@ -174,6 +183,9 @@ def page() -> str:
             "overdue_agents": one.overdue,
             "longest_overdue_seconds": 60 * one.overdue,
             "max_resting_agents": one.limit,
+            "longest_wait_seconds": one.longest_wait,
+            "max_rest_seconds": one.max_rest,
+            "max_wait_seconds": one.max_wait,
             "last_success_timestamp_seconds": 1_700_000_000,
         }
         lines += [
@@ -181,9 +193,12 @@ def page() -> str:
             for name, value in samples.items()
             if value is not None
         ]
-        lines.append(
-            f'agent_rest_waiting_reason_agents{{{labels},reason="awaiting_approval"}} {one.waiting}'
-        )
+        lines += [
+            f'agent_rest_waiting_reason_agents{{{labels},reason="awaiting_approval"}} {one.waiting}',
+            f'agent_rest_resting_longer_agents{{{labels},bound="900"}} {one.resting}',
+        ]
+        if one.doubtful:
+            lines.append(f'agent_rest_doubt{{{labels},doubt="unlisted"}} 1')
     for vdn in (7, 8):
         labels = f'cms="lima",cc_id="2",vdn="{vdn}"'
         lines.append(f"agent_rest_up{{{labels}}} 0")
@@ -224,7 +239,7 @@ async def twins(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 async def test_two_exporters_of_one_floor_are_counted_once(tmp_path: Path) -> None:
     """Every state of a VDN reads the same whether one exporter polls it or two do."""
     of_states = {"Targets down", "Never succeeded", "Oldest success", "Age of the last success"}
-    of_states |= {"Targets down by CMS", "Failing targets"}
+    of_states |= {"Targets down by CMS", "Failing targets", "Doubtful numbers"}
     wanted = targets("agent-rest-floor")
     wanted += [one for one in targets("agent-rest-exporter") if one.panel in of_states]
     async with twins(tmp_path) as prometheus:
@@ -248,16 +263,23 @@ async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
             target.panel: await ask(prometheus, target, chosen, now)
             for uid in UIDS
             for target in targets(uid)
-            if target.instant and target.panel not in {"VDNs", "Failing targets"}
+            if target.instant
+            and target.panel not in {"VDNs", "Failing targets", "Doubtful numbers"}
         }
         trouble = next(one for one in targets("agent-rest-floor") if one.panel == "VDNs")
         rows = await ask(prometheus, trouble, chosen, now)
         numbers = {panel: answers[0].values[0] for panel, answers in shown.items() if answers}
-    assert numbers["Resting"] == 24
-    assert numbers["Waiting"] == 5
+    assert numbers["Resting"] == 28
+    assert numbers["Approved"] == 8
+    assert numbers["Waiting"] == 7
+    assert numbers["VDNs polled"] == 10
+    assert numbers["Rests too long"] == 3
+    assert numbers["Longest wait"] == 1000
+    assert numbers["Waits too long"] == 2
+    assert numbers["Doubtful VDNs"] == 2
     assert numbers["VDNs over their limit"] == 2
     assert numbers["Longest rest"] == 4000
-    assert numbers["Overdue agents"] == 3
+    assert numbers["Overdue agents"] == 4
     assert numbers["VDNs without fresh data"] == 2
     assert numbers["Exporters"] == 1
     assert numbers["Targets down"] == 3

@@ -122,9 +122,9 @@ async def check_with_prometheus(folder: Path, exporter: Process) -> None:
         assert 600 < age < 700
         (overdue,) = (await query(prometheus, 'agent_rest_overdue_agents{cms="secure"}')).values()
         assert overdue == 2
-        assert list((await query(prometheus, "sum(agent_rest_poll_failures_total)")).values()) == [
-            0
-        ]
+        # on a busy machine a poll can time out
+        failed = 'sum(agent_rest_exporter_poll_failures_total{reason!="timeout"})'
+        assert list((await query(prometheus, failed)).values()) == [0]
         up = await query(prometheus, 'up{job="agent-rest"}')
         assert list(up.values()) == [1]
 

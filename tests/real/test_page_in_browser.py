@@ -274,7 +274,7 @@ async def test_without_javascript(browser: Browser) -> None:
         await page.get_by_label("Server", exact=True).select_option("cms-3")
         await page.get_by_label("up").check()
         await page.get_by_role("button", name="Show").click()
-        assert page.url.endswith("/?q=vdn+1&cms=cms-3&sort=-resting&state=up")
+        assert page.url.endswith("/?q=vdn+1&cms=cms-3&sort=-resting&doubt=&state=up")
         await expect(page.get_by_label("Search")).to_have_value("vdn 1")
         await expect(page.get_by_label("Server", exact=True)).to_have_value("cms-3")
         await expect(page.get_by_label("up")).to_be_checked()
@@ -374,7 +374,7 @@ async def test_by_keyboard_alone(browser: Browser) -> None:
             return outline != "none"
 
         reached = []
-        for _ in range(26):
+        for _ in range(28):
             await page.keyboard.press("Tab")
             assert await seen()
             reached.append(await focused())
@@ -382,8 +382,8 @@ async def test_by_keyboard_alone(browser: Browser) -> None:
             "Skip to the targets",
             "pause",
             *("cms-7", "cms-0", "cms-1", "cms-2", "cms-3", "cms-4", "cms-5", "cms-6"),
-            *("q", "cms", "sort"),
-            *("down", "stale", "waiting", "up", "Show"),
+            *("q", "cms", "sort", "doubt"),
+            *("down", "stale", "doubtful", "waiting", "up", "Show"),
             *("Target", "State", "Resting", "Waiting", "Approved", "Longest rest"),
             *("Last success", "Next poll"),
         ]

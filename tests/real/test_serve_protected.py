@@ -87,6 +87,6 @@ def test_a_bad_web_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
     done = run("serve", f"--config.file={config}", f"--web.config.file={web}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"{web}:2:15: basic_auth_users: must be a bcrypt hash such as `htpasswd -nBC 10 NAME` "
-        "makes, not a password\n"
+        f"{web}:2:15: basic_auth_users: must be a bcrypt hash (create one with `htpasswd -nBC 10 "
+        "NAME`), not a password\n"
     )

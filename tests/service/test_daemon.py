@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -20,7 +19,7 @@ from exporter.clock import Moment, system_clock
 from exporter.cms.transport import Transport
 from exporter.config import load
 from exporter.polling.fleet import Fleet
-from exporter.service.daemon import Daemon, Options, stop_on_signals
+from exporter.service.daemon import Daemon, Options
 from exporter.simulator import Fault, Scenario, Settings, Simulator, serving
 from exporter.web.listening.listener import Address
 from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
@@ -367,13 +366,3 @@ async def test_no_socket_was_handed_over(tmp_path: Path) -> None:
         "--web.systemd-socket is set, but systemd passed no socket: start the service through its "
         ".socket unit, or remove the flag"
     )
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_signals_that_stop(number: signal.Signals) -> None:
-    """Both mean the same."""
-    stop = stop_on_signals()
-    assert not stop.is_set()
-    os.kill(os.getpid(), number)
-    async with asyncio.timeout(60):
-        await stop.wait()

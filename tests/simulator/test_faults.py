@@ -192,14 +192,50 @@ async def test_clock_is_off_in_date_and_floor() -> None:
 
 
 async def test_api_error_is_a_failure_with_status_200() -> None:
-    """The resultCode is not that of success, and resultDesc is a string."""
-    answer = await answer_of(simulator_of("api-error"))
-    assert answer.status == 200
-    assert json.loads(answer.body) == {
-        "result": "1",
-        "resultCode": "0100001",
-        "resultDesc": "the CTI does not answer",
+    """The resultCode is one of the vendor's for failures, and resultDesc is a string."""
+    for name, code in (("api-error", "0100001"), ("api-error=0100003", "0100003")):
+        answer = await answer_of(simulator_of(name))
+        assert answer.status == 200
+        assert json.loads(answer.body) == {
+            "resultCode": code,
+            "resultDesc": "the CTI does not answer",
+        }
+
+
+async def test_a_vdn_that_does_not_exist_is_an_invalid_parameter() -> None:
+    """The vendor's code for it, for that VDN alone."""
+    simulator = simulator_of("unknown-vdn@1/2")
+    unknown, known = await answer_of(simulator, vdn=2), await answer_of(simulator, vdn=1)
+    assert json.loads(unknown.body) == {
+        "resultCode": "0100002",
+        "resultDesc": "call center 1 has no VDN 2",
     }
+    assert json.loads(known.body)["resultCode"] == "0100000"
+
+
+async def test_a_crowd_is_cut_off_unless_it_is_read_in_pages() -> None:
+    """CTI 3.6 asked without pages sends 100 rows, with counters that say 250."""
+    simulator = simulator_of("crowded")
+    cut = json.loads((await answer_of(simulator)).body)["resultDesc"]
+    assert (cut["onRestNum"], len(cut["agentsRestDetails"])) == (250, 100)
+    pages = [
+        json.loads((await answer_of(simulator, offset=offset, limit=100)).body)["resultDesc"]
+        for offset in (0, 100, 200)
+    ]
+    rows = [row for page in pages for row in page["agentsRestDetails"]]
+    assert len({row["workNo"] for row in rows}) == 250
+    assert max(row["beginTime"] for row in rows) == NOW * 1000
+
+
+@pytest.mark.parametrize(("fault", "begin_time"), [("zeros", 0), ("seconds", 1_759_999_000)])
+async def test_begin_times_are_zero_or_in_seconds(fault: str, begin_time: int) -> None:
+    """The counters stay correct; zeros are in every field of a row but its name and ID."""
+    detail = json.loads((await answer_of(simulator_of(fault))).body)["resultDesc"]
+    assert detail["onRestNum"] == 10
+    assert {row["beginTime"] for row in detail["agentsRestDetails"]} == {begin_time}
+    durations = {row["restDuration"] for row in detail["agentsRestDetails"]}
+    assert durations == ({0} if fault == "zeros" else {600})
+    assert [row["workNo"] for row in detail["agentsRestDetails"]] == [r.work_no for r in ROWS]
 
 
 async def test_garbage_is_not_json() -> None:

@@ -25,8 +25,8 @@ from exporter.simulator.scenarios import scenario_for
 JSON = "application/json; charset=UTF-8"
 ALL_FAULTS = (
     "hang, slow, drop, cut, unauthorized, clock, forbidden, rate-limited, unavailable, error, "
-    "redirect, api-error, garbage, html, wrong-shape, oversized, gzip-bomb, ignore-offset, "
-    "endless, overlap"
+    "redirect, api-error, unknown-vdn, legacy-only, crowded, zeros, seconds, garbage, html, "
+    "wrong-shape, oversized, gzip-bomb, ignore-offset, endless, overlap"
 )
 
 
@@ -39,7 +39,8 @@ def rows_of(count: int) -> tuple[AgentRow, ...]:
     ("text", "scenario"),
     [
         ("hang", Scenario(Fault.HANG)),
-        ("api-error@1/7", Scenario(Fault.API_ERROR, (1, 7))),
+        ("api-error@1/7", Scenario(Fault.API_ERROR, (1, 7), 0.0, "0100001")),
+        ("api-error=0101003", Scenario(Fault.API_ERROR, None, 0.0, "0101003")),
         ("slow", Scenario(Fault.SLOW, None, 5.0)),
         ("slow=1m30s", Scenario(Fault.SLOW, None, 90.0)),
         ("slow=250ms@65535/5000", Scenario(Fault.SLOW, (65_535, 5_000), 0.25)),
@@ -89,6 +90,13 @@ def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
         ("slow=", "scenario 'slow=': '' is not a duration; write one such as 5s or 1m30s"),
         ("slow=-", "scenario 'slow=-': '-' is not a duration; write one such as 5s or 1m30s"),
         ("slow=5", "scenario 'slow=5': '5' is not a duration; write one such as 5s or 1m30s"),
+        (
+            "api-error=100003",
+            (
+                "scenario 'api-error=100003': '100003' is not a result code; write one such as "
+                "0100003"
+            ),
+        ),
         ("slow=-5s", "scenario 'slow=-5s': the duration of slow cannot be negative"),
     ],
 )
@@ -274,13 +282,11 @@ def test_a_legacy_reply_is_in_lowercase() -> None:
 
 
 def test_a_failure_is_a_sentence() -> None:
-    """The description takes the place of the numbers."""
-    assert json.loads(messages.failure("no")) == {
-        "result": "1",
-        "resultCode": "0100001",
-        "resultDesc": "no",
-    }
-    assert json.loads(messages.failure("no", legacy=True)) == {"result": "1", "resultDatas": "no"}
+    """The vendor shows a code and a description, without `result` and `resultDatas`."""
+    told = messages.failure("0100002", "no")
+    assert json.loads(told) == {"resultCode": "0100002", "resultDesc": "no"}
+    told = messages.failure("0100002", "no", legacy=True)
+    assert json.loads(told) == {"result": "1", "resultDatas": "no"}
 
 
 def test_wrong_shapes_take_turns() -> None:

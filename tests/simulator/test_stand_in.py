@@ -133,6 +133,16 @@ async def test_the_legacy_path_answers_in_lowercase_without_pages() -> None:
     assert refused.json == {"result": "1", "resultDatas": "the body is not valid JSON"}
 
 
+async def test_a_legacy_only_server_has_no_other_interface() -> None:
+    """The path of the newer interface is not found, the older one answers."""
+    simulator = Simulator(settings_of(scenarios=(parse_scenario("legacy-only"),)))
+    async with serving(simulator) as address:
+        newer = await ask(address.url + PATH)
+        older = await ask(address.url + LEGACY)
+    assert newer.status == 404
+    assert older.json["resultDatas"]["waitrestnum"] == 148
+
+
 async def test_an_invalid_query_fails_with_status_200() -> None:
     """The vendor's server reports failures in resultCode, with a description in resultDesc."""
     simulator = Simulator(settings_of(targets={(1, 1)}))
@@ -145,7 +155,7 @@ async def test_an_invalid_query_fails_with_status_200() -> None:
             await ask(url, body_of(1, 2)),
         ]
     assert {answer.status for answer in answers} == {200}
-    assert {answer.json["resultCode"] for answer in answers} == {"0100001"}
+    assert {answer.json["resultCode"] for answer in answers} == {"0100002"}
     assert [answer.json["resultDesc"] for answer in answers] == [
         "queryParam.ccId must be an integer from 1 to 65535",
         "offset and limit must be given together; only limit is",

@@ -26,6 +26,7 @@ from exporter.server import Api, Signature, Tls
 from exporter.simulator import Settings, Simulator
 from exporter.simulator import serving as simulating
 from tests.support.cms_peer import Step, answer, http, listening, serving
+from tests.support.dns_peer import naming
 from tests.support.proxies import Proxy
 from tests.support.tls_servers import appliance, only, presenting
 
@@ -94,6 +95,14 @@ def told(scheme: str, host: str = "127.0.0.1", **facts: Any) -> Setup:
         yield Case(free_port(), scheme, host, facts)
 
     return setup
+
+
+@asynccontextmanager
+async def unnamed(_pki: Pki) -> AsyncIterator[Case]:
+    """A name server that never answers."""
+    async with naming({}) as dns:
+        facts = {"nameservers": [f"127.0.0.1:{dns.port}"], "timeout": 0.5}
+        yield Case(28443, "https", "cms.example.com", facts)
 
 
 def replying(data: bytes, **facts: Any) -> Setup:
@@ -206,6 +215,13 @@ async def without_tls(_pki: Pki) -> AsyncIterator[Case]:
         yield Case(port, "https")
 
 
+@asynccontextmanager
+async def mute(_pki: Pki) -> AsyncIterator[Case]:
+    """A server that waits for a line which TLS does not send."""
+    async with listening(Step()) as peer:
+        yield Case(peer.port, "https", facts={"timeout": 0.5})
+
+
 def free_port() -> int:
     """A port where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -234,6 +250,7 @@ ALERT: Final = b"\x15\x03\x03\x00\x02\x02\x50"
 
 SETUPS: Final[dict[str, Setup]] = {
     "DNS: the name does not exist": told("https", "cms.invalid"),
+    "DNS: the name servers are silent": unnamed,
     "port closed": told("https"),
     "port filtered by a firewall": filtered,
     "the server hangs": hanging,
@@ -242,6 +259,7 @@ SETUPS: Final[dict[str, Setup]] = {
     "the same, and it sends a TLS alert": replying(ALERT),
     "the same, and it sends a page": replying(http(PLAIN, "400 Bad Request")),
     "https:// on a port without TLS": without_tls,
+    "the same, and it says nothing": mute,
     "private CA, not configured": with_tls(lambda pki: presenting(pki.leaf()), tls=Tls()),
     "certificate expired": with_tls(lambda pki: presenting(pki.leaf(last="2025-06-01"))),
     "certificate not yet valid": with_tls(
@@ -289,7 +307,7 @@ SETUPS: Final[dict[str, Setup]] = {
         floor(unit=1), begin_time_unit=BeginTimeUnit.MILLISECONDS
     ),
     "too many headers": replying(
-        http(b"{}", **{f"X_Gateway_{number}": "1" for number in range(200)})
+        http(b"{}", **{f"X_Gateway_{number}": "1" for number in range(501)})
     ),
 }
 """By what is wrong, in the order of the documents."""

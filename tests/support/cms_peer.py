@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -22,6 +22,9 @@ from exporter.server import Server
 
 NAME = "Zhang San"
 """An agent's name: it stands in every row, and must come out nowhere."""
+
+REST = 0.2
+"""Seconds after which a connection on this machine has rested, and is used again."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -117,13 +120,14 @@ async def connected(
     url: str,
     *,
     environ: Mapping[str, str] = MappingProxyType({}),
+    nameservers: Sequence[str] = (),
     clock: Clock = system_clock,
     max_reply_bytes: int = 2**20,
     **facts: Any,
 ) -> AsyncIterator[CmsClient]:
     """A client on real sockets. `facts` are the server's."""
     server = Server(url, **facts)
-    transport = Transport(server, environ)
+    transport = Transport(server, environ, nameservers)
     client = CmsClient(server, transport, clock, max_reply_bytes=max_reply_bytes)
     try:
         yield client

@@ -149,7 +149,7 @@ def test_more_agents_rest_than_may() -> None:
         (QUIET, NONE),
         (
             replace(BUSY, longest_rest_start=None),
-            "unknown | the server did not report a start time",
+            "unknown | the reply has no usable start time",
         ),
         (replace(BUSY, unclassified=2), "at most 1 h 12 min"),
         (replace(BUSY, unlisted=2), "at least 1 h 12 min"),

@@ -5,12 +5,13 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 
+from exporter.rest import Doubt
 from generator.frame import EXPORTER, VARIABLES, Board, vdn_links
 from generator.panels import About, Look, Query, course, single
 from generator.polling import polling
 from generator.promql import KEY, NAMED, lacking, of_process, of_server, polled, rate
 from generator.tables import Column, rows
-from generator.vocabulary import FAILING, OWN, STALE, SUCCESS, UP
+from generator.vocabulary import DOUBT, FAILING, OWN, STALE, SUCCESS, UP
 
 _BUILD: Final = f"{OWN}build_info"
 _CHOICES: Final = (
@@ -20,6 +21,13 @@ _CHOICES: Final = (
 # If two exporters poll the same VDN, the worse state counts: each of them has to work.
 _WORST_UP: Final = f"min by ({KEY}) ({polled(UP)})"
 _OLDEST_SUCCESS: Final = polled(SUCCESS)
+
+# Grafana maps numbers to words, so each doubt is a number, the first ones the highest.
+_DOUBTS: Final = dict(enumerate(reversed(Doubt), start=1))
+_DOUBT_WORDS: Final = {number: (doubt.sentence, "text") for number, doubt in _DOUBTS.items()}
+_NUMBERED_DOUBTS: Final = "\nor ".join(
+    f"{number} * " + polled(DOUBT, f'doubt="{doubt}"') for number, doubt in _DOUBTS.items()
+)
 
 
 def exporter() -> model.Dashboard:
@@ -182,5 +190,25 @@ def _targets(board: Board) -> None:
             ),
             {"vdn": vdn_links("__data.fields")},
             empty="no failing targets",
+        ),
+        rows(
+            About(
+                "Doubtful numbers",
+                "VDNs whose replies prove less than their numbers seem to say, with the doubt and "
+                "its remedy.",
+                "Run agent-rest-exporter query with the target's cms, cc_id and vdn: it shows what "
+                "is known of each row. Many VDNs of a server with the same doubt point to a "
+                "setting of the server.",
+                ("AgentRestNumbersDoubtful",),
+            ),
+            ("cms", "cc_id", "vdn", "name", "doubt"),
+            (
+                Column(
+                    Query(f"max by ({NAMED}, doubt) ({_NUMBERED_DOUBTS})", "meaning and remedy"),
+                    Look("none", words=_DOUBT_WORDS),
+                ),
+            ),
+            {"vdn": vdn_links("__data.fields")},
+            empty="no doubtful numbers",
         ),
     )

@@ -10,19 +10,25 @@ from grafana_foundation_sdk.models import units
 
 from generator.frame import FLOOR, VARIABLES, Board, vdn_links
 from generator.panels import About, Look, Query, bars, course, single
-from generator.promql import KEY, each, lacking, on_floor, once, total
-from generator.trouble import LONGEST_LOOK, trouble
+from generator.promql import KEY, each, lacking, number_of, on_floor, once, total
+from generator.trouble import REST_TOO_LONG, WAIT_TOO_LONG, trouble
 from generator.vocabulary import (
     APPROVED,
+    DOUBT,
     LIMIT,
     LONGEST,
     LONGEST_OVERDUE,
+    LONGEST_WAIT,
+    MAX_REST,
+    MAX_WAIT,
     OVERDUE,
     REASON,
     RESTING,
+    RESTING_LONGER,
     TOO_LONG,
     TOO_OVERDUE,
     UP,
+    WAITED_TOO_LONG,
     WAITING,
 )
 
@@ -47,6 +53,7 @@ def floor() -> model.Dashboard:
         variables=[_JOB, *VARIABLES],
     )
     _now(board)
+    _attention(board)
     trouble(board)
     _rests(board)
     _day(board)
@@ -54,6 +61,9 @@ def floor() -> model.Dashboard:
 
 
 def _now(board: Board) -> None:
+    count = Look(units.Short, base="blue", decimals=0)
+    # the limits differ from VDN to VDN, so the colours are those of Needs attention
+    length = Look(units.DurationSeconds, base="blue")
     board.row(
         "Now",
         single(
@@ -62,8 +72,17 @@ def _now(board: Board) -> None:
                 "Agents resting now, in all selected VDNs with fresh data.",
                 "Compare with the limits below, and with the same hour on other days.",
             ),
-            Look(units.Short, base="blue", decimals=0),
+            count,
             Query(total(RESTING), "resting"),
+        ),
+        single(
+            About(
+                "Approved",
+                "Agents with an approved rest that has not begun.",
+                "They are about to rest: together with Resting, this is what to plan for.",
+            ),
+            count,
+            Query(total(APPROVED), "approved"),
         ),
         single(
             About(
@@ -73,30 +92,31 @@ def _now(board: Board) -> None:
                 "planners set limits.",
                 ("AgentRestApprovalsWaiting", "AgentRestLimitReached"),
             ),
-            Look(units.Short, base="blue", decimals=0),
+            count,
             Query(total(WAITING), "waiting"),
         ),
         single(
             About(
-                "VDNs over their limit",
-                "VDNs with more resting agents than max_resting in the exporter's configuration "
-                "allows. VDNs without a limit are not counted.",
-                "Find them in the table below and ask their supervisors to call agents back.",
-                ("AgentRestTooManyResting",),
-            ),
-            Look(units.Short, ((1, "red"),), decimals=0),
-            Query(f"sum({once(RESTING)} > bool {once(LIMIT)})", "over the limit"),
-            empty="no limits set",
-        ),
-        single(
-            About(
                 "Longest rest",
-                "How long the longest current rest has lasted, by the server's clock.",
+                "How long the longest current rest has lasted, by the server's clock. It can be an "
+                "upper or a lower bound: the runbook says how to tell.",
                 "Find its VDN below. The agent may have forgotten to end the rest.",
                 ("AgentRestTooLong",),
             ),
-            LONGEST_LOOK,
+            length,
             Query(f"max({on_floor(LONGEST)})", "longest rest"),
+            empty="not known",
+        ),
+        single(
+            About(
+                "Longest wait",
+                "Time since the earliest start that a waiting agent asked for.",
+                "Find its VDN below. Waiting by reason shows what agents wait for.",
+                ("AgentRestApprovalsWaiting",),
+            ),
+            length,
+            Query(f"max({on_floor(LONGEST_WAIT)})", "longest wait"),
+            empty="not known",
         ),
         single(
             About(
@@ -107,6 +127,72 @@ def _now(board: Board) -> None:
             ),
             Look(units.Short, ((1, "yellow"),), decimals=0),
             Query(total(OVERDUE), "overdue"),
+            empty="not known",
+        ),
+    )
+
+
+def _attention(board: Board) -> None:
+    red = Look(units.Short, ((1, "red"),), decimals=0)
+    orange = Look(units.Short, ((1, "orange"),), decimals=0)
+    board.row(
+        "Needs attention",
+        single(
+            About(
+                "VDNs polled",
+                "VDNs that are polled, for comparison with the numbers beside it.",
+                "If it drops, a configuration or an exporter is missing.",
+                ("AgentRestExporterDown",),
+            ),
+            Look(units.Short, base="blue", decimals=0),
+            Query(f"count({once(UP)})", "VDNs"),
+        ),
+        single(
+            About(
+                "VDNs over their limit",
+                "VDNs with more resting agents than max_resting in the exporter's configuration "
+                "allows. VDNs without a limit are not counted.",
+                "Find them in the table below and ask their supervisors to call agents back.",
+                ("AgentRestTooManyResting",),
+            ),
+            red,
+            Query(f"sum({once(RESTING)} > bool {once(LIMIT)})", "over the limit"),
+            empty="no limits set",
+        ),
+        single(
+            About(
+                "Rests too long",
+                "VDNs where the longest rest exceeds max_rest in the exporter's configuration, or "
+                "one hour if none is set.",
+                "Find them in the table below. The agent may have forgotten to end the rest.",
+                ("AgentRestTooLong",),
+            ),
+            red,
+            Query(number_of(REST_TOO_LONG, each(LONGEST)), "rests too long"),
+            empty="not known",
+        ),
+        single(
+            About(
+                "Waits too long",
+                "VDNs where the longest wait exceeds max_wait in the exporter's configuration, or "
+                "15 minutes if none is set. VDNs without a known wait are not counted.",
+                "Find them in the table below. Waiting by reason shows what agents wait for.",
+                ("AgentRestApprovalsWaiting",),
+            ),
+            red,
+            Query(number_of(WAIT_TOO_LONG, each(LONGEST_WAIT)), "waits too long"),
+            empty="not known",
+        ),
+        single(
+            About(
+                "Doubtful VDNs",
+                "VDNs whose replies prove less than the numbers seem to say. Their counts are "
+                "right, but not all rests and waits are known.",
+                "Tell the operators: Doubtful numbers on the Exporter dashboard has the remedy.",
+                ("AgentRestNumbersDoubtful",),
+            ),
+            orange,
+            Query(number_of(once(DOUBT), once(RESTING)), "doubtful"),
         ),
         single(
             About(
@@ -115,7 +201,7 @@ def _now(board: Board) -> None:
                 "Do not rely on the sums. The Exporter dashboard shows what fails.",
                 ("AgentRestTargetDown", "AgentRestDataStale"),
             ),
-            Look(units.Short, ((1, "orange"),), decimals=0),
+            orange,
             Query(lacking(once(UP), once(RESTING)), "without fresh data"),
         ),
     )
@@ -142,13 +228,17 @@ def _rests(board: Board) -> None:
             About(
                 "Longest rests",
                 "The longest rest of each VDN, for the ten VDNs where it is longest. It grows "
-                "between polls and drops when the rest ends.",
-                "A rest of more than an hour has usually been forgotten, or the session was lost: "
-                "ask the supervisor.",
+                "between polls and drops when the rest ends. Dashed lines are the VDNs' own limits "
+                "(max_rest), and one hour for VDNs without.",
+                "A rest above its limit has usually been forgotten, or the session was lost: ask "
+                "the supervisor.",
                 ("AgentRestTooLong",),
             ),
             Look(units.DurationSeconds, ((TOO_LONG, "red"),)),
             Query(f"topk(10, {each(LONGEST)})", _VDN),
+            Query(
+                f"{each(MAX_REST)} and topk(10, {each(LONGEST)})", f"limit of {_VDN}", dashed=True
+            ),
             links=links,
         ),
         course(
@@ -162,6 +252,42 @@ def _rests(board: Board) -> None:
             Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
             Query(f"topk(10, {each(LONGEST_OVERDUE)})", _VDN),
             links=links,
+        ),
+        course(
+            About(
+                "Longest waits",
+                "The longest wait of each VDN, for the ten VDNs where it is longest, from the "
+                "start that the agent asked for. Dashed lines are the VDNs' own limits (max_wait), "
+                "and 15 minutes for VDNs without.",
+                "Waiting by reason shows what agents wait for. A line that is missing although "
+                "agents wait means that the server reported no usable start.",
+                ("AgentRestApprovalsWaiting",),
+            ),
+            Look(units.DurationSeconds, ((WAITED_TOO_LONG, "red"),)),
+            Query(f"topk(10, {each(LONGEST_WAIT)})", _VDN),
+            Query(
+                f"{each(MAX_WAIT)} and topk(10, {each(LONGEST_WAIT)})",
+                f"limit of {_VDN}",
+                dashed=True,
+            ),
+            width=12,
+            links=links,
+        ),
+        course(
+            About(
+                "Resting longer than",
+                "Agents who have been resting for longer than each of rest_bounds in the "
+                "exporter's configuration, given in seconds. Empty if none are set.",
+                "If the longest bounds grow through the shift, agents overstay: see Longest rests "
+                "for the VDNs.",
+                ("AgentRestTooLong",),
+            ),
+            Look(units.Short, decimals=0),
+            Query(
+                f"sum by (bound) (max by ({KEY}, bound) ({on_floor(RESTING_LONGER)}))",
+                "longer than {{bound}} s",
+            ),
+            width=12,
         ),
     )
 

@@ -43,6 +43,8 @@ class Query:
 
     expr: str
     legend: str
+    dashed: bool = False
+    """Whether its lines are dashed, like those of thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,10 @@ def course(
     # Lines keep their own colours; thresholds are drawn as dashed lines.
     panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     panel.data_links(list(links))
+    dashes = model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
+    for letter, query in zip(ascii_uppercase, queries, strict=False):
+        if query.dashed:
+            panel.override_by_query(letter, [dashes])
     return dressed(panel, about, look, queries, Shape.COURSE)
 
 

@@ -24,6 +24,7 @@ def _polls(board: Board) -> None:
     skipped = rate(of_server(f"{OWN}polls_skipped_total"))
     requests = rate(of_server(f"{OWN}requests_total"))
     in_flight = of_server(f"{OWN}polls_in_flight")
+    pauses = of_server(f"{OWN}pause_remaining_seconds")
     skew = of_server(f"{OWN}clock_skew_seconds")
     board.row(
         "Polls",
@@ -68,6 +69,19 @@ def _polls(board: Board) -> None:
             ),
             Look(units.RequestsPerSecond),
             Query(f"sum by (cms) ({requests})", "{{cms}}"),
+            width=6,
+        ),
+        course(
+            About(
+                "Pauses",
+                "Time until a server is polled again that has asked for a pause (Retry-After).",
+                "The server protects itself: raise the interval or set max_requests_per_second. "
+                "The log and the status page say with which status it asked.",
+                ("AgentRestDataStale",),
+            ),
+            Look(units.DurationSeconds, decimals=0),
+            Query(f"max by (instance, cms) ({pauses})", "{{instance}} {{cms}}"),
+            width=6,
         ),
         course(
             About(
@@ -79,6 +93,7 @@ def _polls(board: Board) -> None:
             ),
             Look(units.Short, decimals=0),
             Query(f"sum by (cms) ({in_flight})", "{{cms}}"),
+            width=6,
         ),
         course(
             About(
@@ -90,6 +105,7 @@ def _polls(board: Board) -> None:
             ),
             Look(units.Seconds, ((-SKEWED, "green"), (SKEWED, "red")), base="red"),
             Query(f"max by (instance, cms) ({skew})", "{{instance}} {{cms}}"),
+            width=6,
         ),
     )
 

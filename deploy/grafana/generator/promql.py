@@ -23,9 +23,9 @@ def on_floor(family: str, *matchers: str) -> str:
     return _selector(family, _JOB, _VDN, *matchers)
 
 
-def polled(family: str) -> str:
+def polled(family: str, *matchers: str) -> str:
     """A target family, of the selected exporters only."""
-    return _selector(family, _INSTANCE, _VDN)
+    return _selector(family, _INSTANCE, _VDN, *matchers)
 
 
 def of_server(family: str) -> str:
@@ -51,6 +51,16 @@ def total(family: str) -> str:
 def once(family: str) -> str:
     """One sample for each VDN, without its name: for sums and counts."""
     return f"max by ({KEY}) ({on_floor(family)})"
+
+
+def exceeding(value: str, limit: str, default: float) -> str:
+    """The VDNs whose `value` is above their `limit`, or above `default` if they have none."""
+    return f"({value} > {limit} or ({value} > {default} unless {limit}))"
+
+
+def number_of(some: str, all_of_them: str) -> str:
+    """How many series `some` has, 0 if none; no sample if `all_of_them` has none either."""
+    return f"count({some}) or 0 * count({all_of_them})"
 
 
 def lacking(wanted: str, had: str) -> str:

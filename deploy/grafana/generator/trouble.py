@@ -6,13 +6,17 @@ from grafana_foundation_sdk.models import units
 
 from generator.frame import Board, vdn_links
 from generator.panels import About, Look, Query
-from generator.promql import NAMED, each, on_floor
+from generator.promql import NAMED, each, exceeding, on_floor
 from generator.tables import Column, rows
 from generator.vocabulary import (
     APPROVED,
+    DOUBT,
     LIMIT,
     LONGEST,
     LONGEST_OVERDUE,
+    LONGEST_WAIT,
+    MAX_REST,
+    MAX_WAIT,
     OVERDUE,
     REASON,
     RESTING,
@@ -21,27 +25,34 @@ from generator.vocabulary import (
     TOO_LONG,
     TOO_OVERDUE,
     UP,
+    WAITED_TOO_LONG,
     WAITING,
 )
 
-LONGEST_LOOK: Final = Look(units.DurationSeconds, ((0.75 * TOO_LONG, "yellow"), (TOO_LONG, "red")))
-"""How the longest rest is drawn, in this table and as a single number."""
+REST_TOO_LONG: Final = exceeding(each(LONGEST), each(MAX_REST), TOO_LONG)
+"""VDNs where a rest is too long, by their own limit or by that of the alert."""
+WAIT_TOO_LONG: Final = exceeding(each(LONGEST_WAIT), each(MAX_WAIT), WAITED_TOO_LONG)
+"""VDNs where a wait is too long, by their own limit or by that of the alert."""
 
 # The worst problem of a VDN: `or` keeps the first of these expressions that a VDN matches.
 _TROUBLE: Final = "\nor ".join(
     [
-        f"({each(UP)} == 0) + 5",
-        f"0 * ({each(RESTING)} > {each(LIMIT)}) + 4",
-        f"0 * ({each(LONGEST)} > {TOO_LONG}) + 3",
+        f"({each(UP)} == 0) + 7",
+        f"0 * ({each(RESTING)} > {each(LIMIT)}) + 6",
+        f"0 * {REST_TOO_LONG} + 5",
+        f"0 * {WAIT_TOO_LONG} + 4",
+        f"0 * {each(DOUBT)} + 3",
         f"0 * ({each(OVERDUE)} > 0) + 2",
         f"0 * ({each(WAITING)} > 0) + 1",
         f"0 * {each(UP)}",
     ]
 )
 _TROUBLE_WORDS: Final = {
-    5: ("down", "dark-red"),
-    4: ("over limit", "red"),
-    3: ("rest too long", "orange"),
+    7: ("down", "dark-red"),
+    6: ("over limit", "red"),
+    5: ("rest too long", "orange"),
+    4: ("wait too long", "orange"),
+    3: ("doubtful", "purple"),
     2: ("overdue", "yellow"),
     1: ("agents waiting", "blue"),
     0: ("ok", "green"),
@@ -58,9 +69,10 @@ def trouble(board: Board) -> None:
             About(
                 "VDNs",
                 "Each VDN with its worst problem, the worst VDNs first. Columns are empty if there "
-                "is no fresh data or no limit.",
-                "Start at the top. Click a VDN to see only its panels, or how it is polled.",
-                ("AgentRestTooManyResting", "AgentRestTargetDown"),
+                "is no fresh data or no limit, or if the number is not known.",
+                "Start at the top. Click a VDN to see only its panels, or how it is polled. Of a "
+                "doubtful VDN the counts are right, but not all rests are known.",
+                ("AgentRestTooManyResting", "AgentRestNumbersDoubtful", "AgentRestTargetDown"),
             ),
             ("cms", "cc_id", "vdn", "name"),
             (
@@ -70,7 +82,10 @@ def trouble(board: Board) -> None:
                 Column(Query(each(APPROVED), "approved"), count),
                 Column(Query(each(WAITING), "waiting"), count),
                 Column(Query(f"max by ({NAMED}) ({awaiting})", "awaiting approval"), count),
-                Column(Query(each(LONGEST), "longest rest"), LONGEST_LOOK),
+                Column(Query(each(LONGEST), "longest rest"), Look(units.DurationSeconds)),
+                Column(Query(each(MAX_REST), "rest limit"), Look(units.DurationSeconds)),
+                Column(Query(each(LONGEST_WAIT), "longest wait"), Look(units.DurationSeconds)),
+                Column(Query(each(MAX_WAIT), "wait limit"), Look(units.DurationSeconds)),
                 Column(Query(each(OVERDUE), "overdue agents"), count),
                 Column(
                     Query(each(LONGEST_OVERDUE), "longest overdue"),

@@ -14,13 +14,20 @@ LIMIT: Final = "agent_rest_max_resting_agents"
 LONGEST: Final = "agent_rest_longest_rest_seconds"
 OVERDUE: Final = "agent_rest_overdue_agents"
 LONGEST_OVERDUE: Final = "agent_rest_longest_overdue_seconds"
+LONGEST_WAIT: Final = "agent_rest_longest_wait_seconds"
+RESTING_LONGER: Final = "agent_rest_resting_longer_agents"
+DOUBT: Final = "agent_rest_doubt"
+MAX_REST: Final = "agent_rest_max_rest_seconds"
+MAX_WAIT: Final = "agent_rest_max_wait_seconds"
 SUCCESS: Final = "agent_rest_last_success_timestamp_seconds"
 FAILING: Final = "agent_rest_failing"
 OWN: Final = "agent_rest_exporter_"
 """The prefix of the families of the exporter itself."""
 
 TOO_LONG: Final = 3600
-"""AgentRestTooLong: seconds of a rest."""
+"""AgentRestTooLong: seconds of a rest, where no `max_rest` is set."""
+WAITED_TOO_LONG: Final = 900
+"""AgentRestApprovalsWaiting: seconds of a wait, where no `max_wait` is set."""
 TOO_OVERDUE: Final = 600
 """AgentRestOverdue: seconds past the requested duration."""
 STALE: Final = 600

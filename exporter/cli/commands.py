@@ -1,0 +1,270 @@
+"""Every command and flag: names, help and defaults. What a command does is in a module of its name.
+
+The help and completion need only this file. So what parses a value is named, not imported.
+"""
+
+from typing import Final
+
+import click
+
+from exporter import __version__
+from exporter.cli.flags import Command, Flag, Level, Parsed, Program
+
+PROGRAM: Final = "agent-rest-exporter"
+COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
+"""Set by click's completion scripts."""
+ACCESS_KEY: Final = "AKEXAMPLE0001"
+SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
+FAULTS: Final = (
+    *("hang", "slow", "drop", "cut", "unauthorized", "clock", "forbidden", "rate-limited"),
+    *("unavailable", "error", "redirect", "api-error", "unknown-vdn", "legacy-only", "crowded"),
+    *("zeros", "seconds", "garbage", "html", "wrong-shape", "oversized", "gzip-bomb"),
+    *("ignore-offset", "endless", "overlap"),
+)
+"""As the simulator has them."""
+
+_PATH: Final = click.Path(dir_okay=False)
+_DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
+_TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
+_FAULT: Final = Parsed("scenario", "exporter.simulator:parse_scenario", FAULTS)
+
+_FILE: Final = click.Argument(["file"], type=_PATH, required=False)
+_CONFIG_FILE: Final = Flag("config.file", "Configuration file.", "config.yaml", _PATH)
+_TELEMETRY_PATH: Final = Flag(
+    "web.telemetry-path", "Path to serve metrics on.", "/metrics", metavar="PATH"
+)
+_JSON: Final = Flag("json", "Print JSON, for scripts.", is_flag=True)
+_SCENARIO: Final = Flag(
+    "scenario",
+    "Fail on purpose: FAULT[=VALUE][@ccId/vdn], such as slow=5s or api-error=0100003@1/7. The "
+    f"faults are {', '.join(FAULTS)}.",
+    type=_FAULT,
+    multiple=True,
+)
+_SEED: Final = Flag(
+    "seed",
+    "Random seed: another one gives other agents and other days.",
+    "0",
+    Parsed("number", "exporter.cli.simulate:whole_number"),
+)
+_LOGGING: Final = [
+    Flag("log.level", "Minimum level to log.", "info", Level()),
+    Flag(
+        "log.format", "Format of log lines on stderr.", "logfmt", click.Choice(("logfmt", "json"))
+    ),
+]
+
+_SERVE: Final = Command(
+    "serve",
+    "Poll the configured targets and serve their metrics.",
+    {
+        "Configuration": [
+            _CONFIG_FILE,
+            Flag(
+                "config.auto-reload-interval",
+                "How often to check the configuration's files for changes; 0 disables it. SIGHUP "
+                "reloads at once.",
+                "30s",
+                _DURATION,
+            ),
+            Flag(
+                "shard",
+                "Which share of the targets to poll, counted from 0. INDEX can be auto: the "
+                "number at the end of $POD_NAME or, if unset, of the host name.",
+                "0/1",
+                Parsed("index/total", "exporter.cli.serve:parse_shard"),
+            ),
+        ],
+        "Web": [
+            Flag(
+                "web.listen-address",
+                "Address to serve metrics and pages on: HOST:PORT, :PORT for every address of "
+                "this host, or unix:PATH.",
+                ":10072",
+                Parsed("address", "exporter.web.listening.addresses:parse_endpoint"),
+                multiple=True,
+            ),
+            Flag(
+                "web.config.file",
+                "File with TLS, passwords and headers of the pages, in the format of Prometheus' "
+                "exporter-toolkit.",
+                type=_PATH,
+            ),
+            _TELEMETRY_PATH,
+            Flag(
+                "web.systemd-socket",
+                "Serve on the sockets of systemd's socket activation instead of "
+                "--web.listen-address.",
+                is_flag=True,
+            ),
+        ],
+        "Logging": _LOGGING,
+    },
+    arguments=[_FILE],
+    reloads=True,
+)
+_CHECK: Final = Command(
+    "check",
+    "Validate the configuration and predict the load it causes.",
+    {
+        "Configuration": [_CONFIG_FILE],
+        "Checks": [
+            Flag("live", "Also poll every target once, and explain failures.", is_flag=True)
+        ],
+        "Output": [_JSON],
+    },
+    arguments=[_FILE],
+)
+_QUERY: Final = Command(
+    "query",
+    "Poll one target now and show its counters and rows.",
+    {
+        "Configuration": [_CONFIG_FILE],
+        "Target": [
+            Flag(
+                "cms",
+                "Name of the server; not needed if the configuration has only one.",
+                metavar="NAME",
+            ),
+            Flag(
+                "cc-id",
+                "ID of the call center.",
+                type=Parsed("number", "exporter.cli.query:parse_cc_id"),
+                required=True,
+            ),
+            Flag(
+                "vdn",
+                "ID of the VDN; it need not be a target of the configuration.",
+                type=Parsed("number", "exporter.cli.query:parse_vdn"),
+                required=True,
+            ),
+        ],
+        "Output": [
+            Flag("show-names", "Show agents' full names, not masked.", is_flag=True),
+            _JSON,
+        ],
+    },
+)
+_SIMULATE: Final = Command(
+    "simulate",
+    "Run a simulated CC-CMS, which can fail on demand.",
+    {
+        "Server": [
+            Flag(
+                "listen-address",
+                "Address to listen on: HOST:PORT, or :PORT for every address of this host.",
+                "127.0.0.1:28443",
+                _TCP,
+            ),
+            Flag(
+                "cti-version",
+                "CTI version to simulate; 3.6 replies in pages.",
+                "3.8",
+                click.Choice(("3.6", "3.8")),
+            ),
+            Flag(
+                "access-key",
+                "Access key whose signatures are accepted; empty disables signature checks.",
+                ACCESS_KEY,
+            ),
+            Flag("secret-key", "Secret key for the access key.", SECRET_KEY),
+            Flag("tls.cert-file", "Serve HTTPS with this certificate (PEM).", type=_PATH),
+            Flag("tls.key-file", "Its private key, if in a file of its own (PEM).", type=_PATH),
+        ],
+        "Simulation": [
+            _SCENARIO,
+            _SEED,
+            Flag(
+                "speed",
+                "Simulated seconds per second.",
+                "1",
+                Parsed("number", "exporter.cli.simulate:parse_speed"),
+            ),
+        ],
+    },
+)
+_DEMO: Final = Command(
+    "demo",
+    "Show metrics of a simulated call center, without configuration.",
+    {
+        "Web": [
+            Flag(
+                "web.listen-address",
+                "Address to serve metrics and pages on: HOST:PORT, or :PORT for every address of "
+                "this host.",
+                "127.0.0.1:10072",
+                _TCP,
+                multiple=True,
+            ),
+            _TELEMETRY_PATH,
+        ],
+        "Simulation": [_SCENARIO, _SEED],
+        "Logging": _LOGGING,
+    },
+)
+_HEALTHCHECK: Final = Command(
+    "healthcheck",
+    "Ask a running exporter whether it is healthy, for containers.",
+    {
+        "Request": [
+            Flag(
+                "url",
+                "URL of its health page. Any certificate is accepted.",
+                "http://127.0.0.1:10072/-/healthy",
+                Parsed("url", "exporter.cli.healthcheck:parse_url"),
+            ),
+            Flag(
+                "timeout",
+                "How long to wait for the reply.",
+                "3s",
+                Parsed("duration", "exporter.cli.healthcheck:parse_timeout"),
+            ),
+        ]
+    },
+)
+_COMPLETION: Final = Command(
+    "completion",
+    "Print a script that completes commands and options in a shell.",
+    arguments=[click.Argument(["shell"], type=click.Choice(("bash", "zsh", "fish")))],
+    epilog=f"""\b
+To load it, add the line for your shell to its startup file:
+  source <({PROGRAM} completion bash)
+  source <({PROGRAM} completion zsh)
+  {PROGRAM} completion fish | source""",
+)
+COMMANDS: Final = (_SERVE, _CHECK, _QUERY, _SIMULATE, _DEMO, _HEALTHCHECK, _COMPLETION)
+
+
+@click.command("help", short_help="Show the help of a command.")
+@click.argument(
+    "command",
+    required=False,
+    shell_complete=lambda ctx, param, incomplete: click.Choice(
+        [command.name for command in COMMANDS]
+    ).shell_complete(ctx, param, incomplete),
+)
+@click.pass_context
+def _help(ctx: click.Context, command: str | None) -> int:
+    """Show the help of a command."""
+    shown = ctx.find_root()
+    if command and isinstance(shown.command, Program):
+        _, found, _ = shown.command.resolve_command(shown, [command])
+        shown = click.Context(found, parent=shown, info_name=command) if found else shown
+    click.echo(shown.get_help())
+    return 0
+
+
+def program() -> click.Command:
+    """The whole command line."""
+    group = Program(
+        PROGRAM,
+        commands=[*COMMANDS, _help],
+        help="Prometheus exporter for agents' rests in Huawei AICC/CEC call centers.",
+        epilog="Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 "
+        "or 143 if SIGINT or SIGTERM ended it before its work was done.",
+        options_metavar="",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    return click.version_option(__version__, "-V", "--version", message=f"{PROGRAM} %(version)s")(
+        group
+    )

@@ -1,0 +1,338 @@
+"""The connections to one server, and what keeps a reply from being taken for another's.
+
+Replies carry no VDN. One that nobody asked for (a duplicate, a late 408, the rest of an exchange
+that had ended) would be read as the answer to whatever is asked next on its connection, and shift
+every answer after it. So a connection that receives anything while no request is under way is
+never used again. The surplus reply can also arrive just after the next request has gone out; that
+request's own reply then arrives with nobody waiting for it, and everything that the connection has
+answered becomes doubtful. To see that, a connection rests between two exchanges.
+
+aiohttp has no public hook for this: the parts of its connector and its protocol that are overridden
+here are internal, and tests on raw sockets hold them to what they must do.
+"""
+
+import asyncio
+import functools
+import math
+import re
+import select
+import socket
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final, cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection as Lease
+from aiohttp.helpers import _EXC_SENTINEL as _UNSET
+from aiohttp.http import HttpProcessingError, RawResponseMessage
+from aiohttp.tracing import Trace
+
+from exporter.clock import Moment
+
+LONGEST_LIFE: Final = 300.0
+"""Seconds after which a connection is replaced: a name may lead to another machine by then."""
+
+LONGEST_HEADER: Final = 32 * 2**10
+"""Bytes of one header of a reply."""
+MOST_HEADERS: Final = 500
+"""Headers of a reply."""
+
+_KEEPALIVE: Final = 75.0
+"""Longer than a common interval, so that polls meet an open connection."""
+_WATCHED: Final = 1.0
+"""Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
+
+_TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
+"""How an alert and a handshake begin."""
+_CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
+
+Vdn = tuple[int, int]
+"""Call center and VDN."""
+
+
+class Phase(Enum):
+    """How far a request has come: what to name when time is up."""
+
+    RESOLVING = auto()
+    CONNECTING = auto()
+    HANDSHAKE = auto()
+    ASKED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and its reply: which connection it wants, and which one it got."""
+
+    on_surplus: Callable[["Connection"], None]
+    """Called when its connection receives a reply that nobody asked for."""
+    fresh: bool = False
+    """It wants a new connection."""
+    single_use: bool = False
+    """Its connection is not kept."""
+    phase: Phase = Phase.ASKED
+    peer: str = ""
+    """The name that is looked up, or the address that is dialled."""
+    dialled: bool = False
+    """Whether a connection was opened for it."""
+    spoke_tls: bool = False
+    """Whether the reply began with a message of TLS."""
+    connection: "Connection | None" = None
+    position: int = 0
+    """Its place among the exchanges on its connection, from 1."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its reply may be another request's. The first one of a connection never is."""
+        return self.connection is not None and self.connection.tainted and self.position > 1
+
+    def answered(self, vdn: Vdn, ended: Moment) -> None:
+        """Remember a poll that this exchange has answered, in case that it becomes doubtful."""
+        if self.connection is not None and self.position > 1:
+            self.connection.answers[vdn] = ended
+
+
+current: Final = ContextVar[Exchange]("current")
+"""The exchange of this task. aiohttp may dial in tasks of its own, which inherit it."""
+
+
+class Connection(ResponseHandler):
+    """One connection: aiohttp's protocol, with an eye on what arrives while nothing was asked.
+
+    Args:
+        loop: that it belongs to.
+        on_surplus: called with it at its first surplus reply.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_surplus: Callable[["Connection"], None]
+    ) -> None:
+        super().__init__(loop)
+        self.tainted = False
+        """Whether a reply has come that nobody asked for."""
+        self.answers: dict[Vdn, Moment] = {}
+        """The polls that it has answered, without the first exchange: each with its end."""
+        self.made_at: float = loop.time()
+        self.single_use = False
+        self.rested_at = -math.inf
+        """When it may be used again: after as long a silence as its slowest exchange took.
+
+        Had that exchange been answered by a surplus reply, its own would arrive by then.
+        """
+        self._on_surplus = on_surplus
+        self._expires_at = self.made_at + LONGEST_LIFE
+        self._exchanges = 0
+        self._asked_at = self.made_at
+        self._under_way = False
+        self._slowest = 0.0
+        self._reply: aiohttp.StreamReader | None = None
+        self._exchange: Exchange | None = None
+        self._params: dict[str, Any] = {}
+        self._only_segment: bytes | None = None
+        """All that this exchange has received, if it came in one piece."""
+
+    def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # aiohttp's own
+        """A request is about to be sent."""
+        exchange = current.get()
+        exchange.connection = self
+        self._exchange = exchange
+        self._exchanges += 1
+        exchange.position = self._exchanges
+        exchange.phase = Phase.ASKED
+        self.single_use = exchange.single_use
+        self._reply = None
+        self._only_segment = b""
+        self._params = params
+        self._under_way = True
+        self._asked_at = self._loop.time()
+        super().set_response_params(**params)
+
+    def feed_data(
+        self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0
+    ) -> None:
+        """A reply has begun, or an interim one."""
+        if self._reply is not None:
+            self._surplus()
+            return
+        message, payload = data
+        if message.code >= 200:  # noqa: PLR2004  # the end of HTTP's interim statuses
+            self._reply = payload
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if not data or not self._exchanges or (self._under_way and not self._replied):
+            if self._only_segment == b"":
+                self._only_segment = data
+                if self._exchange is not None:
+                    self._exchange.spoke_tls = data[:2] in _TLS_RECORDS
+            else:
+                self._only_segment = None
+            super().data_received(data)
+            return
+        if data.strip(b"\r\n"):
+            self._surplus()
+        if self.transport is not None:
+            self.transport.close()
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _UNSET) -> None:
+        """The exchange has failed: unless there is a whole reply before what made it fail."""
+        segment, self._only_segment = self._only_segment, None
+        if isinstance(exc, HttpProcessingError) and segment:
+            length = _length_of_reply(segment)
+            if 0 < length < len(segment):
+                super().set_response_params(**self._params)
+                super().data_received(segment[:length])
+                self._surplus()
+                return
+        super().set_exception(exc, exc_cause)
+
+    def end_exchange(self) -> None:
+        """The exchange is over. Unless it ended cleanly, the connection is not used again."""
+        now = self._loop.time()
+        self._under_way = False
+        self._slowest = max(self._slowest, now - self._asked_at)
+        self.rested_at = max(self.rested_at, now + self._slowest)
+        if not self._replied:
+            self.force_close()
+        elif self._holds_unread_bytes():
+            self._surplus()
+
+    def may_live(self, now: float) -> bool:
+        """Whether it can be used, at once or when it has rested."""
+        return self.is_connected() and not self.should_close and now < self._expires_at
+
+    def retire(self, now: float) -> None:
+        """Use it for no further request, and only see what it receives for a moment."""
+        self._expires_at = min(self._expires_at, now + _WATCHED)
+        self.rested_at = math.inf
+
+    def has_received(self) -> bool:
+        """Whether the socket holds bytes, or its end, that the loop has not read yet."""
+        transport = cast("asyncio.Transport", self.transport)
+        unread = select.poll()
+        unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(unread.poll(0))
+
+    @property
+    def _replied(self) -> bool:
+        return self._reply is not None and self._reply.is_eof()
+
+    def _holds_unread_bytes(self) -> bool:
+        """Whether another reply has begun right after the last one."""
+        try:
+            return self._parser is not None and self._parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001  # whatever the parser makes of them, they are too many
+            return True
+
+    def _surplus(self) -> None:
+        self.force_close()
+        if not self.tainted:
+            self.tainted = True
+            self._on_surplus(self)
+            if self._exchange is not None:
+                self._exchange.on_surplus(self)
+
+
+class Connections(aiohttp.TCPConnector):
+    """The pool of connections to one server.
+
+    Args:
+        most_idle: connections that are kept while they are not used.
+        options: aiohttp's own.
+    """
+
+    def __init__(self, most_idle: int, **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
+        # the client bounds the requests in flight, so no limit is needed here
+        super().__init__(
+            limit=0,
+            keepalive_timeout=_KEEPALIVE,
+            socket_factory=_dial,
+            # aiohttp's cache shields lookups from being cancelled; the resolver has its own
+            use_dns_cache=False,
+            **options,
+        )
+        self._most_idle = most_idle
+        self._kept_since = -math.inf
+        self._factory = cast(
+            "functools.partial[ResponseHandler]",
+            functools.partial(Connection, self._loop, self._surplus_seen),
+        )
+
+    def drop_idle(self) -> None:
+        """Close the connections that are not used, and those in use as soon as they are not."""
+        self._kept_since = self._loop.time()
+        for idle in self._conns.values():
+            for connection, _ in idle:
+                connection.close()
+        self._conns.clear()
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Lease | None:  # noqa: ARG002
+        """A kept connection that has rested, if the exchange may have one."""
+        idle = self._conns.get(key)
+        if not idle or current.get().fresh:
+            return None
+        now = self._loop.time()
+        found: Connection | None = None
+        passed: list[tuple[ResponseHandler, float]] = []
+        while idle and found is None:
+            protocol, since = idle.popleft()
+            connection = cast("Connection", protocol)
+            if not connection.may_live(now):
+                connection.close()
+            elif connection.rested_at > now:
+                passed.append((connection, since))
+            elif connection.has_received():
+                connection.retire(now)
+                passed.append((connection, since))
+            else:
+                found = connection
+        idle.extendleft(reversed(passed))
+        if not idle:
+            del self._conns[key]
+        if found is None:
+            return None
+        self._acquired.add(found)
+        return Lease(self, key, found, self._loop)
+
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        connection = cast("Connection", protocol)
+        connection.end_exchange()
+        super()._release(
+            key,
+            protocol,
+            should_close=should_close
+            or connection.single_use
+            or connection.made_at <= self._kept_since
+            or not connection.may_live(self._loop.time())
+            or len(self._conns.get(key, ())) >= self._most_idle,
+        )
+
+    def _surplus_seen(self, _connection: Connection) -> None:
+        """The server sends more than it is asked for: let no kept connection be used again."""
+        kept = [connection for idle in self._conns.values() for connection, _ in idle]
+        for connection in [*kept, *self._acquired]:
+            # a connection that is being made is a placeholder there
+            if isinstance(connection, Connection):
+                connection.retire(math.inf)
+
+
+def _length_of_reply(data: bytes) -> int:
+    """The length of the reply at the start of some bytes by its Content-Length, or 0."""
+    head = data.find(b"\r\n\r\n") + 4
+    length = _CONTENT_LENGTH.search(data, 0, head)
+    return head + int(length[1]) if length else 0
+
+
+def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
+    exchange = current.get()
+    exchange.dialled = True
+    exchange.phase = Phase.CONNECTING
+    family, kind, protocol, _, (host, port, *_) = address
+    exchange.peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+    return socket.socket(family, kind, protocol)
