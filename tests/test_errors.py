@@ -5,8 +5,8 @@ import re
 import pytest
 
 from exporter.clock import Moment
+from exporter.cms.signing import canonical_head
 from exporter.errors import PollError, PollResult, Reason, error_location
-from exporter.server import Server
 
 
 def test_the_reasons_are_a_closed_set() -> None:
@@ -36,10 +36,11 @@ def test_a_result_is_frozen_and_knows_its_duration() -> None:
 
 def test_the_place_of_an_error_is_the_deepest_in_this_package() -> None:
     """A library's line would help nobody to find the fault."""
-    with pytest.raises(ValueError, match="IPv6") as caught:
-        _ = Server("https://[malformed").address
+    with pytest.raises(UnicodeEncodeError) as caught:
+        canonical_head("POST", "/", {"host": "\ud800"})
 
-    assert re.sub(r"\d+", "N", error_location(caught.value)) == "ValueError at server.py:N"
+    place = re.sub(r"\d+", "N", error_location(caught.value))
+    assert place == "UnicodeEncodeError at signing.py:N"
 
 
 def test_the_place_of_an_error_from_elsewhere_is_its_first() -> None:

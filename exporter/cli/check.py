@@ -21,6 +21,8 @@ from exporter.cli.signals import Signals, Stopped
 from exporter.cli.terminal import console, counted, print_json, print_table, progress
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
+from exporter.cms.diagnosis import explain_refusal
+from exporter.cms.proxy import chosen_proxy
 from exporter.config import ConfigError, Problem, load
 from exporter.durations import format_duration
 from exporter.errors import PollResult
@@ -46,6 +48,8 @@ class Forecast:
     paged: bool
     """With pages (CTI 3.6) a poll of a long listing takes more than one request."""
     warning: str | None
+    proxy: str | None = None
+    """The proxy that leads to the server, and where it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ class Answer:
     result: PollResult
 
 
-def forecast(server: Server, targets: Sequence[TargetKey]) -> Forecast:
+def forecast(server: Server, targets: Sequence[TargetKey], environ: Mapping[str, str]) -> Forecast:
     """Predict the load of one server's targets."""
+    proxy = chosen_proxy(server, environ)
     per_second = len(targets) / server.interval
     limit = server.max_requests_per_second
     warning = None
@@ -74,6 +79,7 @@ def forecast(server: Server, targets: Sequence[TargetKey]) -> Forecast:
         peak_per_second=peak_per_second((key, server.interval) for key in targets),
         paged=server.page_size is not None,
         warning=warning,
+        proxy=str(proxy) if proxy else None,
     )
 
 
@@ -92,7 +98,7 @@ def run(signals: Signals, *, config_file: str, live: bool, json: bool) -> int:
         return _refuse(problems, json=json)
     targets = [target.key for target in config.targets]
     forecasts = [
-        forecast(server, [key for key in targets if key.cms == server.name])
+        forecast(server, [key for key in targets if key.cms == server.name], os.environ)
         for server in config.servers
     ]
     out = console(sys.stdout)
@@ -114,9 +120,10 @@ def run(signals: Signals, *, config_file: str, live: bool, json: bool) -> int:
             status = stopped.status
         answers = polling.answers
         found["live"] = [as_json(answer) for answer in answers]
+        found["hints"] = polling.hints
         status = status or int(any(answer.result.error for answer in answers))
         if not json:
-            _explain(out, answers)
+            _explain(out, answers, polling.hints)
         if missing := len(targets) - len(answers):
             print(f"interrupted: {missing} of {len(targets)} not polled", file=sys.stderr)
     if json:
@@ -157,16 +164,20 @@ def _show(out: Console, servers: Sequence[Forecast]) -> None:
                 f"{'at least ' if server.paged else ''}{server.requests_per_hour} requests per "
                 f"hour, {server.peak_per_second} in the busiest second"
             )
+        if server.proxy:
+            out.print(f"  {server.cms}: proxy: {server.proxy}")
         if server.warning:
             out.print(f"  {server.cms}: warning: {server.warning}", style="yellow")
     if not out.is_terminal:
         out.print(f"  all: {counted(targets, 'target')}: {per_hour} requests per hour")
 
 
-def _explain(out: Console, answers: Sequence[Answer]) -> None:
+def _explain(out: Console, answers: Sequence[Answer], hints: Mapping[str, str]) -> None:
     err = console(sys.stderr)
     for line in failures(answers):
         err.print(line, style="red")
+    for cms, hint in hints.items():
+        err.print(f"{cms}: {hint}", style="yellow")
     if answers:
         show_summary(out, answers)
         sys.stdout.flush()
@@ -192,6 +203,8 @@ class Round:
         self._answers: dict[TargetKey, Answer] = {}
         self._failed = 0
         self._paused: set[str] = set()
+        self.hints: dict[str, str] = {}
+        """By server, what would make it accept the signatures that it has refused."""
 
     @property
     def answers(self) -> list[Answer]:
@@ -215,6 +228,12 @@ class Round:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(len(targets), client.server.max_concurrency)):
                 workers.create_task(self._work(client, waiting))
+        for target in targets:
+            result, vdn = self._answers[target].result, (target.cc_id, target.vdn)
+            hint = await explain_refusal(client.server, result, vdn, os.environ, system_clock)
+            if hint is not None:
+                self.hints[client.server.name] = hint
+                return
 
     async def _work(self, client: CmsClient, waiting: Iterator[TargetKey]) -> None:
         for target in waiting:

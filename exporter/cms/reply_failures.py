@@ -14,7 +14,8 @@ from exporter.cms.wire import DecodeError, ResultError, SchemaError, readable
 from exporter.errors import PollError, Reason
 from exporter.server import Api, Auth, Server, Signature
 
-_CLOCKS_DIFFER: Final = 60.0
+CLOCKS_DIFFER: Final = 60.0
+"""Seconds from which a refused signature is blamed on the clocks."""
 
 _NOT_OURS: Final = (
     "the exporter does not use that interface, so nothing in its configuration helps; ask the "
@@ -223,7 +224,7 @@ def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
             "with: check access_key, secret_key and this host's clock"
         )
     seconds = abs(clock_skew)
-    if seconds < _CLOCKS_DIFFER:
+    if seconds < CLOCKS_DIFFER:
         return (
             f"the server rejected the signature, and the clocks differ by only {seconds:.0f} s: "
             "check access_key and secret_key"

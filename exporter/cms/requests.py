@@ -34,13 +34,14 @@ class Requests:
     Args:
         server: where it is and how it wants to be asked.
         clock: for the time in signatures.
+        path: below the server's URL; that of its interface by default.
     """
 
-    def __init__(self, server: Server, clock: Clock) -> None:
+    def __init__(self, server: Server, clock: Clock, path: str = "") -> None:
         self._clock = clock
-        self._url = httpx.URL(server.url + server.api.path)
+        self._url = httpx.URL(server.url + (path or server.api.path))
         # exactly as the URL spells it: httpx and yarl would encode some characters anew
-        self._path = server.endpoint.path + server.api.path
+        self._path = server.endpoint.path + (path or server.api.path)
         self._headers = {
             "host": server.host_header,
             "accept": "application/json",

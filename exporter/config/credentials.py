@@ -93,8 +93,6 @@ class SecretFile:
         except UnreadableError as error:
             problem = str(error)
         else:
-            if text.endswith("\n"):
-                text = text.removesuffix("\n").removesuffix("\r")
             return cls(path, check, _usable(text, check, str(path)))
         raise SecretError(f"{path} cannot be read: {problem}")
 
@@ -126,7 +124,11 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
 
 def _usable(text: str, check: Check, origin: str = "") -> Secret:
     problem = "must not be empty"
-    if text:
+    # an editor's or a shell's, whatever the origin
+    text = text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
+    if text != text.strip():
+        problem = "must not begin or end with spaces, tabs or line breaks"
+    elif text:
         try:
             check(text)
         except ValueError as error:

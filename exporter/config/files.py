@@ -5,6 +5,7 @@ swaps lead to new contents under old names.
 """
 
 import hashlib
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,10 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
+_LITERAL = re.compile(r"[\[?]")
+_SURROGATES = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
+)
 # Far above any file of ours: a mistaken path such as /dev/zero must not fill the memory.
 _LARGEST = 64 * 1024 * 1024
 
@@ -70,6 +75,16 @@ def decode(content: bytes) -> str:
     raise UnreadableError(f"not UTF-8 text (line {line})")
 
 
+def with_plain_surrogates(text: str) -> str:
+    """A JSON text in which each character beyond U+FFFF is one escape, as in YAML, and not two."""
+
+    def one(pair: re.Match[str]) -> str:
+        high, low = int(pair[2], 16) - 0xD800, int(pair[3], 16) - 0xDC00
+        return f"{pair[1]}\\U{0x10000 + (high << 10) + low:08x}"
+
+    return _SURROGATES.sub(one, text)
+
+
 def digest(content: bytes) -> str:
     """SHA-256 of a content, in hex."""
     return hashlib.sha256(content).hexdigest()
@@ -82,8 +97,9 @@ class Pattern(NamedTuple):
     text: str
 
     def matches(self) -> list[str]:
-        """The names that match now, sorted."""
-        return sorted(glob(self.text, root_dir=self.folder, recursive=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
+        """The names that match now, sorted. Only * and ** are wildcards; [ and ? are themselves."""
+        text = _LITERAL.sub(r"[\g<0>]", self.text)
+        return sorted(glob(text, root_dir=self.folder, recursive=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,9 +224,19 @@ class Server(Shape):
 class File(Shape):
     """The configuration of agent-rest-exporter. Paths are relative to the directory of the file."""
 
+    model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
+
     cms: list[Server] = Field(
         description="One block for each CC-CMS server.", json_schema_extra={"minItems": 1}
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_extensions(cls, data: object) -> object:
+        """Keys that begin with x- are the user's own: a place for YAML anchors."""
+        if isinstance(data, dict):
+            return {key: data[key] for key in data if not str(key).startswith("x-")}
+        return data
 
 
 def shapes_by_key(shape: type[Shape]) -> dict[str, type[Shape] | None]:

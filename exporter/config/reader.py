@@ -4,7 +4,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from exporter.config.files import Pattern, Seen, UnreadableError, decode, digest, read_file
+from exporter.config.files import (
+    Pattern,
+    Seen,
+    UnreadableError,
+    decode,
+    digest,
+    read_file,
+    with_plain_surrogates,
+)
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.yaml.document import Document, Place, parse
 
@@ -108,7 +116,10 @@ class Reader:
             content = self.read(path)
             # the length keeps two files apart from the same text in one
             self._digest.update(b"%d\n" % len(content) + content)
-            document = parse(str(path), decode(content))
+            text = decode(content)
+            if path.suffix == ".json":
+                text = with_plain_surrogates(text)
+            document = parse(str(path), text)
         except UnreadableError as error:
             reason = f"cannot be read: {error}"
             self.problems.append(

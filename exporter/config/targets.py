@@ -1,7 +1,7 @@
 """Target entries, of the configuration and of its target files, as single targets."""
 
+import os
 import re
-from glob import has_magic
 
 from exporter.config import model
 from exporter.config.reader import Reader
@@ -48,13 +48,14 @@ class Targets:
                 self.complete = False
 
     def add_files(self, patterns: list[str], place: Place) -> None:
-        """Take the entries of files. A file that matches several patterns is taken once."""
+        """Take the entries of files. A file is taken once, by whatever names it is found."""
         taken: set[str] = set()
         for index, pattern in enumerate(patterns):
             names = self._reader.matches(pattern)
-            for name in names or ([] if has_magic(pattern) else [pattern]):
-                if name not in taken:
-                    taken.add(name)
+            for name in names or ([] if "*" in pattern else [pattern]):
+                file = os.path.realpath(self._reader.absolute(name))
+                if file not in taken:
+                    taken.add(file)
                     self._add_file(name, place / index)
 
     def _add_file(self, name: str, place: Place) -> None:

@@ -136,6 +136,8 @@ class _Server(NamedTuple):
     counts: Counter[TargetStatus]
     pause: float
     """Seconds for which it will not be polled, because it asked for a pause."""
+    sends_surplus: bool
+    """Whether it has sent replies that nobody asked for, so that polls share no connection."""
     clock: str
     clock_is_off: bool
 
@@ -149,7 +151,13 @@ def _worst_first(
     servers: Mapping[str, ServerStats], listing: Listing, now: Moment
 ) -> list[_Server]:
     shown = [
-        _Server(name, listing.servers[name], stats.pause(now), *words.clock(stats.clock_skew))
+        _Server(
+            name,
+            listing.servers[name],
+            stats.pause(now),
+            stats.single_use_until is not None,
+            *words.clock(stats.clock_skew),
+        )
         for name, stats in servers.items()
     ]
     calm = {TargetStatus.WAITING, TargetStatus.UP, "idle"}

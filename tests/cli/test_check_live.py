@@ -25,6 +25,8 @@ from exporter.server import Server
 from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
 from exporter.store import TargetKey
 from tests.support.cms_peer import answer
+from tests.support.cms_peer import serving as cms_serving
+from tests.support.picky_server import Picky
 from tests.support.processes import COMMAND, clean_environment, run, started, until
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
@@ -244,10 +246,11 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
         done = await asyncio.to_thread(run, "check", "--live", f"--config.file={path}")
     assert done.returncode == 1
     assert done.stderr == (
-        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001 (the CTI does not "
-        "answer): check ccId and vdn, the rights of the access key, and the vendor's Error Code "
-        "Reference\nlima: ccId 1, vdn 5: decode: the reply is not valid JSON: check that url "
-        "leads to CC-CMS and not to a login page or a gateway\n"
+        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001, the call failed (the "
+        "CTI does not answer): check the CTI platform and BMS behind CC-CMS, and the state of the "
+        'VDN\nlima: ccId 1, vdn 5: decode: the reply is a web page (text/html, title "Sign in") '
+        "and not JSON: a login page or a gateway answers instead of CC-CMS; check host, port and "
+        "path of url\n"
     )
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr
@@ -342,3 +345,37 @@ async def test_a_terminal_sees_the_bar(tmp_path: Path, *, plain: bool) -> None:
     assert (re.search(r"\x1b\[[0-9;]*m", seen) is None) is plain
     assert "5/5 polled, 1 failed" in re.sub(r"\x1b\[[0-9;]*m", "", seen)
     assert "api: the server" in seen.rpartition("\x1b[2K")[2]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_refused_signature_is_explained_by_trying(tmp_path: Path, *, as_json: bool) -> None:
+    """Once for each server, whatever the number of its targets."""
+    picky = Picky(query=("",))
+    config = tmp_path / "config.yaml"
+    hint = "the server accepts the signature with auth.empty_query_line: true: set it"
+    async with cms_serving(picky.converse) as picky.port:
+        config.write_text(
+            f"cms: [{{name: lima, url: 'http://127.0.0.1:{picky.port}', auth: {{access_key: AK1,"
+            " secret_key: sk}, targets: [{ccId: 1, vdn: 1-3}]}]\n"
+        )
+        flags = ["--json"] if as_json else []
+        done = await asyncio.to_thread(run, "check", "--live", *flags, str(config))
+
+    assert done.returncode == 1
+    if as_json:
+        assert json.loads(done.stdout)["hints"] == {"lima": hint}
+    else:
+        assert done.stderr.splitlines()[-1] == f"lima: {hint}"
+    assert len(picky.paths) == 3 + 1
+
+
+def test_a_proxy_is_shown_with_where_it_comes_from(tmp_path: Path) -> None:
+    """Without its password: it may be the environment's, and nobody thinks of it."""
+    config = tmp_path / "config.yaml"
+    config.write_text("cms: [{name: lima, url: 'https://cms', targets: [{ccId: 1, vdn: 1}]}]\n")
+
+    done = run("check", str(config), environ={"HTTPS_PROXY": "http://user:canary@proxy:3128"})
+
+    assert "  lima: proxy: http://proxy:3128 (from HTTPS_PROXY in the environment)\n" in done.stdout
+    assert "canary" not in done.stdout + done.stderr

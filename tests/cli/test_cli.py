@@ -128,6 +128,7 @@ def test_check_speaks_json(config: Path) -> None:
         "requests_per_hour": 60,
         "peak_per_second": 1,
         "paged": False,
+        "proxy": None,
         "warning": None,
     }
 

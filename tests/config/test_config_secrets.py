@@ -19,10 +19,38 @@ def test_rotated_file(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text("first\n", encoding="utf-8")
     source = SecretFile.load(path, check_text)
-    for content, text in [("old", "old"), ("new\n", "new"), ("a\n\n", "a\n"), ("b\r\n", "b")]:
+    for content, text in [("old", "old"), ("new\n", "new"), ("a b\n", "a b"), ("b\r\n", "b")]:
         path.write_bytes(content.encode())
         assert source.read() == Secret(text)
         assert source.loaded == Secret("first")
+
+
+@pytest.mark.parametrize("text", ["CANARY\n\n", " CANARY", "CANARY ", "\tCANARY\n", "CANARY\r"])
+def test_white_space_around_a_secret_is_an_error_whatever_its_origin(
+    tmp_path: Path, text: str
+) -> None:
+    """Nobody means it, and the signature would be wrong."""
+    path = tmp_path / "key"
+    path.write_bytes(text.encode())
+    sentence = "must not begin or end with spaces, tabs or line breaks"
+    for given in (
+        lambda: SecretFile.load(path, check_text),
+        lambda: from_value(Secret("${KEY}"), check_text, {"KEY": text}),
+        lambda: from_value(Secret(text), check_text, {}),
+    ):
+        with pytest.raises(SecretError, match=sentence) as caught:
+            given()
+        assert "CANARY" not in str(caught.value)
+
+
+def test_one_line_break_at_the_end_of_a_secret_goes_whatever_its_origin(tmp_path: Path) -> None:
+    """An editor's, or that of `$(cat file)` in another shell."""
+    path = tmp_path / "key"
+    path.write_bytes(b"key\n")
+
+    assert SecretFile.load(path, check_text).loaded == Secret("key")
+    assert from_value(Secret("${KEY}"), check_text, {"KEY": "key\n"}) == Secret("key")
+    assert from_value(Secret("key\n"), check_text, {}) == Secret("key")
 
 
 @pytest.mark.parametrize(

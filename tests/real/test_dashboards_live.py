@@ -193,8 +193,9 @@ def page() -> str:
             for name, value in samples.items()
             if value is not None
         ]
+        awaiting = f'{labels},reason="awaiting_approval"'
         lines += [
-            f'agent_rest_waiting_reason_agents{{{labels},reason="awaiting_approval"}} {one.waiting}',
+            f"agent_rest_waiting_reason_agents{{{awaiting}}} {one.waiting}",
             f'agent_rest_resting_longer_agents{{{labels},bound="900"}} {one.resting}',
         ]
         if one.doubtful:

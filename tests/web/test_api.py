@@ -55,6 +55,7 @@ def _full() -> tuple[Store, Target]:
     fail(store, each)
     store.server("lima").clock_skew = -1.5
     store.server("lima").paused_until = NOW.boot + 30
+    store.server("lima").single_use_until = NOW.boot + 3600
     return store, each
 
 
@@ -70,6 +71,7 @@ def test_everything_there_is_to_tell() -> None:
                 "states": {"down": 1, "stale": 0, "doubtful": 0, "waiting": 0, "up": 0},
                 "clock_skew_seconds": -1.5,
                 "pause_remaining_seconds": 30.0,
+                "single_use_connections": True,
             }
         ],
         "found": 1,

@@ -135,6 +135,15 @@ def test_a_server_that_asked_for_a_pause_says_so() -> None:
     assert "asked for a pause: polled again in 1 min" in _page(store).by_id["servers"]
 
 
+def test_a_server_that_sends_replies_unasked_says_so() -> None:
+    """With what the exporter does about it."""
+    store = store_of([target(1)])
+    sentence = "sent replies that were not asked for: each poll uses a new connection for an hour"
+    assert sentence not in _page(store).by_id["servers"]
+    store.server("lima").single_use_until = NOW.boot + 3600
+    assert sentence in _page(store).by_id["servers"]
+
+
 def test_more_agents_rest_than_may() -> None:
     """The page says so in words, not by a colour alone."""
     each = target(1, max_resting=2)

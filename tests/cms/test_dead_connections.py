@@ -1,0 +1,121 @@
+"""Connections that died, and names that moved: what a kept connection must not cost."""
+
+import asyncio
+
+import pytest
+
+from exporter.cms import connections
+from exporter.errors import Reason
+from tests.support.cms_peer import (
+    REST,
+    Step,
+    answer,
+    connected,
+    failed,
+    http,
+    listening,
+    read,
+    serving,
+)
+from tests.support.dns_peer import naming
+
+pytestmark = pytest.mark.anyio
+
+GOOD = Step(http(answer(1, resting=1)))
+
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """On either loop."""
+    return both_loops
+
+
+async def test_connections_that_are_cut_at_once_cost_no_poll() -> None:
+    """A firewall forgets all of them: each is found out by its request, which is sent again."""
+    together = 6
+    cut = asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        old = not cut.is_set()
+        while True:
+            await reader.readuntil(b"}}")
+            if old and cut.is_set():
+                return
+            await asyncio.sleep(0.05)
+            writer.write(GOOD.data)
+
+    async with (
+        serving(converse) as port,
+        connected(f"http://127.0.0.1:{port}", max_concurrency=together) as client,
+    ):
+
+        async def round_of_polls() -> list[int]:
+            polls = [client.poll(1, vdn) for vdn in range(together)]
+            return [read(result).requests for result in await asyncio.gather(*polls)]
+
+        assert await round_of_polls() == [1] * together
+        await asyncio.sleep(REST)
+        cut.set()
+        assert await round_of_polls() == [2] * together
+
+
+async def test_a_connection_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failover its machine would be asked for ever: it is replaced, while all is well."""
+    monkeypatch.setattr(connections, "LONGEST_LIFE", 1.0)
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        counts = []
+        for _ in range(6):
+            read(await client.poll(1, 1))
+            counts.append(peer.connections)
+            await asyncio.sleep(0.3)
+
+    assert counts[0] == 1
+    assert counts[-1] in {2, 3}
+
+
+async def test_after_a_failed_poll_no_old_connection_is_used() -> None:
+    """The name leads to another machine by now; the old one still listens, and refuses."""
+    refusing = Step(http(b"", "503 Service Unavailable"))
+    async with (
+        listening(GOOD, refusing) as old,
+        naming({"cms.test": "127.0.0.1"}, ttl=1) as dns,
+        connected(f"http://cms.test:{old.port}", nameservers=[f"127.0.0.1:{dns.port}"]) as client,
+    ):
+        read(await client.poll(1, 1))
+        await asyncio.sleep(REST)
+        assert failed(await client.poll(1, 1)).reason is Reason.HTTP
+        await asyncio.sleep(2)
+        failed(await client.poll(1, 1))
+
+    assert old.connections == 2
+    assert dns.asked == ["cms.test", "cms.test"]
+
+
+async def test_a_result_code_keeps_the_connection() -> None:
+    """CC-CMS itself has answered: one VDN that does not exist costs the others no handshakes."""
+    async with (
+        listening(Step(http(answer(code="0100002")))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        for _ in range(3):
+            assert failed(await client.poll(1, 1)).reason is Reason.API
+            await asyncio.sleep(REST)
+
+    assert peer.connections == 1
+
+
+async def test_a_reload_drops_idle_connections() -> None:
+    """Whoever reloads may have moved an address."""
+    async with (
+        listening(GOOD) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        read(await client.poll(1, 1))
+        await asyncio.sleep(REST)
+        client.drop_idle()
+        read(await client.poll(1, 1))
+
+    assert peer.connections == 2
