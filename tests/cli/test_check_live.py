@@ -279,7 +279,9 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "waiting_agents": 0,
         "doubts": [],
     }
-    assert bad.pop("message").startswith("the server returned result code 0100001 (")
+    assert bad.pop("message").startswith(
+        "the server returned result code 0100001, the call failed ("
+    )
     assert bad == {
         "cms": "lima",
         "cc_id": 1,

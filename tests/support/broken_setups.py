@@ -174,6 +174,14 @@ def proxied(status: str | None, login: str = "", *, no_proxy: str = "") -> Setup
 
 
 @asynccontextmanager
+async def relayed(_pki: Pki) -> AsyncIterator[Case]:
+    """A proxy from the environment, which passes on what a server says."""
+    async with listening(Step(http(b"", "500 Internal Server Error"))) as peer:
+        environ = {"HTTP_PROXY": f"http://ann:canary@127.0.0.1:{peer.port}"}
+        yield Case(28443, facts={"environ": environ}, proxy_port=peer.port)
+
+
+@asynccontextmanager
 async def filtered(_pki: Pki) -> AsyncIterator[Case]:
     """A port whose packets are dropped.
 
@@ -278,6 +286,7 @@ SETUPS: Final[dict[str, Setup]] = {
     "proxy wants a password: 407": proxied("407 Proxy Authentication Required"),
     "proxy gets a wrong password": proxied("407 Proxy Authentication Required", "ann:canary@"),
     "NO_PROXY misses the server": proxied("503 Service Unavailable", no_proxy="10.22.26.18"),
+    "a failure behind a proxy": relayed,
     "wrong key": signed("canary-of-another"),
     "clock 10 minutes off": signed("canary", ahead=-600),
     "clock 20 minutes off": signed("canary", ahead=1200),
@@ -305,6 +314,9 @@ SETUPS: Final[dict[str, Setup]] = {
     "CTI 3.6, configured as 3.8: cut off": replying(http(answer(*range(100), resting=250))),
     "seconds, configured as milliseconds": replying(
         floor(unit=1), begin_time_unit=BeginTimeUnit.MILLISECONDS
+    ),
+    "milliseconds, configured as seconds": replying(
+        floor(unit=1000), begin_time_unit=BeginTimeUnit.SECONDS
     ),
     "too many headers": replying(
         http(b"{}", **{f"X_Gateway_{number}": "1" for number in range(501)})
