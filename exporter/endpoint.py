@@ -1,130 +1,195 @@
-"""URLs of servers and proxies: parsed once, and the same way by everybody.
+"""URLs of servers and proxies: parsed and normalized once, here.
 
-The configuration checks and normalizes a URL with it, and the client connects by it, so that what
-one accepts the other can use. No sentence repeats a URL, because it can contain a password.
+The configuration refuses what this refuses, and the client connects by the parts that it gives, so
+that nothing depends on how a URL is spelled. Each result is tried out on the libraries that the
+client hands it to. No sentence repeats a URL, because it can contain a password.
 """
 
-import functools
 import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
+
+import httpx
+import yarl
+
+from exporter.secret import Secret
 
 _PORTS: Final = {"http": 80, "https": 443}
 _LAST_PORT: Final = 65535
-_URL: Final = re.compile(
-    r"(?P<scheme>https?)://"
-    r"(?:(?P<login>[^/?#]*)@)?"
-    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~-]+)?)\]|(?P<host>[^/?#@:\[\]]+))"
-    r"(?::(?P<port>[0-9]{1,5}))?"
-    r"(?P<path>/[^?#]*)?"
-    r"(?P<rest>[?#].*)?",
-    re.IGNORECASE,
+_AUTHORITY: Final = re.compile(
+    r"(?:(?P<login>.*)@)?(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII
 )
-_NAME: Final = re.compile(
-    r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*\.?", re.IGNORECASE
+_IPV6: Final = re.compile(
+    r"\[(?P<address>[0-9A-Fa-f:.]+)(?:(?:%25|%(?!25))(?P<zone>[A-Za-z0-9._~-]+))?\]"
 )
-# the last label of a name is never a number, so this is an address, or one with a typo
-_NUMERIC: Final = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
+_NAME: Final = re.compile(r"(?=.{1,253}\.?$)(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+# no name ends in a number, so this is an address, or one with a typo
+_ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
+_PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
+# Both spellings of the vendor's path end alike, but for an "s".
+_INTERFACE: Final = "/openapi/agentgroup/agentrestinfo"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The parts of a URL, normalized: scheme and host in lowercase, addresses in short form."""
+    """The parts of a URL."""
 
     scheme: str
+    """`http` or `https`."""
     host: str
-    """A name or an address, without brackets; an IPv6 address with its zone: `fe80::1%eth0`."""
+    """A name in lowercase ASCII or an address in its short form, without brackets.
+
+    An IPv6 address has its zone: `fe80::1%eth0`.
+    """
     port: int
     path: str = ""
     """As it is written, without a slash at its end."""
-    login: str = ""
-    """User and password as they are written: `user:p%40ss`."""
-    rest: str = ""
-    """Query and fragment."""
-    default_port: bool = False
-    """Whether the URL leaves the port to the scheme."""
-
-    @property
-    def address(self) -> str:
-        """Host and port, for messages."""
-        return f"{self._bracketed(self.host)}:{self.port}"
-
-    @property
-    def authority(self) -> str:
-        """Host, and the port if the URL has one: the value of the `Host` header."""
-        host = self._bracketed(self.host.partition("%")[0])
-        return host if self.default_port else f"{host}:{self.port}"
-
-    @property
-    def origin(self) -> str:
-        """The URL without login and path."""
-        host = self._bracketed(self.host.replace("%", "%25"))
-        return f"{self.scheme}://{host}" + ("" if self.default_port else f":{self.port}")
-
-    @property
-    def url(self) -> str:
-        """The URL without login."""
-        return self.origin + self.path
+    login: Secret | None = None
+    """`user:password`, decoded."""
 
     @property
     def tls(self) -> bool:
         """Whether it is an https URL."""
         return self.scheme == "https"
 
-    @staticmethod
-    def _bracketed(host: str) -> str:
-        return f"[{host}]" if ":" in host else host
+    @property
+    def address(self) -> str:
+        """Host and port, for messages."""
+        return f"{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """The value of the `Host` header: without a zone, or a port that the scheme implies."""
+        return _bracketed(self.host.partition("%")[0]) + self._port
+
+    @property
+    def server_name(self) -> str:
+        """What a certificate must be for."""
+        return self.host.partition("%")[0].removesuffix(".")
+
+    @property
+    def origin(self) -> str:
+        """The URL without login and path, as the client connects to it."""
+        return f"{self.scheme}://{_bracketed(self.host)}{self._port}"
+
+    @property
+    def url(self) -> str:
+        """The URL without login, as people write it."""
+        return self.origin.replace("%", "%25") + self.path
+
+    @property
+    def _port(self) -> str:
+        return "" if self.port == _PORTS[self.scheme] else f":{self.port}"
 
 
-@functools.lru_cache(maxsize=1024)
 def endpoint(url: str) -> Endpoint:
     """The parts of a URL.
 
     Raises:
         ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
     """
-    if not url.lower().startswith(("http://", "https://")):
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _PORTS:
         raise ValueError("must start with https:// or http://")
-    if not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError(
-            "must be plain ASCII without spaces: write international names in punycode"
-        )
-    found = _URL.fullmatch(url)
-    port = int((found and found["port"]) or 1)
-    host = _host(found) if found else None
-    if found is None or host is None or not 1 <= port <= _LAST_PORT:
-        raise ValueError(
-            "must contain a valid host, and a port from 1 to 65535 if any,"
-            " such as https://10.22.26.181:28443"
-        )
-    scheme = found["scheme"].lower()
-    return Endpoint(
-        scheme=scheme,
-        host=host,
-        port=int(found["port"] or _PORTS[scheme]),
-        path=(found["path"] or "").rstrip("/"),
-        login=found["login"] or "",
-        rest=found["rest"] or "",
-        default_port=not found["port"],
+    if not url.isprintable() or " " in url:
+        raise ValueError("must not contain spaces or invisible characters")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    path = rest.removeprefix(authority)
+    parts = _AUTHORITY.fullmatch(authority)
+    host = host_name(parts["host"]) if parts else None
+    if parts and host:
+        port = int(parts["port"] or _PORTS[scheme])
+        login = None if parts["login"] is None else Secret(unquote(parts["login"]))
+        found = Endpoint(scheme, host, port, path.rstrip("/"), login)
+        if 1 <= port <= _LAST_PORT and _is_understood(found):
+            if "?" in path or "#" in path:
+                raise ValueError("must not have a query or fragment")
+            return found
+    raise ValueError(
+        "must contain a valid host, and a port from 1 to 65535 if any,"
+        " such as https://10.22.26.181:28443"
+        + ("; in a user or password, percent-encode /, ? and #" if "@" in path else "")
     )
 
 
-def _host(found: re.Match[str]) -> str | None:
-    """The host, normalized, or None if it cannot be one."""
-    if found["ipv6"]:
-        address, zone, name = found["ipv6"].partition("%25")
+def server_endpoint(url: str) -> Endpoint:
+    """The parts of a CC-CMS's URL.
+
+    Raises:
+        ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
+    """
+    found = endpoint(url)
+    if found.login is not None:
+        raise ValueError(
+            "must not contain a user or password, because pages show the url: use auth"
+        )
+    if _INTERFACE in found.path:
+        raise ValueError("must end before /rest/cmsapp: the interface's path is appended")
+    if not _PATH.fullmatch(found.path) or {".", ".."} & set(unquote(found.path).split("/")):
+        raise ValueError(
+            'has an invalid path: no empty, "." or ".." segments, and special characters'
+            " percent-encoded"
+        )
+    return found
+
+
+def proxy_endpoint(url: str) -> Endpoint:
+    """The parts of a proxy's URL, which may contain a user and a password.
+
+    Raises:
+        ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
+    """
+    found = endpoint(url)
+    if found.path:
+        raise ValueError("must end after the port, without a path")
+    return found
+
+
+def host_name(text: str) -> str | None:
+    """A host in its normal form; None if it cannot be one.
+
+    Args:
+        text: a name, also an international one, an IPv4 address, or an IPv6 address in brackets.
+
+    Raises:
+        ValueError: it looks like an IPv4 address, but is none; with a sentence.
+    """
+    ipv6 = _IPV6.fullmatch(text)
+    try:
+        if ipv6:
+            zone = f"%{ipv6['zone']}" if ipv6["zone"] else ""
+            return f"{ipaddress.IPv6Address(ipv6['address'])}{zone}"
+        # the client's library encodes international names
+        name = yarl.URL.build(scheme="http", host=text).raw_host or ""
+    except ValueError:
+        return None
+    if _ENDS_IN_A_NUMBER.fullmatch(name):
         try:
-            return str(ipaddress.IPv6Address(address)) + (f"%{name}" if zone else "")
-        except ValueError:
-            return None
-    host = found["host"].lower()
-    if _NUMERIC.fullmatch(host):
-        try:
-            return str(ipaddress.IPv4Address(host))
+            return str(ipaddress.IPv4Address(name))
         except ValueError:
             raise ValueError(
-                "contains a host that looks like an IPv4 address and is none: write four numbers"
-                " from 0 to 255"
+                "contains a host that ends in a number but is not an IPv4 address: write four"
+                " numbers from 0 to 255, such as 10.22.26.181"
             ) from None
-    return host if _NAME.fullmatch(host) else None
+    return name if _NAME.fullmatch(name) else None
+
+
+def _is_understood(found: Endpoint) -> bool:
+    """Whether the client's libraries read the same from it."""
+    try:
+        carried = httpx.URL(found.origin)
+        dialled = yarl.URL(found.origin, encoded=True)
+        return (carried.raw_host.decode(), dialled.raw_host, dialled.port) == (
+            found.host,
+            found.host,
+            found.port,
+        ) and bool(dialled.host)
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

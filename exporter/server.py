@@ -4,6 +4,8 @@ The configuration makes it, the client works by it. Two servers that are equal c
 connections; one that differs in anything is another server.
 """
 
+import ssl
+import warnings
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,14 @@ from exporter.secret import Secret
 
 SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 """The headers that CC-CMS's page signs."""
+
+
+TLS_VERSIONS: Final = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
 
 
 class SecretSource(Protocol):
@@ -78,9 +88,35 @@ class Tls:
     """The name in the server's certificate, for a URL with a bare IP address."""
     insecure_skip_verify: bool = False
     min_version: str | None = None
-    """TLS10, TLS11, TLS12 or TLS13; None for this Python's own, TLS 1.2."""
+    """`TLS10` to `TLS13`; None for Python's default, TLS 1.2."""
     ciphers: str | None = None
-    """OpenSSL's cipher string for TLS up to 1.2; None for this Python's own."""
+    """OpenSSL's cipher string for versions up to 1.2; None for a default."""
+
+    def set_protocol(self, context: ssl.SSLContext) -> None:
+        """Set a context's versions and ciphers.
+
+        Raises:
+            ValueError: OpenSSL does not know the ciphers.
+        """
+        ciphers = self.ciphers
+        if self.min_version is not None:
+            version = TLS_VERSIONS[self.min_version]
+            with warnings.catch_warnings():
+                # whoever names an old version knows that it is old
+                warnings.simplefilter("ignore", DeprecationWarning)
+                context.minimum_version = version
+            if ciphers is None and version < ssl.TLSVersion.TLSv1_2:
+                # OpenSSL has none for them at its default security level
+                ciphers = "DEFAULT:@SECLEVEL=0"
+        if ciphers is not None:
+            try:
+                context.set_ciphers(ciphers)
+            except (ssl.SSLError, ValueError):
+                raise ValueError(
+                    "OpenSSL knows none of these ciphers (those of TLS 1.3 are always on): write"
+                    " names as `openssl ciphers` prints them, or a string such as"
+                    " DEFAULT:@SECLEVEL=0"
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +124,7 @@ class Server:
     """One CC-CMS server. Every default value of the configuration is here, and only here."""
 
     url: str
-    """`http(s)://host[:port][/prefix]`, without a slash at its end."""
+    """`http(s)://host[:port][/prefix]`. Normalized: lowercase, no slash at its end."""
     _: KW_ONLY
     name: str = ""
     """The label `cms`, unique among the servers."""
@@ -118,10 +154,12 @@ class Server:
     fingerprint: str = ""
     """A digest of the files that it names: a server whose key was rotated is another server."""
 
-    @property
-    def endpoint(self) -> Endpoint:
-        """The parts of its URL."""
-        return endpoint(self.url)
+    endpoint: Endpoint = field(init=False, repr=False, compare=False)
+    """The parts of the URL: whether it is https, host, port, path."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "endpoint", endpoint(self.url))
+        object.__setattr__(self, "url", self.endpoint.url)
 
     @property
     def address(self) -> str:

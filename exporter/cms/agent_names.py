@@ -3,7 +3,10 @@
 Polls do not come here: `wire` skips names. A name leaves this module only as a `Secret`.
 """
 
+import itertools
+import re
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -12,6 +15,11 @@ from exporter.cms.wire import Reply
 from exporter.rest import Row
 from exporter.secret import Secret
 from exporter.server import Api
+
+_NAME: Final = re.compile(rb'(?i)"agent_?name"\s{0,9}:\s{0,9}("(?:[^"\\]|\\.){0,200}+")')
+_SEARCHED: Final = 2**20
+"""Bytes of a reply that are searched for names."""
+_MOST_NAMES: Final = 200
 
 
 class NamedRow(Row, gc=False):
@@ -38,10 +46,10 @@ class _LowercaseDetail(msgspec.Struct):
     rows: list[_LowercaseRow] | None = msgspec.field(default=None, name="agentsrestdetails")
 
 
-def decoder(seen: list[NamedRow]) -> Callable[[bytes, Api], Reply]:
+def decoder(seen: list[NamedRow]) -> Callable[[bytes | bytearray, Api], Reply]:
     """A `wire.decode` that also appends every row, with its name, to `seen`."""
 
-    def decode(body: bytes, api: Api) -> Reply:
+    def decode(body: bytes | bytearray, api: Api) -> Reply:
         reply = wire.decode(body, api)
         for row, raw in zip(reply.rows, _names(body, api), strict=True):
             name = _text(raw)
@@ -51,7 +59,22 @@ def decoder(seen: list[NamedRow]) -> Callable[[bytes, Api], Reply]:
     return decode
 
 
-def _names(body: bytes, api: Api) -> list[msgspec.Raw]:
+def mentioned(body: bytes | bytearray) -> set[str] | None:
+    """The names in a reply that says that the query failed: to keep them out of its description.
+
+    Wherever they are in it, because such a reply has no form that is known.
+
+    Returns:
+        None if there are more than can be looked for.
+    """
+    found = list(itertools.islice(_NAME.finditer(body, 0, _SEARCHED), _MOST_NAMES + 1))
+    if len(found) > _MOST_NAMES or len(body) > _SEARCHED:
+        return None
+    names = (_text(msgspec.Raw(match[1])) for match in found)
+    return {name.reveal() for name in names if name is not None}
+
+
+def _names(body: bytes | bytearray, api: Api) -> list[msgspec.Raw]:
     detail = wire.detail(body)
     if api is Api.AGENT_REST_INFOS:
         return [row.name for row in msgspec.json.decode(detail, type=_Detail).rows or ()]

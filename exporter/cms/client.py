@@ -8,27 +8,26 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import httpx
 
 from exporter.clock import Clock, Moment
-from exporter.cms import agent_names, body, failures, reply_failures, wire
+from exporter.cms import agent_names, body, failures, status_failures, wire
 from exporter.cms.agent_names import NamedRow
+from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
-from exporter.cms.paging import MAX_PAGES, MAX_ROWS, Listing
+from exporter.cms.foreign_text import ForeignText, secrets_of
+from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.rate_limit import RateLimit
-from exporter.cms.reply_headers import date_and_coding, http_date
-from exporter.cms.requests import Requests
+from exporter.cms.reply_headers import content_type, date_and_coding, http_date
+from exporter.cms.requests import Requests, with_secrets
 from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
-from exporter.rest import Asked, Row, Snapshot, reduce
-from exporter.secret import Secret
-from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization
+from exporter.rest import Asked, Row, Snapshot
+from exporter.server import Auth, Server
 from exporter.store import ServerStats
-
-MAX_REPLY_BYTES: Final = 16 * 2**20
 
 _HALF_A_SECOND: Final = 0.5
 """`Date` is cut to whole seconds: on average it is half a second too early."""
@@ -37,9 +36,6 @@ SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
 _log: Final = logging.getLogger(__name__)
-
-Decode = Callable[[bytes, Api], wire.Reply]
-"""From the body of a reply to counters and rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +51,11 @@ class _Progress:
     """How far a poll has come."""
 
     decode: Decode
+    allowance: Allowance
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
-    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    content_type: str = ""
     """Of the last reply."""
     exchanges: list[Exchange] = field(default_factory=list)
     moved: Snapshot | None = None
@@ -72,7 +69,7 @@ class CmsClient:
         server: where it is and how it wants to be asked.
         transport: sends requests; the client closes it.
         clock: for signatures and the rate limit; its monotonic part must be the event loop's.
-        max_reply_bytes: of one reply, compressed or not.
+        max_reply_bytes: of one reply.
 
     Raises:
         Exception: a secret cannot be read.
@@ -89,17 +86,18 @@ class CmsClient:
         self.server = server
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
-        self.on_doubt: Callable[[int, int, Moment, PollError], None] = _ignore
+        self.on_doubt: Callable[[int, int, Moment, PollError], None] = lambda *_: None
         """Called for each poll that may have been answered by another's reply, after it has ended:
         with ccId, vdn, the poll's end, and why it counts as failed."""
         self._transport = transport
-        self.proxy_in_use = transport.proxy_in_use if isinstance(transport, Transport) else None
-        """The proxy that requests go through."""
+        self._proxy = transport.proxy_in_use if isinstance(transport, Transport) else None
         self._clock = clock
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
+        self._capacity = Capacity(server.max_concurrency)
         self._rate_limit = RateLimit(server.max_requests_per_second, clock)
-        self._auth = _secrets(server.auth, lambda source: source.loaded)
+        self._auth = self._first_auth = with_secrets(server.auth, lambda source: source.loaded)
+        self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
         self._largest_listing = 0
@@ -177,7 +175,7 @@ class CmsClient:
     async def _poll(
         self, cc_id: int, vdn: int, started: Moment, seconds: float, decode: Decode
     ) -> PollResult:
-        progress = _Progress(decode)
+        progress = _Progress(decode, Allowance(self._capacity))
         snapshot, failure = None, None
         self.stats.in_flight += 1
         deadline = asyncio.timeout(seconds)
@@ -193,19 +191,21 @@ class CmsClient:
                 snapshot = progress.moved
             elif deadline.expired():
                 failure = failures.of_timeout(
-                    self.server, seconds, progress.page, progress.exchanges[-1], self.proxy_in_use
+                    self.server, seconds, progress.page, progress.exchanges[-1], self._proxy
                 )
             else:
                 failure = failures.of_defect(error)
         finally:
             self.stats.in_flight -= 1
+            progress.allowance.release()
         if any(exchange.doubtful for exchange in progress.exchanges):
             snapshot, failure = None, failures.of_surplus_reply(self.server)
         ended = self._clock()
-        if failure is not None:
+        if failure is None:
+            for exchange in progress.exchanges:
+                exchange.answered((cc_id, vdn), ended)
+        else:
             failure = self._failed(failure)
-        for exchange in progress.exchanges if failure is None else ():
-            exchange.answered((cc_id, vdn), ended)
         return PollResult(
             started,
             ended,
@@ -224,20 +224,20 @@ class CmsClient:
         if failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
-        return failures.through(failure, self.proxy_in_use)
+        return failures.through(failure, self._proxy)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
         if limit is None:
             reply = await self._ask(wire.request_body(cc_id, vdn), progress)
-            if len(reply.rows) > MAX_ROWS:
-                raise failures.of_endless_rows(len(reply.rows))
-            return self._reduce(reply, reply.rows, progress)
+            if len(reply.rows) > wire.MAX_ROWS:
+                raise failures.of_reply(wire.TooManyRowsError(), self.server)
+            return await self._reduce(reply, reply.rows, progress)
         while True:
             again = progress.moved is not None
             reply, listing = await self._pages(cc_id, vdn, limit, progress)
             # counters and rows are two queries on 3.6: take the counters nearest to the end
-            snapshot = self._reduce(reply, listing.rows, progress)
+            snapshot = await self._reduce(reply, listing.rows, progress)
             progress.moved = snapshot if listing.moved else None
             if again or not listing.moved:
                 return snapshot
@@ -259,7 +259,9 @@ class CmsClient:
                 return reply, listing
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
-    def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress) -> Snapshot:
+    async def _reduce(
+        self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress
+    ) -> Snapshot:
         server = self.server
         server_time = self._clock().wall + (progress.clock_skew or 0.0)
         asked = Asked(
@@ -268,7 +270,7 @@ class CmsClient:
             self._largest_listing,
             bool(server.rest_bounds),
         )
-        snapshot = reduce(reply.counters, rows, server_time, asked)
+        snapshot = await self._capacity.reduce(reply.counters, rows, server_time, asked)
         self._largest_listing = max(self._largest_listing, snapshot.rows)
         return snapshot
 
@@ -283,18 +285,30 @@ class CmsClient:
                 raise
             reply = await self._send(question, progress)
         try:
-            return progress.decode(reply, self.server.api)
-        except (wire.DecodeError, wire.ResultError, wire.SchemaError) as error:
-            content_type = progress.headers.get("content-type", "")
-            raise reply_failures.of_content(error, self.server, content_type, reply) from None
+            decoded = await self._capacity.decode(progress.decode, reply, self.server.api)
+            if progress.page > 1:
+                wire.check_work_numbers(decoded.rows)
+        except wire.DecodeError:
+            raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
+        except wire.ResultError as error:
+            names = agent_names.mentioned(reply)
+            raise failures.of_result(error, self.server, self._foreign, names) from None
+        except (wire.TooManyRowsError, wire.SchemaError) as error:
+            raise failures.of_reply(error, self.server) from None
+        return decoded
 
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
         with contextlib.suppress(Exception):
-            self._auth = _secrets(self.server.auth, lambda source: source.read())
+            self._auth = with_secrets(self.server.auth, lambda source: source.read())
+            self._foreign = self._foreign_text()
         return self._auth
 
-    async def _send(self, question: bytes, progress: _Progress) -> bytes:
+    def _foreign_text(self) -> ForeignText:
+        auths = self._first_auth, self._auth
+        return ForeignText(secrets_of(self.server, auths, self._proxy))
+
+    async def _send(self, question: bytes, progress: _Progress) -> bytes | bytearray:
         """The body of a reply; a request on a kept-alive connection that was closed is repeated."""
         try:
             try:
@@ -305,16 +319,17 @@ class CmsClient:
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 coding = await self._check(response, stream, progress)
-                data = await body.read(stream, coding, self._max_reply_bytes)
-                return data.removeprefix(wire.BYTE_ORDER_MARK)
+                progress.content_type = content_type(response.headers.raw)
+                data = await body.read(stream, coding, self._max_reply_bytes, progress.allowance)
+                return data[3:] if data.startswith(wire.BYTE_ORDER_MARK) else data
             except (body.TooLargeError, body.CodingError) as error:
-                raise failures.of_body(error, self._max_reply_bytes) from None
+                raise failures.of_body(error) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
             now, exchange = self._clock().wall, progress.exchanges[-1]
             raise failures.of_transport(
-                error, self.server, exchange, now, self.proxy_in_use
+                error, self.server, exchange, now, self._foreign, self._proxy
             ) from None
 
     async def _transmit(
@@ -328,7 +343,7 @@ class CmsClient:
         try:
             request = self._requests.make(question, self._auth)
         except ValueError as error:
-            raise httpx.LocalProtocolError("a value that no header can have") from error
+            raise httpx.LocalProtocolError("no request can be made") from error
         request.extensions["exchange"] = exchange
         return await self._transport.handle_async_request(request)
 
@@ -368,11 +383,10 @@ class CmsClient:
         status = response.status_code
         if status != httpx.codes.OK:
             start = await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b""
-            proxy = self.proxy_in_use
-            raise reply_failures.of_status(
-                response, start, self.server, server_time=server_time, now=now, proxy=proxy
+            times = status_failures.Times(server_time, now)
+            raise status_failures.of_status(
+                response, start, self.server, times, self._foreign, self._proxy
             )
-        progress.headers = response.headers
         return coding
 
     def _date(self, text: str) -> float | None:
@@ -380,17 +394,3 @@ class CmsClient:
         if text != self._last_date[0]:
             self._last_date = (text, http_date(text))
         return self._last_date[1]
-
-
-def _ignore(_cc_id: int, _vdn: int, _ended: Moment, _error: PollError) -> None:
-    """What becomes of a doubtful poll whose result nobody has kept."""
-
-
-def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
-    """The same with the secrets of its sources."""
-    match auth:
-        case Signature(access_key, secret_key):
-            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
-        case StaticAuthorization(value):
-            return StaticAuthorization(get(value))
-    return None

@@ -32,6 +32,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.tracing import Trace
 
 from exporter.clock import Moment
+from exporter.cms.reply_meter import OverheadError, ReplyMeter
 
 LONGEST_LIFE: Final = 300.0
 """Seconds after which a connection is replaced: a name may lead to another machine by then."""
@@ -45,6 +46,9 @@ _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
+
+_AT_ONCE: Final = 2**16
+"""Bytes that are parsed before the reply is looked at: a loop may read four times as many."""
 
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
@@ -131,6 +135,8 @@ class Connection(ResponseHandler):
         self._reply: aiohttp.StreamReader | None = None
         self._exchange: Exchange | None = None
         self._params: dict[str, Any] = {}
+        self._meter = ReplyMeter()
+        self._refusal: OverheadError | None = None
         self._only_segment: bytes | None = None
         """All that this exchange has received, if it came in one piece."""
 
@@ -144,6 +150,7 @@ class Connection(ResponseHandler):
         exchange.phase = Phase.ASKED
         self.single_use = exchange.single_use
         self._reply = None
+        self._meter = ReplyMeter()
         self._only_segment = b""
         self._params = params
         self._under_way = True
@@ -158,12 +165,16 @@ class Connection(ResponseHandler):
             self._surplus()
             return
         message, payload = data
-        if message.code >= 200:  # noqa: PLR2004  # the end of HTTP's interim statuses
+        if message.code >= 200 or message.code == 101:  # noqa: PLR2004  # not an interim status
             self._reply = payload
-        super().feed_data(data, size)
+            super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+        if len(data) > _AT_ONCE:
+            for start in range(0, len(data), _AT_ONCE):
+                self.data_received(data[start : start + _AT_ONCE])
+            return
         if not data or not self._exchanges or (self._under_way and not self._replied):
             if self._only_segment == b"":
                 self._only_segment = data
@@ -171,7 +182,13 @@ class Connection(ResponseHandler):
                     self._exchange.spoke_tls = data[:2] in _TLS_RECORDS
             else:
                 self._only_segment = None
+            self._meter.add(len(data))
             super().data_received(data)
+            # a parser that waits for the reader keeps bytes of the body
+            if not self._reading_paused and self._meter.exceeds(
+                None if self._reply is None else self._reply.total_bytes
+            ):
+                self._refuse()
             return
         if data.strip(b"\r\n"):
             self._surplus()
@@ -180,6 +197,9 @@ class Connection(ResponseHandler):
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException = _UNSET) -> None:
         """The exchange has failed: unless there is a whole reply before what made it fail."""
+        if self._refusal is not None:
+            super().set_exception(self._refusal)
+            return
         segment, self._only_segment = self._only_segment, None
         if isinstance(exc, HttpProcessingError) and segment:
             length = _length_of_reply(segment)
@@ -227,6 +247,18 @@ class Connection(ResponseHandler):
             return self._parser is not None and self._parser.feed_eof() is not None
         except Exception:  # noqa: BLE001  # whatever the parser makes of them, they are too many
             return True
+
+    def _refuse(self) -> None:
+        """Read no more of this reply."""
+        if self._refusal is not None or self.transport is None:
+            return
+        self._refusal = OverheadError()
+        self.set_exception(self._refusal)
+        if self._reply is not None:
+            self._reply.set_exception(self._refusal)
+        # when the connection is lost, nothing must take the place of that error
+        self._parser = self._payload = None
+        self.transport.abort()
 
     def _surplus(self) -> None:
         self.force_close()

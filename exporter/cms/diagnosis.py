@@ -14,8 +14,8 @@ import httpx
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.cms.connections import Connection, Exchange
-from exporter.cms.reply_failures import CLOCKS_DIFFER
 from exporter.cms.requests import Requests
+from exporter.cms.status_failures import CLOCKS_DIFFER
 from exporter.cms.transport import Transport
 from exporter.errors import PollResult, Reason
 from exporter.server import Server, Signature

@@ -1,31 +1,70 @@
 """Every way in which a poll can fail, as one `PollError`: a reason, and a sentence that helps.
 
 A sentence names the cause, and the key of the configuration or the place to look at. It contains no
-secret, and nothing of a reply but its description of the error, its title, or the address that it
-redirects to, shortened. Exceptions of the transport are classified by what caused them, because the
-transport's own names mislead: a dropped connection is a `ConnectTimeout` there. What a reply says
-is in `reply_failures`, what TLS says in `tls_failures`.
+secret, and no word of a reply that has not passed `foreign_text`. Exceptions of the transport are
+classified by what caused them, because the transport's own names mislead: a dropped connection is
+a `ConnectTimeout` there.
 """
 
 import errno
+import html
 import os
+import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
-from exporter.cms import reply_failures, tls_failures
+from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
-from exporter.cms.proxy import ChosenProxy, ProxyAddressError
+from exporter.cms.foreign_text import ForeignText
+from exporter.cms.proxy import ChosenProxy
+from exporter.cms.reply_meter import OverheadError
 from exporter.cms.resolver import DnsSilentError
-from exporter.errors import PollError, Reason, error_location, internal_error
+from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
+from exporter.errors import PollError, Reason, internal_error
 from exporter.server import Server
 
+_TITLE: Final = re.compile(rb"(?is)<title[^>]{0,200}>(.{1,400}?)</title>")
+_SEARCHED: Final = 16 * 2**10
+_TITLE_SHOWN: Final = 80
+_TYPE_SHOWN: Final = 60
+
 _TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+_NOT_OURS: Final = (
+    "the exporter does not use that interface, so nothing in its configuration helps; ask the "
+    "administrator of CC-CMS"
+)
+_CODES: Final = {
+    "0100001": (
+        "the call failed",
+        "check the CTI platform and BMS behind CC-CMS, and the state of the VDN",
+    ),
+    "0100002": ("invalid parameter", "check ccId and vdn"),
+    "0100003": ("the query needs CTI 3.8", 'this one is CTI 3.6; set cti_version: "3.6"'),
+    "0100999": ("unknown error", "look into the log of CC-CMS"),
+    "0101001": ("the inspection-relationship interface is abnormal", _NOT_OURS),
+    "0101002": ("the number is not on the UAP", _NOT_OURS),
+    "0101003": (
+        "insufficient permission",
+        "check the rights of the access key, and the VDN that it belongs to",
+    ),
+}
+"""All codes of the vendor's page *Error Code Reference* but success: meaning and remedy."""
+_REMEDIES_IN_PAGES: Final = {
+    "0100002": "check ccId, vdn and page_size",
+    "0100003": (
+        'this one is CTI 3.6, as cti_version: "3.6" says; check the releases of CC-CMS and its CTI'
+    ),
+}
+_REMEDY_FOR_OTHER_CODES: Final = (
+    "check ccId and vdn, the rights of the access key, and the vendor's Error Code Reference"
+)
 
 
 def of_no_turn(seconds: float) -> PollError:
@@ -54,9 +93,8 @@ def of_timeout(
     if exchange.phase is Phase.HANDSHAKE:
         return PollError(
             Reason.TIMEOUT,
-            f"{server.address} did not complete the TLS handshake within {seconds:g} s: it is "
-            "slow, or the port does not use TLS; check the port in url, and raise timeout if it is "
-            "only slow",
+            f"the TLS handshake with {server.address} did not end within {seconds:g} s: check that "
+            "the port in url uses TLS, or write http://; else the server hangs",
         )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
@@ -94,38 +132,112 @@ def of_oversized_page(rows: int, limit: int) -> PollError:
     )
 
 
-def of_endless_rows(rows: int) -> PollError:
-    """More rows than any VDN can have."""
-    return PollError(
-        Reason.TOO_LARGE,
-        f"the server sent {rows} rows, more than any VDN's listing: check that url leads to CC-CMS",
-    )
-
-
 def of_defect(error: BaseException) -> PollError:
     """An error in the exporter itself."""
     return PollError(Reason.INTERNAL, internal_error(error))
 
 
-def of_body(error: TooLargeError | CodingError, limit: int) -> PollError:
-    """A body with status 200 that cannot be read."""
-    if isinstance(error, TooLargeError):
+def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -> PollError:
+    """A reply with status 200 that is something else: say what, as a browser would show it."""
+    found = _TITLE.search(body[:_SEARCHED])
+    title = foreign.sentence(_text(bytes(found[1])), _TITLE_SHOWN) if found else ""
+    media_type = foreign.sentence(media_type, _TYPE_SHOWN)
+    if "html" in media_type or body[:_SEARCHED].lstrip()[:1] == b"<":
+        called = f' with the title "{title}"' if title else ""
+        return PollError(
+            Reason.DECODE,
+            f"the reply is a web page{called} ({media_type or 'no content type'}), not JSON: a "
+            "login page or a gateway answers instead of CC-CMS; check host, port and path of url",
+        )
+    if not body[:_SEARCHED].strip():
+        return PollError(
+            Reason.DECODE,
+            "the reply is empty: check that url leads to CC-CMS and not to a gateway",
+        )
+    other = f" but {media_type}" if media_type and "json" not in media_type else ""
+    return PollError(
+        Reason.DECODE,
+        f"the reply is not valid JSON{other}: check that url leads to CC-CMS and not to a login "
+        "page or a gateway",
+    )
+
+
+def _text(title: bytes) -> str:
+    """Chinese pages may be in a character set of their own."""
+    try:
+        text = title.decode()
+    except UnicodeDecodeError:
+        text = title.decode("gb18030", "replace")
+    return html.unescape(text)
+
+
+def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
+    """The same failure, with the proxy that was used: it may be the cause."""
+    if proxy is None or str(proxy) in error.message:
+        return error
+    message = f"{error.message}; the request went through the proxy {proxy}"
+    return PollError(error.reason, message, retry_after=error.retry_after)
+
+
+def of_result(
+    error: ResultError, server: Server, foreign: ForeignText, names: Collection[str] | None
+) -> PollError:
+    """A reply that says that the query failed.
+
+    Args:
+        error: what it says.
+        server: that was asked.
+        foreign: for its words.
+        names: of agents, in the same reply; None if there are too many to tell.
+    """
+    code = "" if names is None else foreign.code(error.code, names)
+    meaning, remedy = _CODES.get(code, ("", _REMEDY_FOR_OTHER_CODES))
+    if server.page_size is not None:
+        remedy = _REMEDIES_IN_PAGES.get(code, remedy)
+    shown = f"result code {code}" if code else "a result code that is none of CC-CMS's"
+    if meaning:
+        shown += f", {meaning}"
+    description = "" if names is None else foreign.sentence(error.description, names=names)
+    if description.lower().rstrip(".") == meaning:
+        # an English edition may say no more
+        description = ""
+    return PollError(
+        Reason.API,
+        f"the server returned {shown}{f' ({description})' if description else ''}: {remedy}",
+    )
+
+
+def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError:
+    """A reply with status 200 that has no counters."""
+    if isinstance(error, TooManyRowsError):
         return PollError(
             Reason.TOO_LARGE,
-            f"the reply is larger than {limit / 2**20:g} MiB, far more than any VDN's listing: "
-            "check that url leads to CC-CMS",
+            f"the server sent more than {MAX_ROWS} rows, more than any VDN's listing: check that "
+            "url leads to CC-CMS",
         )
+    return PollError(
+        Reason.SCHEMA,
+        f"the reply does not match the interface: {error}; check that api: {server.api.value} "
+        "fits the server's release",
+    )
+
+
+def of_body(error: TooLargeError | CodingError) -> PollError:
+    """A body with status 200 that cannot be read."""
+    if isinstance(error, TooLargeError):
+        return PollError(Reason.TOO_LARGE, error.sentence)
     return PollError(
         Reason.DECODE,
         "the reply cannot be decompressed: look for a gateway that alters or truncates replies",
     )
 
 
-def of_transport(  # noqa: PLR0911  # a sentence for each cause
+def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each cause
     error: httpx.TransportError,
     server: Server,
     exchange: Exchange,
     now: float,
+    foreign: ForeignText,
     proxy: ChosenProxy | None = None,
 ) -> PollError:
     """A request without a reply, or with half of one.
@@ -135,20 +247,18 @@ def of_transport(  # noqa: PLR0911  # a sentence for each cause
         server: that was asked.
         exchange: the request, and what became of it.
         now: epoch seconds by this host's clock.
+        foreign: for what it says.
         proxy: that the request was to go through.
     """
-    if isinstance(error, ProxyAddressError):
-        return PollError(
-            Reason.CONNECT,
-            f"the proxy address in {error} is not valid: it must look like http://host:port",
-        )
     causes = list(_causes(error))
-    if message := tls_failures.sentence(causes, server, now):
+    if message := tls_failures.sentence(causes, server, now, foreign):
         return PollError(Reason.TLS, message)
     for cause in causes:
         match cause:
+            case OverheadError():
+                return PollError(Reason.TOO_LARGE, str(cause))
             case aiohttp.ClientHttpProxyError() if proxy is not None:
-                return reply_failures.of_proxy_status(cause.status, proxy, server)
+                return status_failures.of_proxy_status(cause.status, proxy, server)
             case aiohttp.ClientConnectorError():
                 return _not_connected(cause, server, proxy)
             case HttpProcessingError():
@@ -194,15 +304,18 @@ def _disconnected(error: aiohttp.ClientError, server: Server) -> PollError:
     # half of a reply's head comes as the error's message, which is text if there was nothing
     half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
     if half or isinstance(error, aiohttp.ClientPayloadError) or server.endpoint.tls:
-        return PollError(
-            Reason.DISCONNECTED,
-            f"{server.address} closed the connection before its reply was complete: look for a "
-            "crash, a restart or a gateway's limit on its side",
-        )
+        return PollError(Reason.DISCONNECTED, _closed(server))
     return PollError(
         Reason.DISCONNECTED,
         f"{server.address} closed the connection without a reply: if this port uses TLS, use "
         "https:// in url; else look for a crash, a restart or a gateway's limit on its side",
+    )
+
+
+def _closed(server: Server) -> str:
+    return (
+        f"{server.address} closed the connection before its reply was complete: look for a crash, "
+        "a restart or a gateway's limit on its side"
     )
 
 
@@ -214,14 +327,12 @@ def _unexpected(causes: Sequence[BaseException], server: Server) -> PollError:
             "no valid request can be made: check host and port of url and of the proxy, and look "
             "for characters that HTTP does not allow in headers and auth",
         )
+    if isinstance(causes[-1], httpx.NetworkError | ConnectionError):
+        return PollError(Reason.DISCONNECTED, _closed(server))
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None:
             return PollError(Reason.CONNECT, _no_connection(cause, server))
-    return PollError(
-        Reason.DISCONNECTED,
-        f"the request to {server.address} failed in a way that is not known "
-        f"({error_location(causes[-1])}): please report it",
-    )
+    return of_defect(causes[-1])
 
 
 def _not_connected(
@@ -235,7 +346,7 @@ def _not_connected(
         return PollError(
             Reason.CONNECT,
             f"the proxy {proxy} cannot be reached: {_os_error(error.os_error)}; correct "
-            f"{proxy.origin}; {reply_failures.without(proxy, server)}",
+            f"{proxy.origin}; {status_failures.without(proxy, server)}",
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
@@ -284,11 +395,3 @@ def _os_error(error: OSError) -> str:
         # its numbers are of its own
         return (error.strerror or "no address").lower()
     return os.strerror(error.errno).lower() if error.errno else "no connection"
-
-
-def through(failure: PollError, proxy: ChosenProxy | None) -> PollError:
-    """The failure, with the proxy named in it that the request went through, if there is one."""
-    if proxy is None or str(proxy) in failure.message:
-        return failure
-    message = f"{failure.message}; the request went through the proxy {proxy}"
-    return PollError(failure.reason, message, retry_after=failure.retry_after)

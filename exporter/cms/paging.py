@@ -12,9 +12,6 @@ from exporter.rest import Counters, Row
 MAX_PAGES: Final = 500
 """50,000 agents of one VDN at 100 rows a page: more than any has."""
 
-MAX_ROWS: Final = 100_000
-"""Rows of one VDN: more than a floor can have."""
-
 
 class Listing:
     """The pages of one listing, in the order read.

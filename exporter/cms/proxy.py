@@ -1,108 +1,104 @@
-"""Which proxy to use for a server, from the configuration or the environment. Pure."""
+"""Which proxy leads to a server: by the configuration, or by the environment. Pure.
+
+The environment is read as by curl. An item of `NO_PROXY` is `*`, a name (which means its subdomains
+too, and a dot before it makes no difference), `*.name` for the subdomains alone, an address, or a
+network such as `10.0.0.0/8`. A name or an address may have a port.
+"""
 
 import base64
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
-import httpx
-
-from exporter.endpoint import Endpoint, endpoint
+from exporter.endpoint import Endpoint, host_name, proxy_endpoint
 from exporter.secret import Secret
 from exporter.server import Server
 
-_ITEM: Final = re.compile(r"(\[[^]]*\]|[^:]*|[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:./]*)(?::([0-9]+))?")
+_ITEM: Final = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*)(?::(?P<port>[0-9]+))?")
 
 
-class ProxyAddressError(httpx.ProxyError):
-    """The proxy address is not valid. The message is what names it: it may contain a password."""
+class ProxyAddressError(ValueError):
+    """A proxy that cannot be used. The message names where it came from, not its address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChosenProxy:
-    """The proxy that leads to a server."""
+    """The proxy that leads to a server, and where it came from."""
 
-    address: Secret
+    endpoint: Endpoint
     origin: str
-    """Where it was configured: `proxy_url`, or the name of a variable."""
+    """`proxy_url`, or the name of the environment variable."""
 
     def __str__(self) -> str:
-        try:
-            shown = endpoint(self.address.reveal()).origin
-        except ValueError:
-            shown = "not a valid address"
+        """The address without user and password, and where it came from."""
         place = "" if self.origin == "proxy_url" else " in the environment"
-        return f"{shown} (from {self.origin}{place})"
+        return f"{self.endpoint.url} (from {self.origin}{place})"
 
     @property
-    def has_password(self) -> bool:
-        """Whether it is told a user and a password."""
-        return self.usable is not None and "proxy-authorization" in self.usable.headers
-
-    @property
-    def usable(self) -> httpx.Proxy | None:
-        """The proxy as httpx takes it; None for an address from the environment that is none."""
-        try:
-            parts = endpoint(self.address.reveal())
-        except ValueError:
-            return None
-        if parts.path or parts.rest:
-            return None
-        if not parts.login:
-            return httpx.Proxy(parts.origin)
-        user, _, password = parts.login.partition(":")
-        # not as `auth`: aiohttp deprecates that, and would keep it in every connection's key
-        login = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        return httpx.Proxy(parts.origin, headers={"proxy-authorization": f"Basic {login}"})
+    def headers(self) -> dict[str, str]:
+        """What it has to be told: user and password, if it has them."""
+        login = self.endpoint.login
+        if login is None:
+            return {}
+        text = login.reveal()
+        encoded = base64.b64encode((text if ":" in text else f"{text}:").encode()).decode()
+        return {"proxy-authorization": f"Basic {encoded}"}
 
 
 def chosen_proxy(server: Server, environ: Mapping[str, str]) -> ChosenProxy | None:
-    """The proxy that leads to a server, if there is one."""
-    if server.proxy_url is not None:
-        return ChosenProxy(server.proxy_url.loaded, "proxy_url")
-    return environment_proxy(server.endpoint, environ)
+    """The proxy for a server; None if connections are direct.
 
+    Args:
+        server: its `proxy_url` is used whatever the environment says.
+        environ: with `HTTPS_PROXY` or `HTTP_PROXY`, by the scheme of the server's URL, and
+            `NO_PROXY`; in lowercase they take precedence.
 
-def environment_proxy(url: Endpoint, environ: Mapping[str, str]) -> ChosenProxy | None:
-    """The proxy for a URL by `HTTPS_PROXY` (or `HTTP_PROXY`) and `NO_PROXY`, if there is one.
-
-    `NO_PROXY` is read as Go and curl do: `*`, names with their subdomains, `*.` or `.` for the
-    subdomains alone, addresses, networks such as `10.0.0.0/8`, each but the last with a port or
-    without; separated by commas or spaces.
+    Raises:
+        ProxyAddressError: the environment's proxy is not a valid address.
     """
-    lower = f"{url.scheme}_proxy"
-    name = lower if environ.get(lower) else lower.upper()
-    address = environ.get(name)
-    if not address:
-        return None
+    if server.proxy_url is not None:
+        return _proxy(server.proxy_url.loaded, "proxy_url")
+    variable = f"{server.endpoint.scheme}_proxy"
+    names = [name for name in (variable, variable.upper()) if environ.get(name)]
     no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if any(_bypasses(item, url) for item in re.split(r"[\s,]+", no_proxy.lower())):
+    items = re.split(r"[\s,]+", no_proxy)
+    if not names or any(_means(item, server.endpoint) for item in items):
         return None
-    return ChosenProxy(Secret(address if "://" in address else f"http://{address}"), name)
+    address = environ[names[0]].strip()
+    return _proxy(Secret(address if "://" in address else f"http://{address}"), names[0])
 
 
-def _bypasses(item: str, url: Endpoint) -> bool:
-    """Whether an item of `NO_PROXY` means this host."""
+def _proxy(address: Secret, origin: str) -> ChosenProxy:
+    problem = ""
+    try:
+        return ChosenProxy(proxy_endpoint(address.reveal()), origin)
+    except ValueError as error:
+        problem = str(error)
+    # raised out here, so that no traceback leads to the address
+    raise ProxyAddressError(f"{origin} {problem}")
+
+
+def _means(item: str, endpoint: Endpoint) -> bool:
+    """Whether an item of `NO_PROXY` means an endpoint."""
     if item == "*":
         return True
-    host = url.host.partition("%")[0]
-    try:
+    host = endpoint.server_name
+    with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(item, strict=False)
-    except ValueError:
-        pass
-    found = _ITEM.fullmatch(item)
-    if found is None or (found[2] and int(found[2]) != url.port):
+    parts = _ITEM.fullmatch(item)
+    if parts is None or parts["port"] not in {None, str(endpoint.port)}:
         return False
-    pattern = found[1].strip("[]")
+    below_only = parts["host"].startswith("*.")
+    domain = _normal(parts["host"].removeprefix("*").lstrip("."))
+    return bool(domain) and (host.endswith(f".{domain}") or (host == domain and not below_only))
+
+
+def _normal(host: str) -> str | None:
+    """A host as an endpoint has it, without a dot at its end."""
     try:
-        return ipaddress.ip_address(host) == ipaddress.ip_address(pattern)
+        return (host_name(host) or "").partition("%")[0].removesuffix(".")
     except ValueError:
-        pass
-    domain = pattern.removeprefix("*").removeprefix(".").rstrip(".")
-    name = host.rstrip(".")
-    return bool(domain) and (
-        name.endswith(f".{domain}") or (name == domain and not pattern.startswith(("*", ".")))
-    )
+        return None

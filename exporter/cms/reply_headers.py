@@ -16,6 +16,14 @@ def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
     return date.decode("latin-1"), coding.decode("latin-1")
 
 
+def content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The media type of a reply, empty if absent, without its parameters."""
+    for name, value in headers:
+        if name.lower() == b"content-type":
+            return value.decode("latin-1").partition(";")[0].strip().lower()
+    return ""
+
+
 def http_date(text: str) -> float | None:
     """Epoch seconds of an HTTP date (RFC 9110, 5.6.7), or None for anything else."""
     try:

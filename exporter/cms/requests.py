@@ -3,7 +3,8 @@
 Ten thousand targets are polled with the same headers; only length, time and signature differ.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import httpx
@@ -11,7 +12,8 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.cms import signing
-from exporter.server import Auth, Server, Signature, StaticAuthorization
+from exporter.secret import Secret
+from exporter.server import Auth, SecretSource, Server, Signature, StaticAuthorization
 
 _METHOD: Final = "POST"
 
@@ -39,9 +41,9 @@ class Requests:
 
     def __init__(self, server: Server, clock: Clock, path: str = "") -> None:
         self._clock = clock
-        self._url = httpx.URL(server.url + (path or server.api.path))
         # exactly as the URL spells it: httpx and yarl would encode some characters anew
         self._path = server.endpoint.path + (path or server.api.path)
+        self._url = httpx.URL(server.endpoint.origin + self._path)
         self._headers = {
             "host": server.host_header,
             "accept": "application/json",
@@ -52,9 +54,10 @@ class Requests:
             **{name: value.loaded.reveal() for name, value in server.headers},
         }
         self._extensions: dict[str, object] = {"target": self._path.encode()}
-        if server.tls.server_name:
-            self._extensions["sni_hostname"] = server.tls.server_name
-        self._heads: dict[tuple[tuple[str, ...], int], _Head] = {}
+        server_name = server.tls.server_name or server.endpoint.server_name
+        if server_name != server.endpoint.host:
+            self._extensions["sni_hostname"] = server_name
+        self._heads: dict[tuple[tuple[str, ...], bool, int], _Head] = {}
 
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
         """One request, with the time and the signature of this moment.
@@ -89,7 +92,7 @@ class Requests:
         empty_query_line = False
         if isinstance(auth, Signature):
             signed_headers, empty_query_line = auth.signed_headers, auth.empty_query_line
-        key = signed_headers, length
+        key = signed_headers, empty_query_line, length
         if key not in self._heads:
             headers = self._headers | {"content-length": str(length)}
             signed = {name: headers[name] for name in signed_headers}
@@ -100,3 +103,13 @@ class Requests:
                 httpx.Headers(headers), signing.signed_names(signed), canonical
             )
         return self._heads[key]
+
+
+def with_secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
+    """The same with the secrets of its sources."""
+    match auth:
+        case Signature(access_key, secret_key):
+            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
+        case StaticAuthorization(value):
+            return StaticAuthorization(get(value))
+    return None

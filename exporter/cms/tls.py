@@ -2,21 +2,13 @@
 
 import contextlib
 import ssl
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from exporter.cms.connections import Phase, current
 from exporter.server import Tls
-
-_VERSIONS: Final = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
 
 
 class TlsFileError(ValueError):
@@ -84,7 +76,10 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise TlsFileError("ca_file", f"not a CA certificate in PEM: {_why(error)}") from None
     context.sslobject_class = _Watched
-    _loosen(context, tls)
+    try:
+        tls.set_protocol(context)
+    except ValueError as error:
+        raise TlsFileError("ciphers", str(error)) from None
     # Python 3.13 began to refuse private CAs that lack an extension; older ones accept them
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if tls.insecure_skip_verify:
@@ -93,20 +88,6 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     if tls.cert_file:
         _load_client_certificate(context, tls.cert_file, tls.key_file)
     return context
-
-
-def _loosen(context: ssl.SSLContext, tls: Tls) -> None:
-    """Old servers need versions and ciphers that are off by default."""
-    if tls.min_version is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            context.minimum_version = _VERSIONS[tls.min_version]
-    if tls.ciphers is not None:
-        try:
-            context.set_ciphers(tls.ciphers)
-        except ssl.SSLError:
-            message = "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0"
-            raise TlsFileError("ciphers", message) from None
 
 
 def _load_client_certificate(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:

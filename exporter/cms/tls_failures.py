@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import handshake_of
-from exporter.cms.wire import readable
 from exporter.server import Server
 
 _SELF_SIGNED: Final = 18
@@ -46,19 +46,22 @@ _ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
 _NAMES_SHOWN: Final = 5
 
 
-def sentence(causes: Sequence[BaseException], server: Server, now: float) -> str | None:
+def sentence(
+    causes: Sequence[BaseException], server: Server, now: float, foreign: ForeignText
+) -> str | None:
     """The sentence for a failure of TLS, or None if it is another one.
 
     Args:
         causes: the error, and what caused it.
         server: that was asked.
         now: epoch seconds by this host's clock.
+        foreign: for the names in its certificate.
     """
     for cause in causes:
         # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server, now)
+                return _certificate(cause, server, now, foreign)
             return _handshake(cause, server)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
     if reset and server.endpoint.tls:
@@ -81,14 +84,14 @@ def of_hang_up(server: Server) -> str:
 
 
 def _certificate(  # noqa: PLR0911  # a sentence for each cause
-    error: ssl.SSLCertVerificationError, server: Server, now: float
+    error: ssl.SSLCertVerificationError, server: Server, now: float, foreign: ForeignText
 ) -> str:
     peer, code = server.address, error.verify_code
     chain = handshake_of(error).certificates
     if code == _SELF_SIGNED:
         return f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate"
     if code in _UNTRUSTED:
-        issuer = _common_name(chain[-1], "issuer") if chain else ""
+        issuer = _name(chain[-1], "issuer", foreign) if chain else ""
         by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
         return f"the certificate of {peer} is signed by {by}: set tls.ca_file to its CA"
     if code == _EXPIRED:
@@ -105,7 +108,7 @@ def _certificate(  # noqa: PLR0911  # a sentence for each cause
             "certificate"
         )
     if code in _OTHER_NAME:
-        return _other_name(chain[0] if chain else {}, server)
+        return _other_name(chain[0] if chain else {}, server, foreign)
     if code in _TOO_WEAK:
         return (
             f"the certificate of {peer} is too weak for this host's OpenSSL "
@@ -125,16 +128,19 @@ def _first(
     return ("a CA certificate" if chain else "the certificate"), ""
 
 
-def _other_name(certificate: Mapping[str, Any], server: Server) -> str:
+def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> str:
     asked = server.tls.server_name or server.endpoint.host
-    names = [readable(name) for _, name in certificate.get("subjectAltName", ())]
+    names = [name for _, name in certificate.get("subjectAltName", ())]
+    # together: what is a secret may be in several
+    shown = foreign.sentence(", ".join(names[:_NAMES_SHOWN]))
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        for_names = f"for {shown}{more}, and not for" if shown else "not for"
         return (
-            f"the certificate of {server.address} is for {', '.join(names[:_NAMES_SHOWN])}{more}, "
-            f"and not for {asked}: set tls.server_name to a name that it is for"
+            f"the certificate of {server.address} is {for_names} {asked}: set tls.server_name to a "
+            "name that it is for"
         )
-    common = _common_name(certificate, "subject")
+    common = _name(certificate, "subject", foreign)
     without = f", only the common name {common}," if common else ""
     return (
         f"the certificate of {server.address} is not for {asked}: it has no subjectAltName"
@@ -142,9 +148,10 @@ def _other_name(certificate: Mapping[str, Any], server: Server) -> str:
     )
 
 
-def _common_name(certificate: Mapping[str, Any], of: str) -> str:
-    parts = {key: value for part in certificate.get(of, ()) for key, value in part}
-    return readable(parts.get("commonName") or parts.get("organizationName") or "")
+def _name(certificate: Mapping[str, Any], whose: str, foreign: ForeignText) -> str:
+    """The common name of a certificate's subject or issuer, or its organization."""
+    parts = {key: value for part in certificate.get(whose, ()) for key, value in part}
+    return foreign.sentence(parts.get("commonName") or parts.get("organizationName") or "")
 
 
 def _date(epoch_seconds: float) -> str:

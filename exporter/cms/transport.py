@@ -14,7 +14,7 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Connections, current
-from exporter.cms.proxy import ProxyAddressError, chosen_proxy
+from exporter.cms.proxy import chosen_proxy
 from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
@@ -33,26 +33,24 @@ class Transport(AiohttpTransport):
         nameservers: whom to ask for its addresses; the system's if there are none.
 
     Raises:
-        TlsFileError: a certificate or key cannot be used.
+        TlsFileError: a certificate, a key or ciphers cannot be used.
+        ProxyAddressError: the environment's proxy cannot be used.
     """
 
     def __init__(
         self, server: Server, environ: Mapping[str, str], nameservers: Sequence[str] = ()
     ) -> None:
-        chosen = chosen_proxy(server, environ)
-        proxy = chosen.usable if chosen else None
-        self.proxy_in_use = chosen if proxy else None
+        self.proxy_in_use = chosen_proxy(server, environ)
         """The proxy that leads to the server, if there is one."""
-        self._unusable_proxy = chosen.origin if chosen and not proxy else None
+        headers = self.proxy_in_use.headers if self.proxy_in_use else {}
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
-        tunnel = server.endpoint.tls
-        self._proxy_headers = dict(proxy.headers) if proxy and not tunnel else {}
-        self._tunnel_headers = dict(proxy.headers) if proxy and tunnel else None
+        self._proxy_headers = {} if server.endpoint.tls else headers
+        self._tunnel_headers = headers if server.endpoint.tls and headers else None
         self._context = ssl_context(server.tls)
         self._origin = server.endpoint.origin
         self._resolver = Resolver(nameservers)
         self._most_idle = server.max_concurrency
-        super().__init__(verify=self._context, trust_env=False, proxy=proxy, client=self._session)
+        super().__init__(verify=self._context, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
@@ -61,13 +59,15 @@ class Transport(AiohttpTransport):
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            # what a reply may have in the buffer, twice, while the client has no use for it
+            read_bufsize=2**16,
             # twice of what any known gateway adds, and still bounded
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
             max_headers=MOST_HEADERS,
             # the client has one deadline for the whole poll
             timeout=aiohttp.ClientTimeout(total=None),
-            proxy=str(self.proxy.url) if self.proxy else None,
+            proxy=self.proxy_in_use.endpoint.origin if self.proxy_in_use else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -75,8 +75,6 @@ class Transport(AiohttpTransport):
 
         Its extension `exchange` says which connection it wants, and learns which one it got.
         """
-        if self._unusable_proxy:
-            raise ProxyAddressError(self._unusable_proxy)
         if self._proxy_headers:
             request.headers.update(self._proxy_headers)
         if not isinstance(self.client, aiohttp.ClientSession):
@@ -97,8 +95,8 @@ class Transport(AiohttpTransport):
         except aiohttp.ClientError as error:
             raise _translated(error, reused=not exchange.dialled) from error
         except (ValueError, OSError) as error:
-            # a host or a port that only looks right, or a socket that this host cannot open
-            raise httpx.ConnectError("no connection") from error
+            # a value that HTTP does not allow, or a socket that this host cannot open
+            raise httpx.ConnectError("no request can be made") from error
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )

@@ -7,7 +7,7 @@ decoded: a name that is not read cannot leak. (Only `agent_names` reads it, for 
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -26,18 +26,27 @@ class SchemaError(ValueError):
     """The reply is JSON, but not what the vendor's page describes."""
 
 
+class TooManyRowsError(ValueError):
+    """The reply could have more than `MAX_ROWS` rows, by far."""
+
+
 class ResultError(ValueError):
     """The server says that the query failed.
 
     Args:
         code: resultCode, else result.
-        description: what the server says of it, shortened, or empty.
+        description: what the server says of it, or empty. Like the code it may be anything: see
+            `foreign_text`.
     """
 
     def __init__(self, code: str, description: str) -> None:
-        super().__init__(f"{code}: {description}")
+        super().__init__("the server says that the query failed")
         self.code = code
         self.description = description
+
+
+MAX_ROWS: Final = 100_000
+"""Rows of one VDN: more than a floor can have."""
 
 
 class Reply(NamedTuple):
@@ -64,9 +73,11 @@ _KEYS: Final = {
 }
 _LOWERCASE_KEYS: Final = {name: key.lower() for name, key in _KEYS.items()}
 
+_Text = Annotated[str, msgspec.Meta(max_length=64)]
+
 
 class _Row(Row, rename=_KEYS):
-    work_no: int | str | None = None
+    work_no: int | _Text | None = None
     reason: int | None = None
     begin_time: int | None = None
     duration: int | None = None
@@ -80,7 +91,7 @@ class _Detail(msgspec.Struct, rename=_KEYS):
 
 
 class _LowercaseRow(Row, rename=_LOWERCASE_KEYS):
-    work_no: int | str | None = None
+    work_no: int | _Text | None = None
     reason: int | None = None
     begin_time: int | None = None
     duration: int | None = None
@@ -108,7 +119,7 @@ class _Success(msgspec.Struct, rename=_KEYS):
 
     result_code: Literal["0100000"]
     desc: _Detail
-    result: int | str | None = None
+    result: int | _Text | None = None
     datas: msgspec.Raw = msgspec.Raw()
 
 
@@ -119,7 +130,14 @@ _DETAIL: Final = msgspec.json.Decoder(_Detail, strict=False)
 _LOWERCASE_DETAIL: Final = msgspec.json.Decoder(_LowercaseDetail, strict=False)
 _SUCCESS: Final = "0100000"
 _LARGEST_COUNTER: Final = 2**31 - 1  # the page's type for it is Integer
-_LONGEST_DESCRIPTION: Final = 200
+_LONGEST_RAW_DESCRIPTION: Final = 2**14
+"""Bytes: no sentence, so it is left out."""
+_FEW_ROWS: Final = 100
+_WORK_NO_BITS: Final = 63
+_SMALL: Final = 2**14
+"""Bytes of a reply that cannot cost much, whatever it is."""
+_MOST_OBJECTS: Final = 2 * MAX_ROWS + 100
+"""In one reply: CC-CMS sends each row twice."""
 
 
 def request_body(
@@ -141,10 +159,13 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
 
     Raises:
         DecodeError: it is not valid JSON.
+        TooManyRowsError: it has far too many objects to be a listing.
         ResultError: the server says that the query failed.
         SchemaError: something that the numbers need is missing or malformed. No message quotes a
             value of the reply: it could be a person's name.
     """
+    if len(body) > _SMALL and body.count(b"{") > _MOST_OBJECTS:
+        raise TooManyRowsError
     if api is Api.AGENT_REST_INFOS:
         # one pass is enough for a success; anything else is decoded again, step by step
         with contextlib.suppress(ValueError, RecursionError):
@@ -167,13 +188,30 @@ def detail(body: bytes | bytearray) -> msgspec.Raw:
     return _detail_of(_ENVELOPE.decode(body))
 
 
+def check_work_numbers(rows: Sequence[Row]) -> None:
+    """Rows are told apart by them. Integers of any size could be chosen that all have one hash.
+
+    Twenty thousand of those would take a minute to be told apart; `decode` lets a hundred pass.
+
+    Raises:
+        SchemaError: one is out of range.
+    """
+    for row in rows:
+        number = row.work_no
+        if type(number) is int and number.bit_length() > _WORK_NO_BITS:
+            raise SchemaError("workNo is out of range")
+
+
 def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply:
     counters = Counters(
         _counter(keys["approved"], detail.approved),
         _counter(keys["resting"], detail.resting),
         _counter(keys["waiting"], detail.waiting),
     )
-    return Reply(counters, detail.rows or ())
+    rows = detail.rows or ()
+    if len(rows) > _FEW_ROWS:
+        check_work_numbers(rows)
+    return Reply(counters, rows)
 
 
 def _check_result(envelope: _Envelope) -> None:
@@ -186,7 +224,7 @@ def _check_result(envelope: _Envelope) -> None:
     else:
         raise SchemaError("it has neither resultCode nor result")
     if not success:
-        raise ResultError(readable(code), _description(envelope.desc))
+        raise ResultError(code, _description(envelope.desc))
 
 
 def _detail_of(envelope: _Envelope) -> msgspec.Raw:
@@ -197,16 +235,12 @@ def _detail_of(envelope: _Envelope) -> msgspec.Raw:
 
 
 def _description(raw: msgspec.Raw) -> str:
+    if len(memoryview(raw)) > _LONGEST_RAW_DESCRIPTION:
+        return ""
     try:
-        return readable(msgspec.json.decode(raw, type=str))
+        return msgspec.json.decode(raw, type=str)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
-
-
-def readable(text: str, longest: int = _LONGEST_DESCRIPTION) -> str:
-    """A server's text for one line of a log: shortened, without control characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:1000]).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _counter(key: str, value: int | None) -> int:

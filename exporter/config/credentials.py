@@ -23,13 +23,12 @@ _OWN_HEADERS = frozenset(
         "connection",
         "content-length",
         "content-type",
-        "host",
         "transfer-encoding",
     }
 )
 
 
-Check = Callable[[str], None]
+Check = Callable[[str], object]
 """Whether a text can be used as a secret. Raises ValueError with a sentence without the secret."""
 
 
@@ -46,11 +45,8 @@ def check_text(text: str) -> None:
 
 def check_header(text: str) -> None:
     """The value of a header."""
-    if not (text.isascii() and text.isprintable() and text == text.strip()):
-        raise ValueError(
-            "must be plain ASCII without line breaks, control characters,"
-            " or leading or trailing spaces"
-        )
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be plain ASCII without line breaks or control characters")
 
 
 def check_access_key(text: str) -> None:
@@ -78,7 +74,7 @@ class SecretFile:
 
     @classmethod
     def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
-        """The secret in a file: its content, without a newline at the end.
+        """The secret in a file.
 
         Args:
             path: absolute.
@@ -109,7 +105,7 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
             the value.
     """
     text = value.reveal()
-    match = _VARIABLE.fullmatch(text)
+    match = _VARIABLE.fullmatch(_without_newline(text))
     if match:
         origin = f"the environment variable {match[1]}"
         if not environ.get(match[1]):
@@ -123,9 +119,9 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
 
 
 def _usable(text: str, check: Check, origin: str = "") -> Secret:
+    """A secret, wherever it comes from: a newline at its end goes, other white space is refused."""
+    text = _without_newline(text)
     problem = "must not be empty"
-    # an editor's or a shell's, whatever the origin
-    text = text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")
     if text != text.strip():
         problem = "must not begin or end with spaces, tabs or line breaks"
     elif text:
@@ -137,6 +133,11 @@ def _usable(text: str, check: Check, origin: str = "") -> Secret:
             return Secret(text)
     # raised out here, so that no traceback leads to the text
     raise SecretError(f"{origin} {problem}".strip())
+
+
+def _without_newline(text: str) -> str:
+    """A text without the newline that editors, `echo` and YAML's blocks leave at its end."""
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def secret(
@@ -208,6 +209,8 @@ def further_headers(
         lower = name.lower()
         if not _TOKEN.fullmatch(name):
             reader.report(place / name, "not a valid header name", on_key=True)
+        elif lower == "host":
+            reader.report(place / name, "set host_header instead", on_key=True)
         elif lower in _OWN_HEADERS:
             reader.report(place / name, "the exporter sets this header itself", on_key=True)
         elif lower in headers:

@@ -4,19 +4,16 @@ Compares contents, never times: what looks new may be old, and the symbolic link
 swaps lead to new contents under old names.
 """
 
+import contextlib
 import hashlib
+import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from glob import glob
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
-_LITERAL = re.compile(r"[\[?]")
-_SURROGATES = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE
-)
 # Far above any file of ours: a mistaken path such as /dev/zero must not fill the memory.
 _LARGEST = 64 * 1024 * 1024
 
@@ -75,31 +72,83 @@ def decode(content: bytes) -> str:
     raise UnreadableError(f"not UTF-8 text (line {line})")
 
 
-def with_plain_surrogates(text: str) -> str:
-    """A JSON text in which each character beyond U+FFFF is one escape, as in YAML, and not two."""
-
-    def one(pair: re.Match[str]) -> str:
-        high, low = int(pair[2], 16) - 0xD800, int(pair[3], 16) - 0xDC00
-        return f"{pair[1]}\\U{0x10000 + (high << 10) + low:08x}"
-
-    return _SURROGATES.sub(one, text)
-
-
 def digest(content: bytes) -> str:
     """SHA-256 of a content, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
+def real_path(path: Path) -> Path:
+    """What tells whether two paths lead to one file."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # not a valid name: it leads nowhere
+        return path
+
+
 class Pattern(NamedTuple):
-    """A name with wildcards, relative to a folder unless it is absolute."""
+    """A name with wildcards, relative to a folder unless it is absolute.
+
+    Only `*` and `**` are wildcards. Neither means names that start with a dot.
+    """
 
     folder: Path
     text: str
 
     def matches(self) -> list[str]:
-        """The names that match now, sorted. Only * and ** are wildcards; [ and ? are themselves."""
-        text = _LITERAL.sub(r"[\g<0>]", self.text)
-        return sorted(glob(text, root_dir=self.folder, recursive=True))  # noqa: PTH207  # Path.glob refuses absolute patterns
+        """The names of files that match now, sorted."""
+        pattern = PurePath(self.text)
+        found = _matching(self.folder, pattern.parts)
+        names = (
+            found if pattern.is_absolute() else (path.relative_to(self.folder) for path in found)
+        )
+        return sorted({str(name) for name in names})
+
+
+def _matching(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The files below a folder that match the parts of a pattern."""
+    part, *rest = parts
+    if part == "**":
+        for below in _folders(folder):
+            yield from _matching(below, rest or ["*"])
+    elif rest and "*" not in part:
+        yield from _matching(folder / part, rest)
+    else:
+        wanted = re.compile(".*".join(map(re.escape, re.split(r"\*+", part))), re.DOTALL)
+        hidden = part.startswith(".")
+        for entry in _entries(folder):
+            if wanted.fullmatch(entry.name) and (hidden or not entry.name.startswith(".")):
+                if rest:
+                    yield from _matching(folder / entry.name, rest)
+                elif not _is_folder(entry):
+                    yield folder / entry.name
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    """A folder and all folders below it; each once, because links can lead back up."""
+    pending = [top]
+    visited: set[Path] = set()
+    for folder in pending:
+        if (real := real_path(folder)) not in visited:
+            visited.add(real)
+            yield folder
+            pending += [
+                folder / entry.name
+                for entry in _entries(folder)
+                if not entry.name.startswith(".") and _is_folder(entry)
+            ]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name; nothing if it is none, or cannot be read."""
+    with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+    return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(OSError):  # a link that leads to itself
+        return entry.is_dir()
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ def _read_servers(
     if not isinstance(data, dict):
         reader.report(top, 'must be a mapping with the key "cms"')
         return
+    # a place for YAML anchors
+    data = {key: value for key, value in data.items() if not key.startswith("x-")}
     blocks = data.get("cms")
     if isinstance(blocks, list):
         # Blocks are checked one by one, so that a wrong one does not hide the others.

@@ -12,7 +12,7 @@ from exporter import server
 from exporter.config.fields import Duration, Rate, SecretText, Text, Vdns, Whole, as_version
 from exporter.durations import format_duration
 
-DEFAULT: Final = server.Server(url="")
+DEFAULT: Final = server.Server("https://cms.invalid")
 """Where every default value comes from."""
 PAGE_SIZE: Final = 100
 """The default, where there are pages."""
@@ -61,7 +61,7 @@ class Auth(Shape):
     )
     empty_query_line: bool = Field(
         default=False,
-        description="Sign an empty line where the query would be: some servers expect it.",
+        description="Sign an empty line where the query would be; some servers expect it.",
     )
     authorization: SecretText | None = Field(
         None, description="The complete Authorization header, sent as it is, or ${NAME}."
@@ -92,13 +92,13 @@ class Tls(Shape):
     )
     min_version: Literal["TLS10", "TLS11", "TLS12", "TLS13"] | None = Field(
         None,
-        description="The oldest TLS version to accept, for old servers; default: TLS12. TLS10 and"
-        " TLS11 require ciphers with @SECLEVEL=0 as well.",
+        description="The oldest TLS version to accept; default: TLS12. TLS10 and TLS11 are for old"
+        " servers; with them the default of ciphers is DEFAULT:@SECLEVEL=0.",
     )
     ciphers: Text | None = Field(
         None,
-        description="OpenSSL's cipher string for TLS up to 1.2, for old servers, such as"
-        " DEFAULT:@SECLEVEL=0.",
+        description="OpenSSL's cipher string for TLS up to 1.2, for old servers: DEFAULT adds RSA"
+        " key exchange, DEFAULT:@SECLEVEL=0 short keys as well.",
     )
 
 
@@ -211,32 +211,25 @@ class Server(Shape):
     )
     host_header: Text | None = Field(
         None,
-        description="What is sent and signed as the Host header, if a load balancer rewrites it or"
-        " the server expects it without the port; default: host and port as in url.",
+        description="What is sent and signed as the Host header, if a load balancer rewrites it, or"
+        " if the server expects it without the port; default: host and port as in url.",
     )
     targets: list[Target] = Field(default=[], description="What to poll from this server.")
     target_files: list[Text] = Field(
         default=[],
-        description="Files with more targets, in lists like targets; * and ** are wildcards.",
+        description="Files with more targets, in lists like targets; only * and ** are wildcards.",
     )
 
 
 class File(Shape):
     """The configuration of agent-rest-exporter. Paths are relative to the directory of the file."""
 
+    # a place for YAML anchors, which `load.py` ignores
     model_config = ConfigDict(json_schema_extra={"patternProperties": {"^x-": {}}})
 
     cms: list[Server] = Field(
         description="One block for each CC-CMS server.", json_schema_extra={"minItems": 1}
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_extensions(cls, data: object) -> object:
-        """Keys that begin with x- are the user's own: a place for YAML anchors."""
-        if isinstance(data, dict):
-            return {key: data[key] for key in data if not str(key).startswith("x-")}
-        return data
 
 
 def shapes_by_key(shape: type[Shape]) -> dict[str, type[Shape] | None]:

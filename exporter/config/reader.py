@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from exporter.config.files import (
@@ -11,7 +12,7 @@ from exporter.config.files import (
     decode,
     digest,
     read_file,
-    with_plain_surrogates,
+    real_path,
 )
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.yaml.document import Document, Place, parse
@@ -59,7 +60,7 @@ class Reader:
         return (self._base / self.folder / name).absolute()
 
     def read(self, path: Path, *, once: bool = True) -> bytes:
-        """The content of a file, which is read when it is first asked for.
+        """The content of a file, which is read when it is first asked for, by any of its names.
 
         Args:
             path: of the file.
@@ -69,15 +70,22 @@ class Reader:
             UnreadableError: with the reason.
         """
         path = (self._base / path).absolute()
+        real = real_path(path)
         if path not in self._files:
             try:
-                self._contents[path] = read_file(path, once=once and self._once)
-                self._files[path] = digest(self._contents[path])
+                if real not in self._contents:
+                    self._contents[real] = read_file(path, once=once and self._once)
+                self._files[path] = digest(self._contents[real])
             except UnreadableError as error:
                 self._files[path] = str(error)
-        if path not in self._contents:
+        if real not in self._contents:
             raise UnreadableError(self._files[path])
-        return self._contents[path]
+        return self._contents[real]
+
+    def follow(self, path: Path) -> None:
+        """Have a further name of a file among those that were read: it may lead elsewhere later."""
+        with suppress(UnreadableError):
+            self.read(path)
 
     def document(self, path: Path, place: Place | None = None) -> Document | None:
         """The YAML document in a file; None, and problems, if it cannot be used.
@@ -116,10 +124,7 @@ class Reader:
             content = self.read(path)
             # the length keeps two files apart from the same text in one
             self._digest.update(b"%d\n" % len(content) + content)
-            text = decode(content)
-            if path.suffix == ".json":
-                text = with_plain_surrogates(text)
-            document = parse(str(path), text)
+            document = parse(str(path), decode(content))
         except UnreadableError as error:
             reason = f"cannot be read: {error}"
             self.problems.append(

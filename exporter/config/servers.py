@@ -1,11 +1,12 @@
 """One block of `cms` as a server and its targets: defaults, and checks across several keys."""
 
 import ssl
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from exporter.config import model, urls
+from exporter.config import model
 from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
 from exporter.config.model import DEFAULT
@@ -15,7 +16,7 @@ from exporter.config.targets import Targets
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
-from exporter.endpoint import endpoint
+from exporter.endpoint import endpoint, host_name, proxy_endpoint, server_endpoint
 from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
@@ -24,8 +25,6 @@ _SHORTEST_INTERVAL = 1.0
 # A short interval leaves a fifth of itself between a poll's end and the next one.
 _TIMEOUT_SHARE = 0.8
 _STALE_INTERVALS = 3
-# For a block whose own is missing or wrong, so that the rest of it can be checked.
-_STAND_IN_URL = "https://stand-in.invalid"
 
 
 def server_and_targets(
@@ -39,7 +38,7 @@ def server_and_targets(
     if isinstance(data, dict) and isinstance(entries, list):
         # Entries are checked one by one, so that a wrong one does not hide the others.
         data = {**data, "targets": []}
-    checked = validate(model.Server, data, place, reader.problems, {"url": _STAND_IN_URL})
+    checked = validate(model.Server, data, place, reader.problems, {"url": DEFAULT.url})
     block, broken = checked.shape, checked.broken
     if block is None:
         return None
@@ -58,11 +57,11 @@ def server_and_targets(
         begin_time_unit=BeginTimeUnit(block.begin_time_unit),
         rest_bounds=_limits(block, place, reader),
         tls=_tls(block.tls, place / "tls", reader) if block.tls else DEFAULT.tls,
-        proxy_url=secret(block, "proxy_url", urls.check_proxy, place, reader),
+        proxy_url=secret(block, "proxy_url", proxy_endpoint, place, reader),
         headers=further_headers(block, place / "headers", reader),
-        host=_host_header(block, place, reader),
+        host=_host_header(block, place / "host_header", reader),
     )
-    if block.name is None and url != _STAND_IN_URL and "name" not in broken:
+    if block.name is None and url != DEFAULT.url and "name" not in broken:
         server = replace(server, name=server.address)
     default = Target(
         TargetKey(server.name, 0, 0),
@@ -97,25 +96,28 @@ def _files(server: Server) -> list[Path]:
 
 
 def _url(block: model.Server, place: Place, reader: Reader, broken: frozenset[str]) -> str:
+    """The URL; a default if it is missing or wrong, so that the rest can be checked."""
     if "url" in broken:
-        return block.url
+        return DEFAULT.url
     try:
-        url = urls.server_url(block.url)
+        found = server_endpoint(block.url)
     except ValueError as error:
         reader.report(place / "url", str(error))
-        return _STAND_IN_URL
-    if block.tls and block.tls.model_fields_set and not endpoint(url).tls:
+        return DEFAULT.url
+    if block.tls and block.tls.model_fields_set and not found.tls:
         reader.report(place / "tls", "only applies to https urls", on_key=True)
-    return url
+    return found.url
 
 
 def _host_header(block: model.Server, place: Place, reader: Reader) -> str | None:
     host = block.host_header
-    if host is not None and not urls.HOST_HEADER.fullmatch(host):
-        message = (
-            "must be a host, with a port if any, such as 10.22.26.181 or cms.example.com:28443"
-        )
-        reader.report(place / "host_header", message)
+    valid = host is None
+    if host is not None and host.isascii() and not set("/?#@") & set(host):
+        with suppress(ValueError):
+            valid = bool(endpoint(f"http://{host}"))
+    if not valid:
+        example = "10.22.26.181 or lima.example:28443"
+        reader.report(place, f"must be a host, with a port if any, such as {example}")
     return host
 
 
@@ -199,18 +201,30 @@ def _tls(block: model.Tls, place: Place, reader: Reader) -> Tls:
                 place / "cert_file",
                 f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
             )
-    if block.ciphers is not None:
-        try:
-            context.set_ciphers(block.ciphers)
-        except ssl.SSLError:
-            message = "OpenSSL knows no such cipher string; an example is DEFAULT:@SECLEVEL=0"
-            reader.report(place / "ciphers", message)
-    return Tls(
-        paths.get("ca_file"),
-        paths.get("cert_file"),
-        paths.get("key_file"),
-        block.server_name,
-        block.insecure_skip_verify,
-        block.min_version,
-        block.ciphers,
+    tls = Tls(
+        **paths,
+        server_name=_server_name(block.server_name, place / "server_name", reader),
+        insecure_skip_verify=block.insecure_skip_verify,
+        min_version=block.min_version,
+        ciphers=block.ciphers,
     )
+    try:
+        tls.set_protocol(context)
+    except ValueError as error:
+        reader.report(place / "ciphers", str(error))
+    return tls
+
+
+def _server_name(name: str | None, place: Place, reader: Reader) -> str | None:
+    """The name as TLS sends it: lowercase, and encoded if it is an international one."""
+    if name is None:
+        return None
+    host = None
+    try:
+        host = host_name(f"[{name}]" if ":" in name else name)
+    except ValueError as error:
+        reader.report(place, str(error))
+    else:
+        if host is None or "%" in host:
+            reader.report(place, "must be a name, or an address, without a port")
+    return host and host.removesuffix(".")

@@ -1,9 +1,10 @@
 """Target entries, of the configuration and of its target files, as single targets."""
 
-import os
 import re
+from pathlib import Path
 
 from exporter.config import model
+from exporter.config.files import real_path
 from exporter.config.reader import Reader
 from exporter.config.validation import validate
 from exporter.config.yaml.document import Place
@@ -48,14 +49,15 @@ class Targets:
                 self.complete = False
 
     def add_files(self, patterns: list[str], place: Place) -> None:
-        """Take the entries of files. A file is taken once, by whatever names it is found."""
-        taken: set[str] = set()
+        """Take the entries of files, of each once: several names may lead to it."""
+        taken: set[Path] = set()
         for index, pattern in enumerate(patterns):
-            names = self._reader.matches(pattern)
-            for name in names or ([] if "*" in pattern else [pattern]):
-                file = os.path.realpath(self._reader.absolute(name))
-                if file not in taken:
-                    taken.add(file)
+            for name in self._reader.matches(pattern) if "*" in pattern else [pattern]:
+                real = real_path(self._reader.absolute(name))
+                if real in taken:
+                    self._reader.follow(self._reader.folder / name)
+                else:
+                    taken.add(real)
                     self._add_file(name, place / index)
 
     def _add_file(self, name: str, place: Place) -> None:
@@ -71,9 +73,9 @@ class Targets:
     def _add(self, entry: model.Target, place: Place) -> None:
         for label in entry.labels:
             self._check_label(label, place / "labels" / label)
-        for limit in ("max_rest", "max_wait"):
-            if getattr(entry, limit) == 0:
-                self._reader.report(place / limit, "must be above 0s")
+        for key in ("max_rest", "max_wait"):
+            if getattr(entry, key) == 0:
+                self._reader.report(place / key, "must be above 0s")
         default = self._default
         labels = tuple(sorted(entry.labels.items()))
         max_resting = default.max_resting if entry.max_resting is None else entry.max_resting
@@ -84,10 +86,9 @@ class Targets:
                 if self._first.setdefault((entry.cc_id, vdn), at_vdn) is not at_vdn:
                     repeated.append(vdn)
                 else:
-                    key = TargetKey(default.key.cms, entry.cc_id, vdn)
                     self.found.append(
                         Target(
-                            key,
+                            TargetKey(default.key.cms, entry.cc_id, vdn),
                             entry.name,
                             labels,
                             max_resting,

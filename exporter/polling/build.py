@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
+from exporter.cms.proxy import ProxyAddressError
 from exporter.cms.tls import TlsFileError
 from exporter.cms.transport import Transport
 from exporter.server import Server
 
 
 class BuildError(Exception):
-    """A checked configuration names files whose content cannot be used: a sentence for each."""
+    """Certificates or proxies of servers that cannot be used: a sentence for each."""
 
     def __init__(self, sentences: Sequence[str]) -> None:
         super().__init__("\n".join(sentences))
@@ -28,7 +29,7 @@ def clients(
         clock: for signatures and rate limits.
 
     Raises:
-        BuildError: certificates or keys cannot be read.
+        BuildError: certificates, keys or proxies cannot be used.
     """
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []
@@ -37,6 +38,8 @@ def clients(
             made[server.name] = CmsClient(server, Transport(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
+        except ProxyAddressError as error:
+            wrong.append(f"cms {server.name}: {error}")
     if wrong:
         raise BuildError(wrong)
     return made

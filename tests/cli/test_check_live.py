@@ -248,9 +248,9 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
     assert done.stderr == (
         "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001, the call failed (the "
         "CTI does not answer): check the CTI platform and BMS behind CC-CMS, and the state of the "
-        'VDN\nlima: ccId 1, vdn 5: decode: the reply is a web page (text/html, title "Sign in") '
-        "and not JSON: a login page or a gateway answers instead of CC-CMS; check host, port and "
-        "path of url\n"
+        'VDN\nlima: ccId 1, vdn 5: decode: the reply is a web page with the title "Sign in" '
+        "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check host, "
+        "port and path of url\n"
     )
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr

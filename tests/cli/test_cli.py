@@ -133,6 +133,37 @@ def test_check_speaks_json(config: Path) -> None:
     }
 
 
+def test_check_names_the_proxy_of_each_server(config: Path) -> None:
+    """And where it comes from: a variable is easily forgotten. Its password is not shown."""
+    text = CONFIG.replace("    interval: 1m", "    proxy_url: HTTP://u:canary@Own.example:3128/")
+    config.write_text(text, encoding="utf-8")
+    environ = {"https_proxy": "http://u:canary@proxy.example:8080"}
+    done = run("check", "config.yaml", cwd=config.parent, environ=environ)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if "proxy" in line]
+    assert lines == [
+        "  lima: proxy: http://proxy.example:8080, from https_proxy",
+        "  quito: proxy: http://own.example:3128, from proxy_url",
+    ]
+    found = json.loads(run("check", "--json", str(config), environ=environ).stdout)
+    assert [server["proxy"] for server in found["servers"]] == [
+        "http://proxy.example:8080, from https_proxy",
+        "http://own.example:3128, from proxy_url",
+    ]
+    assert "canary" not in f"{done.stdout}{found}"
+
+
+def test_check_refuses_a_proxy_of_the_environment_that_cannot_be_used(config: Path) -> None:
+    """By its variable, before anything is asked through it."""
+    environ = {"HTTPS_PROXY": "10.22.26.281:3128", "NO_PROXY": "10.22.26.182"}
+    done = run("check", "config.yaml", cwd=config.parent, environ=environ)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "config.yaml:1:1: cms lima: HTTPS_PROXY contains a host that ends in a number but is not "
+        "an IPv4 address: write four numbers from 0 to 255, such as 10.22.26.181\n"
+    )
+
+
 BAD = """
 cms:
   - url: https://10.22.26.181:28443

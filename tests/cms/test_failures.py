@@ -12,12 +12,15 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine
 
-from exporter.cms import body, reply_failures, tls_failures
+from exporter.cms import body, status_failures, tls_failures
 from exporter.cms.connections import Exchange
-from exporter.cms.failures import of_transport, through
+from exporter.cms.failures import of_no_json, of_result, of_transport, through
+from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
+from exporter.cms.status_failures import Times
 from exporter.cms.tls import Handshake
-from exporter.cms.wire import DecodeError, ResultError
+from exporter.cms.wire import ResultError
+from exporter.endpoint import proxy_endpoint
 from exporter.errors import PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Server, StaticAuthorization, Tls
@@ -36,14 +39,16 @@ KEY = ConnectionKey(
     proxy_auth=None,
     proxy_headers_hash=None,
 )
-PROXY = ChosenProxy(Secret("http://10.22.0.9:3128"), "proxy_url")
+PROXY = ChosenProxy(proxy_endpoint("http://10.22.0.9:3128"), "proxy_url")
+FOREIGN = ForeignText(())
+TIMES = Times(None, 0.0)
 
 
 def caused_by(cause: Exception, server: Server = SERVER) -> tuple[Reason, str]:
     """The reason and the sentence for an exception of the transport with that cause."""
     error = httpx.ConnectError("")
     error.__cause__ = cause
-    failure = of_transport(error, server, Exchange(lambda _: None), 0.0)
+    failure = of_transport(error, server, Exchange(lambda _: None), 0.0, FOREIGN)
     return failure.reason, failure.message
 
 
@@ -109,7 +114,7 @@ def test_every_code_of_the_vendor_has_its_remedy(
 ) -> None:
     """By its number: the text is Chinese or English by edition."""
     server = Server("https://cms.example.com", page_size=page_size)
-    failure = reply_failures.of_content(ResultError(code, "text"), server, "", b"")
+    failure = of_result(ResultError(code, "text"), server, FOREIGN, ())
     assert failure.reason is Reason.API
     assert failure.message == f"the server returned result code {sentence}"
 
@@ -118,48 +123,47 @@ def test_every_code_of_the_vendor_has_its_remedy(
 
 
 @pytest.mark.parametrize(
-    ("content_type", "content", "facts"),
+    ("media_type", "content", "page"),
     [
         (
             "text/html",
             b"<html><TITLE lang=en>\n Sign &amp; go </TITLE>",
-            'text/html, title "Sign & go"',
+            'with the title "Sign & go" (text/html)',
         ),
-        ("", b"  <!DOCTYPE html><p>", "no content type"),
-        ("application/xhtml+xml", b"<title></title>", "application/xhtml+xml"),
+        ("", b"  <!DOCTYPE html><p>", "(no content type)"),
+        ("application/xhtml+xml", b"<title></title>", "(application/xhtml+xml)"),
         (
-            "text/html; charset=GBK",
-            "<title>登录</title>".encode("gbk"),
-            'text/html, title "登录"',
+            "text/html",
+            "<title>\u767b\u5f55</title>".encode("gbk"),
+            'with the title "\u767b\u5f55" (text/html)',
         ),
         (
-            "text/html; charset=canary",
-            b"<title>\x1b[31mLogin</title>",
-            'text/html, title "[31mLogin"',
+            "text/html",
+            b"<title>" + b"x" * 100 + b"</title>",
+            f'with the title "{"x" * 79}\u2026" (text/html)',
         ),
-        ("TEXT/HTML", b"<title>" + b"x" * 100 + b"</title>", f'text/html, title "{"x" * 79}…"'),
-        ("text/html", b"<html>" + b" " * 2**14 + b"<title>too late</title>", "text/html"),
+        ("text/html", b"<html>" + b" " * 2**14 + b"<title>too late</title>", "(text/html)"),
     ],
 )
-def test_a_web_page_is_told_by_its_title(content_type: str, content: bytes, facts: str) -> None:
-    """In whatever character set, and without what a terminal would obey."""
-    failure = reply_failures.of_content(DecodeError(), SERVER, content_type, content)
+def test_a_web_page_is_told_by_its_title(media_type: str, content: bytes, page: str) -> None:
+    """Chinese ones too."""
+    failure = of_no_json(content, media_type, FOREIGN)
     assert (failure.reason, failure.message) == (
         Reason.DECODE,
         (
-            f"the reply is a web page ({facts}) and not JSON: a login page or a gateway answers "
-            "instead of CC-CMS; check host, port and path of url"
+            f"the reply is a web page {page}, not JSON: a login page or a gateway answers instead "
+            "of CC-CMS; check host, port and path of url"
         ),
     )
 
 
 @pytest.mark.parametrize(
     ("content_type", "kind"),
-    [("text/plain; charset=utf-8", " (text/plain)"), ("application/json", ""), ("", "")],
+    [("text/plain", " but text/plain"), ("application/json", ""), ("", "")],
 )
 def test_what_is_neither_json_nor_a_page(content_type: str, kind: str) -> None:
     """Its content type is told, unless it is a lie."""
-    failure = reply_failures.of_content(DecodeError(), SERVER, content_type, b"canary")
+    failure = of_no_json(b"canary", content_type, FOREIGN)
     assert failure.message == (
         f"the reply is not valid JSON{kind}: check that url leads to CC-CMS and not to a login "
         "page or a gateway"
@@ -201,7 +205,7 @@ def test_what_is_neither_json_nor_a_page(content_type: str, kind: str) -> None:
 )
 def test_a_firewall_that_dislikes_the_server_name(server: Server, sentence: str) -> None:
     """The name that was sent is told, or that none was."""
-    failure = reply_failures.of_status(httpx.Response(418), b"", server, server_time=None, now=0.0)
+    failure = status_failures.of_status(httpx.Response(418), b"", server, TIMES, FOREIGN)
     assert (failure.reason, failure.message) == (Reason.HTTP, f"HTTP 418: {sentence}")
 
 
@@ -310,8 +314,8 @@ def test_a_proxys_own_reply_is_told_from_the_servers(
     status: int, headers: dict[str, str], sentence: str
 ) -> None:
     """Without a tunnel both look alike, but for headers that only the proxy itself sends."""
-    failure = reply_failures.of_status(
-        httpx.Response(status, headers=headers), b"", PLAIN, server_time=None, now=0.0, proxy=PROXY
+    failure = status_failures.of_status(
+        httpx.Response(status, headers=headers), b"", PLAIN, TIMES, FOREIGN, PROXY
     )
     assert failure.message == sentence
 
@@ -319,7 +323,9 @@ def test_a_proxys_own_reply_is_told_from_the_servers(
 def test_a_failure_behind_a_proxy_names_it() -> None:
     """Once, and the rest of the failure stays as it is."""
     failure = PollError(Reason.HTTP, "HTTP 503: it failed", retry_after=7.0)
-    told = through(failure, ChosenProxy(Secret("http://ann:canary@10.22.0.9:3128"), "HTTPS_PROXY"))
+    told = through(
+        failure, ChosenProxy(proxy_endpoint("http://ann:canary@10.22.0.9:3128"), "HTTPS_PROXY")
+    )
     assert (told.reason, told.message, told.retry_after) == (
         Reason.HTTP,
         (
@@ -474,7 +480,7 @@ def test_a_certificate_that_is_refused(
     error = ssl.SSLCertVerificationError()
     error.verify_code = code
     vars(error)["handshake"] = Handshake(negotiated=True, certificates=chain)
-    assert tls_failures.sentence([error], SERVER, NOW) == sentence
+    assert tls_failures.sentence([error], SERVER, NOW, FOREIGN) == sentence
 
 
 # What nobody expects

@@ -1,6 +1,5 @@
 """exporter.cms.requests on raw sockets: what arrives is what was signed, byte by byte."""
 
-import re
 import string
 from urllib.parse import quote
 
@@ -59,16 +58,32 @@ async def test_every_character_is_sent_as_it_was_signed(character: str) -> None:
         assert signed(peer.requests[0])
 
 
-async def test_the_host_header_is_sent_and_signed() -> None:
-    """In place of host and port of the URL."""
+async def test_what_a_proxy_passes_on_is_what_was_signed() -> None:
+    """Plain HTTP goes to a proxy as a whole URL, in its normal form."""
+    async with listening(Step(http(answer()))) as proxy:
+        environ = {"HTTP_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        url = "HTTP://CMS.invalid:80/caf%c3%a9%2f%40"
+        async with connected(url, auth=KEYS, environ=environ) as client:
+            read(await client.poll(1, 1))
+
+    target, headers, _ = parts(proxy.requests[0])
+    assert target == f"http://cms.invalid/caf%c3%a9%2f%40{Api.AGENT_REST_INFOS.path}"
+    assert headers["host"] == "cms.invalid"
+    assert signed(proxy.requests[0].replace(b" http://cms.invalid", b" ", 1))
+
+
+@pytest.mark.parametrize("host", ["10.22.26.181", "LIMA.example:443", "[::1]:1"])
+async def test_the_host_header_is_sent_and_signed(host: str) -> None:
+    """In place of host and port of the URL; exactly as it is written, and once."""
     async with (
         listening(Step(http(answer()))) as peer,
-        connected(f"http://127.0.0.1:{peer.port}", auth=KEYS, host="10.22.26.181") as client,
+        connected(f"http://127.0.0.1:{peer.port}", auth=KEYS, host=host) as client,
     ):
         read(await client.poll(1, 1))
 
     _, headers, _ = parts(peer.requests[0])
-    assert headers["host"] == "10.22.26.181"
+    assert headers["host"] == host
+    assert peer.requests[0].lower().count(b"\r\nhost:") == 1
     assert signed(peer.requests[0])
 
 
@@ -91,4 +106,5 @@ async def test_an_ipv6_zone_is_for_this_host_alone() -> None:
 
     assert server.host_header == "[fe80::1]:28080"
     assert server.address == "[fe80::1%eth0]:28080"
-    assert re.fullmatch(r"http://\[fe80::1%25eth0\]:28080", server.endpoint.origin)
+    assert server.endpoint.origin == "http://[fe80::1%eth0]:28080"
+    assert server.url == "http://[fe80::1%25eth0]:28080"

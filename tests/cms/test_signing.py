@@ -68,6 +68,15 @@ def test_a_timestamp_is_utc_with_milliseconds(seconds: float, text: str) -> None
     assert signing.timestamp(seconds) == text
 
 
+def test_an_empty_line_for_the_query() -> None:
+    """As five public clients write it, between path and names; nothing else differs."""
+    without = signing.canonical_request("POST", "/a", {"host": "b"}, b"{}")
+    head = signing.canonical_head("POST", "/a", {"host": "b"}, empty_query_line=True)
+    with_line = signing.with_body(head, b"{}")
+    assert without == "POST\n/a\nhost\nhost:b\n%7B%7D"
+    assert with_line == "POST\n/a\n\nhost\nhost:b\n%7B%7D"
+
+
 @given(st.permutations(["host", "content-type", "content-length", "x-tenant"]))
 def test_the_order_of_headers_does_not_matter(names: list[str]) -> None:
     """They are sorted, so that client and server come to the same text."""

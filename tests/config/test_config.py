@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Config, ConfigError, load
-from exporter.server import Server, Signature, StaticAuthorization
+from exporter.server import Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
 from tests.support.paths import FIXTURES
 
@@ -138,6 +138,31 @@ def test_limits(tmp_path: Path) -> None:
         (None, None, 300.0, ()),
     ]
     assert [server.rest_bounds for server in config.servers] == [(900.0, 1800.0, 3600.0), ()]
+
+
+def test_options_for_old_servers(tmp_path: Path) -> None:
+    """What is sent as Host is as it is written; a name for TLS is as TLS sends it."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "cms:\n"
+        "  - url: https://10.22.26.181:28443\n"
+        "    auth: {access_key: AK, secret_key: SK, empty_query_line: true}\n"
+        "    host_header: LIMA.example:443\n"
+        "    tls: {min_version: TLS10, ciphers: 'AES128-SHA:@SECLEVEL=0', server_name: Limá.pe.}\n"
+        "    targets: [{ccId: 1, vdn: 1}]\n"
+        "  - url: https://[::1]\n"
+        "    tls: {server_name: '::1'}\n"
+        "    targets: [{ccId: 1, vdn: 1}]\n",
+        encoding="utf-8",
+    )
+    old, other = load(path, {}).servers
+    assert isinstance(old.auth, Signature)
+    assert old.auth.empty_query_line
+    assert old.host == "LIMA.example:443"
+    assert old.tls == Tls(
+        server_name="xn--lim-gla.pe", min_version="TLS10", ciphers="AES128-SHA:@SECLEVEL=0"
+    )
+    assert (other.host, other.tls) == (None, Tls(server_name="::1"))
 
 
 def test_words() -> None:

@@ -174,3 +174,19 @@ def test_certificates_that_cannot_be_used(folder: Path) -> None:
             "a part is missing"
         ),
     )
+
+
+def test_a_chosen_proxy_the_environment_that_cannot_be_used(folder: Path) -> None:
+    """Before anything is polled, and only where it would be used; never with its password."""
+    quito, cusco = configured(folder, QUITO, CUSCO).servers
+    quito = replace(quito, url="https://quito.example")
+    cusco = replace(cusco, url="https://10.0.0.1")
+    environ = {"HTTPS_PROXY": "http://user:CANARY@10.22.26.281:3128", "NO_PROXY": "10.0.0.0/8"}
+    with pytest.raises(BuildError) as caught:
+        build.clients([quito, cusco], environ, system_clock)
+    assert caught.value.sentences == (
+        (
+            f"cms {quito.name}: HTTPS_PROXY contains a host that ends in a number but is not an "
+            "IPv4 address: write four numbers from 0 to 255, such as 10.22.26.181"
+        ),
+    )

@@ -1,21 +1,18 @@
-"""Broken set-ups, made real on sockets: what a poll is told, and what it runs into.
-
-Addresses are shown as in the documents: the server is 10.22.26.181:28443 there, and the proxy
-10.22.0.9:3128.
-"""
+"""Broken set-ups, made real on sockets: what a poll is told, and what it runs into."""
 
 import asyncio
 import contextlib
 import datetime as dt
-import json
+import functools
 import socket
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import threading
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import trustme
 
@@ -23,303 +20,369 @@ from exporter.clock import Moment
 from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 from exporter.server import Api, Signature, Tls
-from exporter.simulator import Settings, Simulator
-from exporter.simulator import serving as simulating
 from tests.support.cms_peer import Step, answer, http, listening, serving
 from tests.support.dns_peer import naming
-from tests.support.proxies import Proxy
-from tests.support.tls_servers import appliance, only, presenting
+from tests.support.picky_server import Picky
 
-SERVER: Final = "10.22.26.181:28443"
-PROXY: Final = "10.22.0.9:3128"
-NOW: Final = 1_750_000_000.0
-GOOD: Final = http(answer(1, resting=1))
+NOW = 1_750_000_000.5
+OLD = "DEFAULT:@SECLEVEL=0"
+KEYS = Signature(Secret("AK1"), Secret("sk"))
+GOOD = Step(http(answer(resting=1)))
+DETAIL = b'{"allowRestNum":0,"onRestNum":0,"waitRestNum":0,"agentsRestDetails":[%b]}'
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What a poll is told: the server's URL, and the other facts of `cms_peer.connected`."""
+SECONDS = answer(resting=1).replace(
+    b'"agentsRestDetails": []',
+    b'"agentsRestDetails": [{"workNo": 1, "beginTime": 1749999000, "restDuration": 600}]',
+)
 
-    port: int
-    scheme: str = "http"
-    host: str = "127.0.0.1"
+
+@dataclass(slots=True)
+class Target:
+    """What is polled, once a set-up stands."""
+
+    url: str
     facts: dict[str, Any] = field(default_factory=dict)
-    proxy_port: int | None = None
-
-    @property
-    def url(self) -> str:
-        """Of the server."""
-        return f"{self.scheme}://{self.host}:{self.port}"
-
-    def shown(self, message: str) -> str:
-        """A sentence with the addresses of the documents."""
-        if self.proxy_port is not None:
-            message = message.replace(f"127.0.0.1:{self.proxy_port}", PROXY)
-        message = message.replace(f"127.0.0.1:{self.port}", SERVER)
-        return message.replace("127.0.0.1", SERVER.partition(":")[0])
+    replaced: dict[str, str] = field(default_factory=dict)
+    """What differs from run to run, by what it is called in the table."""
 
 
-class Pki:
-    """A private CA, and certificates of it.
+@dataclass(slots=True)
+class Site:
+    """What a set-up is built from."""
 
-    Args:
-        directory: for the CA's file.
-    """
+    stack: AsyncExitStack
+    ca: trustme.CA
+    ca_file: Path
 
-    def __init__(self, directory: Path) -> None:
-        self.ca = trustme.CA(organization_name="Lima Ltd")
-        file = directory / "ca.pem"
-        file.write_bytes(self.ca.cert_pem.bytes())
-        self.tls = Tls(ca_file=file)
+    async def plain(self, *steps: Step) -> int:
+        """A server without TLS."""
+        return (await self.stack.enter_async_context(listening(*steps))).port
 
-    def leaf(
-        self, *names: str, first: str = "2020-01-01", last: str = "2030-01-01"
-    ) -> trustme.LeafCert:
-        """A certificate with these dates, for the server's address unless there are names."""
-        return self.ca.issue_cert(
-            *(names or ("127.0.0.1",)),
-            key_type=trustme.KeyType.RSA,
-            not_before=dt.datetime.fromisoformat(first),
-            not_after=dt.datetime.fromisoformat(last),
-        )
+    async def handled(self, handler: Callable[..., Awaitable[None]]) -> int:
+        """A server that does anything."""
+        return await self.stack.enter_async_context(serving(handler))
 
+    async def tls(
+        self,
+        *names: str,
+        first: dt.datetime | None = None,
+        last: dt.datetime | None = None,
+        reply: Step = GOOD,
+    ) -> int:
+        """A server with a certificate, valid between two dates."""
+        leaf = self.ca.issue_cert(*names, not_before=first, not_after=last)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        leaf.configure_cert(context)
+        return (await self.stack.enter_async_context(listening(reply, tls=context))).port
 
-Setup = Callable[[Pki], AbstractAsyncContextManager[Case]]
-
-
-def told(scheme: str, host: str = "127.0.0.1", **facts: Any) -> Setup:
-    """No server at all."""
-
-    @asynccontextmanager
-    async def setup(_pki: Pki) -> AsyncIterator[Case]:
-        yield Case(free_port(), scheme, host, facts)
-
-    return setup
-
-
-@asynccontextmanager
-async def unnamed(_pki: Pki) -> AsyncIterator[Case]:
-    """A name server that never answers."""
-    async with naming({}) as dns:
-        facts = {"nameservers": [f"127.0.0.1:{dns.port}"], "timeout": 0.5}
-        yield Case(28443, "https", "cms.example.com", facts)
+    def appliance(self, change: Callable[[ssl.SSLContext], None]) -> int:
+        """A server that sends its TLS alerts, as asyncio's does not."""
+        leaf = self.ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        leaf.configure_cert(context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            change(context)
+        return self.stack.enter_context(_appliance(context))
 
 
-def replying(data: bytes, **facts: Any) -> Setup:
-    """A server without TLS that sends this to everybody who asks."""
+@contextlib.contextmanager
+def _appliance(context: ssl.SSLContext) -> Iterator[int]:
+    secured = functools.partial(context.wrap_socket, server_side=True)
 
-    @asynccontextmanager
-    async def setup(_pki: Pki) -> AsyncIterator[Case]:
-        async with listening(Step(data)) as peer:
-            yield Case(peer.port, facts=facts)
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            with plain, contextlib.suppress(OSError), secured(plain) as secure:
+                secure.recv(4096)
+                secure.recv(4096)
 
-    return setup
-
-
-def answering(result: str, **facts: Any) -> Setup:
-    """A server that reports a failure with this code."""
-    body = {"resultCode": result, "resultDesc": "query failed"}
-    return replying(http(json.dumps(body).encode()), **facts)
-
-
-def with_tls(
-    context: Callable[[Pki], ssl.SSLContext],
-    reply: bytes = GOOD,
-    *,
-    scheme: str = "https",
-    tls: Tls | None = None,
-) -> Setup:
-    """A server with TLS, whose CA is known unless `tls` is given."""
-
-    @asynccontextmanager
-    async def setup(pki: Pki) -> AsyncIterator[Case]:
-        with appliance(context(pki), reply) as port:
-            yield Case(port, scheme, facts={"tls": tls or pki.tls})
-
-    return setup
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
-def signed(secret_key: str, *, ahead: float = 0.0) -> Setup:
-    """A server that checks signatures, with its clock so many seconds ahead of this host's."""
-    keys = Signature(Secret("AKEXAMPLE0001"), Secret(secret_key))
-    settings = Settings(
-        clock=lambda: NOW + ahead, access_keys={"AKEXAMPLE0001": "canary"}, allowed_drift=300
-    )
-
-    def clock() -> Moment:
-        return Moment(NOW, time.monotonic(), time.monotonic())
-
-    @asynccontextmanager
-    async def setup(_pki: Pki) -> AsyncIterator[Case]:
-        async with simulating(Simulator(settings)) as address:
-            yield Case(address.port, facts={"auth": keys, "clock": clock})
-
-    return setup
-
-
-def proxied(status: str | None, login: str = "", *, no_proxy: str = "") -> Setup:
-    """A proxy from the environment, which answers with this status, or is not there."""
-
-    @asynccontextmanager
-    async def setup(_pki: Pki) -> AsyncIterator[Case]:
-        async with contextlib.AsyncExitStack() as stack:
-            port = free_port()
-            if status is not None:
-                port = await stack.enter_async_context(serving(Proxy(status).converse))
-            address = f"http://{login}127.0.0.1:{port}"
-            environ = {"HTTPS_PROXY": address, "NO_PROXY": no_proxy}
-            yield Case(28443, "https", facts={"environ": environ}, proxy_port=port)
-
-    return setup
-
-
-@asynccontextmanager
-async def relayed(_pki: Pki) -> AsyncIterator[Case]:
-    """A proxy from the environment, which passes on what a server says."""
-    async with listening(Step(http(b"", "500 Internal Server Error"))) as peer:
-        environ = {"HTTP_PROXY": f"http://ann:canary@127.0.0.1:{peer.port}"}
-        yield Case(28443, facts={"environ": environ}, proxy_port=peer.port)
-
-
-@asynccontextmanager
-async def filtered(_pki: Pki) -> AsyncIterator[Case]:
-    """A port whose packets are dropped.
-
-    Linux drops requests for a connection when a listener's queue is full.
-    """
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            waiting = stack.enter_context(socket.socket())
-            waiting.settimeout(0)
-            waiting.connect_ex(listener.getsockname())
-        yield Case(listener.getsockname()[1], "https", facts={"timeout": 0.5})
-
-
-@asynccontextmanager
-async def hanging(_pki: Pki) -> AsyncIterator[Case]:
-    """A server that takes a request and never answers."""
-    async with listening(Step(then="hang")) as peer:
-        yield Case(peer.port, facts={"timeout": 0.5})
-
-
-@asynccontextmanager
-async def dropping(_pki: Pki) -> AsyncIterator[Case]:
-    """A server that closes the connection in the middle of its reply."""
-    async with listening(Step(GOOD[:-5], "hang up")) as peer:
-        yield Case(peer.port)
-
-
-@asynccontextmanager
-async def without_tls(_pki: Pki) -> AsyncIterator[Case]:
-    """A server that speaks HTTP, asked with TLS."""
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(http(b"", "400 Bad Request"))
-
-    async with serving(refuse) as port:
-        yield Case(port, "https")
-
-
-@asynccontextmanager
-async def mute(_pki: Pki) -> AsyncIterator[Case]:
-    """A server that waits for a line which TLS does not send."""
-    async with listening(Step()) as peer:
-        yield Case(peer.port, "https", facts={"timeout": 0.5})
-
-
-def free_port() -> int:
+def unused_port() -> int:
     """A port where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+        return int(listener.getsockname()[1])
 
 
-def wanting_a_certificate(pki: Pki) -> ssl.SSLContext:
-    """A server that only serves clients with a certificate."""
-    context = only(pki.leaf(), ssl.TLSVersion.TLSv1_2)
-    context.verify_mode = ssl.CERT_REQUIRED
-    pki.ca.configure_trust(context)
-    return context
+SetUp = Callable[[Site], Awaitable[Target]]
+CASES: dict[str, SetUp] = {}
 
 
-def floor(unit: float) -> bytes:
-    """A reply about an agent who has rested for ten minutes, with a start in this unit."""
-    row = {"workNo": 1, "cantRestReason": 0, "beginTime": int((time.time() - 600) * unit)}
-    detail = {"allowRestNum": 0, "onRestNum": 1, "waitRestNum": 0, "agentsRestDetails": [row]}
-    return http(json.dumps({"resultCode": "0100000", "resultDesc": detail}).encode())
+def case(name: str) -> Callable[[SetUp], SetUp]:
+    """Add a row to the table."""
+
+    def add(set_up: SetUp) -> SetUp:
+        CASES[name] = set_up
+        return set_up
+
+    return add
 
 
-LOGIN: Final = b"<!DOCTYPE html><html><head><title>Sign in\n - Portal</title></head></html>"
-PLAIN: Final = b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>"
-ALERT: Final = b"\x15\x03\x03\x00\x02\x02\x50"
+def at(port: int, scheme: str = "http", **facts: Any) -> Target:
+    """A server on this machine."""
+    return Target(f"{scheme}://127.0.0.1:{port}", facts, {str(port): "28443"})
 
-SETUPS: Final[dict[str, Setup]] = {
-    "DNS: the name does not exist": told("https", "cms.invalid"),
-    "DNS: the name servers are silent": unnamed,
-    "port closed": told("https"),
-    "port filtered by a firewall": filtered,
-    "the server hangs": hanging,
-    "the server drops the connection": dropping,
-    "http:// on a port with TLS": with_tls(lambda pki: presenting(pki.leaf()), scheme="http"),
-    "the same, and it sends a TLS alert": replying(ALERT),
-    "the same, and it sends a page": replying(http(PLAIN, "400 Bad Request")),
-    "https:// on a port without TLS": without_tls,
-    "the same, and it says nothing": mute,
-    "private CA, not configured": with_tls(lambda pki: presenting(pki.leaf()), tls=Tls()),
-    "certificate expired": with_tls(lambda pki: presenting(pki.leaf(last="2025-06-01"))),
-    "certificate not yet valid": with_tls(
-        lambda pki: presenting(pki.leaf(first="2099-01-01", last="2099-12-31"))
+
+def replying(name: str, step: Step, **facts: Any) -> None:
+    """A row for a server that always sends the same."""
+
+    async def set_up(site: Site) -> Target:
+        return at(await site.plain(step), **facts)
+
+    CASES[name] = set_up
+
+
+def clock() -> Moment:
+    """A clock that stands still, so that the skew is exact."""
+    now = asyncio.get_running_loop().time()
+    return Moment(NOW, now, now)
+
+
+def signed_by(name: str, **kind: Any) -> None:
+    """A row for a server that checks signatures."""
+
+    async def set_up(site: Site) -> Target:
+        picky = Picky(now=lambda: NOW, **kind)
+        picky.port = await site.handled(picky.converse)
+        return at(picky.port, auth=KEYS, clock=clock)
+
+    CASES[name] = set_up
+
+
+def status(text: str, body: bytes = b"", **headers: str) -> Step:
+    """A reply without numbers."""
+    return Step(http(body, text, **headers))
+
+
+signed_by("wrong secret key", key="other")
+signed_by("clock 10 minutes behind the server's", key="other", skew=600.0)
+signed_by("clock 20 minutes ahead of the server's", key="other", skew=-1200.0)
+replying("no auth, but the server requires a signature", status("401 Unauthorized"))
+replying(
+    "unknown VDN",
+    Step(http(b'{"resultCode": "0100002", "resultDesc": "Invalid parameter."}')),
+)
+replying(
+    "CTI 3.6 that is asked without pages, and cuts its listing off",
+    Step(http(answer(*range(100), resting=250))),
+)
+replying(
+    "times in seconds, read as milliseconds",
+    Step(http(SECONDS, Date="Sun, 15 Jun 2025 15:06:40 GMT")),
+    begin_time_unit=BeginTimeUnit.MILLISECONDS,
+)
+replying(
+    "times in milliseconds, read as seconds",
+    Step(
+        http(SECONDS.replace(b"1749999000", b"1749999000000"), Date="Sun, 15 Jun 2025 15:06:40 GMT")
     ),
-    "certificate for another name": with_tls(
-        lambda pki: presenting(pki.leaf("cms.example.com", "*.lima.example.com"))
+    begin_time_unit=BeginTimeUnit.SECONDS,
+)
+replying(
+    "CTI 3.6 that refuses to be asked without pages",
+    Step(http(b'{"resultCode": "0100003", "resultDesc": "CTI 3.8 is required"}')),
+)
+replying(
+    "access key without rights to the VDN",
+    Step(http(b'{"resultCode": "0101003", "resultDesc": "insufficient permission"}')),
+)
+replying("CTI 3.8 that is asked in pages", Step(http(answer(*range(101)))), page_size=100)
+replying("release 8.13 or older, asked by the path of newer ones", status("404 Not Found"))
+replying("legacy interface, but it is not there", status("404 Not Found"), api=Api.AGENT_REST_INFO)
+replying("not on the gateway's allow-list", status("403 Forbidden"))
+
+
+@case("cloud firewall that dislikes the TLS name")
+async def _(site: Site) -> Target:
+    port = await site.tls("cms.example.com", reply=status("418 I'm a teapot"))
+    tls = Tls(ca_file=site.ca_file, server_name="cms.example.com")
+    return at(port, "https", tls=tls)
+
+
+@case("cloud firewall that wants a TLS name")
+async def _(site: Site) -> Target:
+    port = await site.tls("127.0.0.1", reply=status("418 I'm a teapot"))
+    return at(port, "https", tls=Tls(ca_file=site.ca_file))
+
+
+replying("rate limit", status("429 Too Many Requests", Retry_After="30"))
+replying("the server fails", status("502 Bad Gateway"))
+replying("login page", Step(http(b"<html><title>Sign in</title>", Content_Type="text/html")))
+replying("redirect to a login page", status("302 Found", Location="/login?session=1"))
+replying(
+    "redirect to another machine",
+    status("307 Temporary Redirect", Location=f"https://gw.example.com{Api.AGENT_REST_INFOS.path}"),
+)
+replying(
+    "redirect to TLS",
+    status(
+        "301 Moved Permanently",
+        Location=f"https://127.0.0.1:28443{Api.AGENT_REST_INFOS.path}",
     ),
-    "TLS 1.0 only": with_tls(lambda pki: only(pki.leaf(), ssl.TLSVersion.TLSv1)),
-    "RSA key exchange only": with_tls(
-        lambda pki: only(pki.leaf(), ssl.TLSVersion.TLSv1_2, "AES128-SHA")
+)
+replying("plain text", Step(http(b"OK", Content_Type="text/plain")))
+replying("damaged compression", Step(http(b"{}", Content_Encoding="gzip")))
+replying("501 headers", Step(http(b"", **{f"X-{number}": "x" for number in range(501)})))
+replying("another service on the port", Step(b"SSH-2.0-OpenSSH_9.2\r\n", "hang up"))
+replying("http:// for a TLS port", Step(b"\x15\x03\x01\x00\x02\x02\x46", "hang up"))
+replying(
+    "http:// for a TLS port of nginx",
+    status(
+        "400 Bad Request",
+        b"<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>",
     ),
-    "client certificate wanted": with_tls(wanting_a_certificate),
-    "proxy dead": proxied(None),
-    "proxy refuses: 403": proxied("403 Forbidden"),
-    "proxy wants a password: 407": proxied("407 Proxy Authentication Required"),
-    "proxy gets a wrong password": proxied("407 Proxy Authentication Required", "ann:canary@"),
-    "NO_PROXY misses the server": proxied("503 Service Unavailable", no_proxy="10.22.26.18"),
-    "a failure behind a proxy": relayed,
-    "wrong key": signed("canary-of-another"),
-    "clock 10 minutes off": signed("canary", ahead=-600),
-    "clock 20 minutes off": signed("canary", ahead=1200),
-    "not on the allow-list": replying(http(b"", "403 Forbidden")),
-    "firewall, by the TLS name": with_tls(
-        lambda pki: presenting(pki.leaf()), http(b"", "418 I'm a teapot")
-    ),
-    "login page instead of a reply": replying(http(LOGIN, Content_Type="text/html; charset=utf-8")),
-    "redirect to a login page": replying(http(b"", "302 Found", Location="/portal/login?t=canary")),
-    "redirect to TLS": replying(
-        http(
-            b"",
-            "301 Moved Permanently",
-            Location=f"https://{SERVER}/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos",
-        )
-    ),
-    "a server of 8.13 or earlier": replying(http(b"", "404 Not Found")),
-    "a later server, configured as 8.13": replying(
-        http(b"", "404 Not Found"), api=Api.AGENT_REST_INFO
-    ),
-    "unknown VDN": answering("0100002"),
-    "no rights to the VDN": answering("0101003"),
-    "CTI 3.6, configured as 3.8": answering("0100003"),
-    "CTI 3.8, configured as 3.6": replying(http(answer(*range(250))), page_size=100),
-    "CTI 3.6, configured as 3.8: cut off": replying(http(answer(*range(100), resting=250))),
-    "seconds, configured as milliseconds": replying(
-        floor(unit=1), begin_time_unit=BeginTimeUnit.MILLISECONDS
-    ),
-    "milliseconds, configured as seconds": replying(
-        floor(unit=1000), begin_time_unit=BeginTimeUnit.SECONDS
-    ),
-    "too many headers": replying(
-        http(b"{}", **{f"X_Gateway_{number}": "1" for number in range(501)})
-    ),
-}
-"""By what is wrong, in the order of the documents."""
+)
+replying("http:// for a TLS port that closes the connection", Step(b"", "hang up"))
+replying("the connection is cut", Step(GOOD.data[:-9], "hang up"))
+replying("reply of another interface", Step(http(b'{"status": "UP"}')))
+replying(
+    "more rows than a floor can have",
+    Step(http(b'{"resultCode":"0100000","resultDesc":%b}' % (DETAIL % (b"{}," * 100_000 + b"{}")))),
+    max_reply_bytes=2**24,
+)
+
+
+@case("https:// for a plain HTTP port")
+async def _(site: Site) -> Target:
+    async def refuse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(http(b"", "400 Bad Request"))
+
+    return at(await site.handled(refuse), "https")
+
+
+@case("https:// for a plain HTTP port that waits for the end of the request")
+async def _(site: Site) -> Target:
+    return at(await site.plain(GOOD), "https", timeout=0.5)
+
+
+@case("private CA")
+async def _(site: Site) -> Target:
+    return at(await site.tls("127.0.0.1"), "https")
+
+
+@case("expired certificate")
+async def _(site: Site) -> Target:
+    ends = dt.datetime(2025, 1, 31, 12, 0, tzinfo=dt.UTC)
+    port = await site.tls("127.0.0.1", first=ends - dt.timedelta(9), last=ends)
+    return at(port, "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("certificate that is not valid yet")
+async def _(site: Site) -> Target:
+    starts = dt.datetime(2037, 1, 31, 12, 0, tzinfo=dt.UTC)
+    port = await site.tls("127.0.0.1", first=starts, last=starts + dt.timedelta(9))
+    return at(port, "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("certificate for another name")
+async def _(site: Site) -> Target:
+    port = await site.tls("cms.example.com", "10.22.26.181")
+    return at(port, "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("TLS 1.0 only")
+async def _(site: Site) -> Target:
+    def change(context: ssl.SSLContext) -> None:
+        context.set_ciphers(OLD)
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1
+
+    return at(site.appliance(change), "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("RSA key exchange only")
+async def _(site: Site) -> Target:
+    def change(context: ssl.SSLContext) -> None:
+        context.set_ciphers("AES128-SHA")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    return at(site.appliance(change), "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("client certificate required")
+async def _(site: Site) -> Target:
+    def change(context: ssl.SSLContext) -> None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_REQUIRED
+        site.ca.configure_trust(context)
+
+    return at(site.appliance(change), "https", tls=Tls(ca_file=site.ca_file))
+
+
+@case("port closed")
+async def _(_site: Site) -> Target:
+    return at(unused_port())
+
+
+@case("port filtered")
+async def _(site: Site) -> Target:
+    # a full queue of connections drops packets, as a firewall does
+    listener = site.stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+    for _ in range(3):
+        waiting = site.stack.enter_context(socket.socket())
+        waiting.setblocking(False)  # noqa: FBT003  # its only argument
+        waiting.connect_ex(listener.getsockname())
+    return at(listener.getsockname()[1], timeout=0.5)
+
+
+@case("server hangs")
+async def _(site: Site) -> Target:
+    return at(await site.plain(Step(then="hang")), timeout=0.5)
+
+
+@case("name does not exist")
+async def _(site: Site) -> Target:
+    dns = await site.stack.enter_async_context(naming({"cms.test": None}))
+    return Target("http://cms.test", {"nameservers": [f"127.0.0.1:{dns.port}"]})
+
+
+@case("DNS silent")
+async def _(site: Site) -> Target:
+    dns = await site.stack.enter_async_context(naming({}))
+    facts = {"nameservers": [f"127.0.0.1:{dns.port}"], "timeout": 0.5}
+    return Target("http://cms.test", facts)
+
+
+@case("DNS dead")
+async def _(_site: Site) -> Target:
+    return Target("http://cms.test", {"nameservers": ["127.0.0.1:1"], "timeout": 9.0})
+
+
+def proxied(name: str, reply: bytes | None, scheme: str = "https", login: str = "") -> None:
+    """A row for a proxy that does not let the request through."""
+
+    async def set_up(site: Site) -> Target:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(reply or b"")
+
+        port = unused_port() if reply is None else await site.handled(refuse)
+        environ = {f"{scheme.upper()}_PROXY": f"http://{login}127.0.0.1:{port}"}
+        facts = {"environ": environ | {"NO_PROXY": "cms.example.org"}}
+        return Target(f"{scheme}://cms.example.com:28443", facts, {str(port): "3128"})
+
+    CASES[name] = set_up
+
+
+proxied("proxy dead", None, login="user:secret@")
+proxied("proxy refuses", http(b"", "403 Forbidden"))
+proxied("proxy requires a password", http(b"", "407 Proxy Authentication Required"))
+proxied(
+    "proxy rejects the password",
+    http(b"", "407 Proxy Authentication Required"),
+    login="user:secret@",
+)
+proxied("NO_PROXY misses the server", http(b"", "502 Bad Gateway"))
+proxied("server refuses behind a proxy", http(b"", "403 Forbidden"), "http")

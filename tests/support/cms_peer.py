@@ -84,7 +84,9 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
     """Serve every connection by a handler. Gives the port; leaves nothing behind."""
     conversations: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
 
@@ -96,7 +98,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
             await handler(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(converse, host, 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -108,10 +110,12 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
 
 
 @contextlib.asynccontextmanager
-async def listening(*steps: Step, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+async def listening(
+    *steps: Step, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Peer]:
     """A peer on a port of its own."""
     peer = Peer(steps)
-    async with serving(peer.converse, tls) as peer.port:
+    async with serving(peer.converse, tls, host) as peer.port:
         yield peer
 
 

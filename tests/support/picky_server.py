@@ -23,7 +23,9 @@ class Picky:
         key: str = "sk",
         ping: str = "200 OK",
         skew: float = 0.0,
+        now: Callable[[], float] = lambda: system_clock().wall,
     ) -> None:
+        self.now = now
         self.host, self.query, self.key, self.ping, self.skew = host, query, key, ping, skew
         self.paths: list[str] = []
         self.port = 0
@@ -37,7 +39,7 @@ class Picky:
             body = await reader.readexactly(int(headers["content-length"]))
             path = line.split(" ")[1]
             self.paths.append(path)
-            date = formatdate(system_clock().wall + self.skew, usegmt=True)
+            date = formatdate(self.now() + self.skew, usegmt=True)
             if path == PING and self.ping:
                 writer.write(http(b"{}", self.ping, Date=date))
             elif self._accepts(path, headers, body):

@@ -1,7 +1,8 @@
 """A YAML text as plain data, and the way back from a value to its line and column."""
 
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -25,6 +26,9 @@ _SENTENCES = {
     "expected ',' or ']'": 'missing "," or "]" in a list',
     "expected ',' or '}'": 'missing "," or "}" in a mapping',
     "node content": "a value is missing here",
+    "Unicode character escape": (
+        'half of a character: "\\u" escapes from d800 to dfff come in pairs'
+    ),
     "escape": 'unknown "\\" escape: in single quotes, "\\" is an ordinary character',
     "tab character": _TAB,
 }
@@ -37,6 +41,13 @@ _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
+# How JSON writes a character beyond U+FFFF. YAML has an escape of ten characters for it instead.
+_PAIR = re.compile(
+    r"(?<!\\)(?P<before>(?:\\\\)*)"
+    r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+_SHORTER = 2
+
 
 class Document:
     """One parsed text. See `parse`.
@@ -47,15 +58,16 @@ class Document:
         problems: duplicate keys, which do not keep it from being parsed.
     """
 
-    __slots__ = ("_root", "_text", "data", "file", "problems")
+    __slots__ = ("_joined", "_root", "_text", "data", "file", "problems")
 
-    def __init__(self, file: str, text: str) -> None:
+    def __init__(self, file: str, text: str, *, join_pairs: bool = False) -> None:
         self.file = file
         self.problems: tuple[Problem, ...] = ()
-        self._text = text
+        self._joined: list[tuple[int, int]] = []  # line and column of each pair, from 1
+        self._text = self._join_pairs(text) if join_pairs else text
         self._root: Node | None = None
         try:
-            self.data = read_plain(_Parser(text))
+            self.data = read_plain(_Parser(self._text))
         except (NotPlainError, yaml.MarkedYAMLError):
             self.data = None
         if self.data is None:
@@ -83,13 +95,38 @@ class Document:
             else:
                 node = None
             shown.append(step)
-        return tuple(shown), *mark
+        line, column = mark
+        return tuple(shown), line, self._column(line, column)
 
     def _nodes(self) -> Node:
         """The top node, composed when it is first asked for."""
         if self._root is None:
-            self._root, self.problems = _compose(self.file, self._text)
+            found: tuple[Problem, ...] = ()
+            try:
+                self._root, found = _compose(self.file, self._text)
+            except ConfigError as error:
+                found = error.problems
+            self.problems = tuple(
+                replace(problem, column=self._column(problem.line, problem.column))
+                for problem in found
+            )
+        if self._root is None:
+            raise ConfigError(self.problems)
         return self._root
+
+    def _join_pairs(self, text: str) -> str:
+        lines = text.splitlines(keepends=True)
+        for index, line in enumerate(lines):
+            self._joined += [(index + 1, pair.end("before") + 1) for pair in _PAIR.finditer(line)]
+            lines[index] = _PAIR.sub(_join, line)
+        return "".join(lines)
+
+    def _column(self, line: int, column: int) -> int:
+        """A column of the text as it was before pairs were joined."""
+        for at_line, at_column in self._joined:
+            if at_line == line and at_column < column:
+                column += _SHORTER
+        return column
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +161,16 @@ def parse(file: str, text: str) -> Document:
         before = text[: forbidden.start()]
         line, column = before.count("\n") + 1, forbidden.start() - before.rfind("\n")
         raise ConfigError([Problem(file, line, column, "", "control characters are not allowed")])
-    return Document(file, text)
+    if _PAIR.search(text):
+        # without double quotes it is no escape
+        with suppress(ConfigError):
+            return Document(file, text)
+    return Document(file, text, join_pairs=True)
+
+
+def _join(pair: re.Match[str]) -> str:
+    letter = 0x10000 + ((int(pair["high"], 16) - 0xD800) << 10) + int(pair["low"], 16) - 0xDC00
+    return f"{pair['before']}\\U{letter:08x}"
 
 
 def _compose(file: str, text: str) -> tuple[Node, tuple[Problem, ...]]:

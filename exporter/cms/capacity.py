@@ -1,0 +1,106 @@
+"""What one reply, one poll and all polls of one server may hold at a time.
+
+Memory and time that a server can take are bounded where they arise: bytes as they come, rows before
+they are decoded, and work that would hold the event loop goes to a thread.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, ParamSpec, TypeVar
+
+from exporter.cms.body import TooLargeError
+from exporter.cms.wire import Reply
+from exporter.rest import Asked, Counters, Row, Snapshot, reduce
+from exporter.server import Api
+
+Decode = Callable[[bytes | bytearray, Api], Reply]
+"""From the body of a reply to counters and rows."""
+
+MAX_REPLY_BYTES: Final = 8 * 2**20
+"""Of one reply: 35,000 agents of one VDN, each listed twice as CC-CMS does."""
+MAX_POLL_BYTES: Final = 32 * 2**20
+"""Of all pages of one poll: 500 full pages take 12 MiB, and a listing may be read twice."""
+
+_TOO_LARGE: Final = (
+    "the pages of the listing are larger than {} together, far more than any VDN's listing: check "
+    "that url leads to CC-CMS"
+)
+
+_TOGETHER: Final = 12 * 2**20
+"""Bytes that all polls of a server may receive without waiting for each other."""
+_MOST_ALONE: Final = 3 * 2**19
+"""Of these for one poll: 6,000 agents."""
+_QUICK_BYTES: Final = 2**16
+"""Bytes that are decoded in the event loop: about half a millisecond."""
+_QUICK_ROWS: Final = 300
+"""Rows that are reduced in the event loop: about half a millisecond."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Capacity:
+    """What the polls of one server share.
+
+    Args:
+        max_concurrency: polls in flight.
+    """
+
+    def __init__(self, max_concurrency: int) -> None:
+        self.free_bytes = min(_MOST_ALONE, _TOGETHER // max_concurrency)
+        """Bytes that each poll may receive at any time. For more it must be the only large one."""
+        self.large = asyncio.Lock()
+        self._work = asyncio.Lock()
+
+    async def decode(self, decode: Decode, body: bytes | bytearray, api: Api) -> Reply:
+        """Decode a body."""
+        if len(body) <= _QUICK_BYTES:
+            return decode(body, api)
+        return await self._in_thread(decode, body, api)
+
+    async def reduce(
+        self, counters: Counters, rows: Sequence[Row], server_time: float, asked: Asked
+    ) -> Snapshot:
+        """Reduce a listing."""
+        if len(rows) <= _QUICK_ROWS:
+            return reduce(counters, rows, server_time, asked)
+        return await self._in_thread(reduce, counters, rows, server_time, asked)
+
+    async def _in_thread(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        # one at a time for each server: the loop gets its share of the interpreter
+        async with self._work:
+            return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class Allowance:
+    """What one poll may receive.
+
+    Args:
+        capacity: of its server.
+    """
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._received = 0
+        self._is_large = False
+
+    async def __call__(self, size: int) -> None:
+        """Count so many bytes more; wait until another large poll of the server has ended.
+
+        Raises:
+            TooLargeError: they are more than any poll may receive.
+        """
+        self._received += size
+        if self._received > MAX_POLL_BYTES:
+            raise TooLargeError(MAX_POLL_BYTES, _TOO_LARGE)
+        if self._received > self._capacity.free_bytes and not self._is_large:
+            await self._capacity.large.acquire()
+            self._is_large = True
+
+    def release(self) -> None:
+        """The poll has ended, and holds nothing any more."""
+        if self._is_large:
+            self._is_large = False
+            self._capacity.large.release()

@@ -1,0 +1,239 @@
+"""What a server or a proxy says, before anyone sees it: the one place that such text passes.
+
+A server can repeat what it was sent: a key, a header, the password of a proxy. The client knows its
+own secrets, so they are masked here, in the forms that servers and gateways give to text; where a
+secret is found that cannot be masked, the text is withheld. What cannot be recognized: a secret
+that was cut into parts, encrypted, or encoded in a way of the server's own.
+
+Names of agents are never decoded, so one in a sentence cannot be told from any other word. Those
+that the same reply has as `agentName` are masked, and a sentence that contains a part of a
+listing is withheld. Pure.
+"""
+
+import base64
+import binascii
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote_plus
+
+from exporter.cms.proxy import ChosenProxy
+from exporter.server import Auth, Server, Signature, StaticAuthorization
+
+_MASK: Final = "***"
+_LONGEST: Final = 200
+"""Characters of a sentence that are shown."""
+_EXAMINED: Final = 1000
+"""Characters of a text that are looked at."""
+_SHORTEST_SECRET: Final = 4
+"""Characters: masking less would garble every sentence."""
+_SHORTEST_PART: Final = 8
+_ROUNDS: Final = 2
+"""Encodings on top of each other that are seen through."""
+
+_CODE: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9_.-]{1,32}")
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,100}|[0-9A-Fa-f:.]{2,45}")
+_AUTHORIZATION: Final = re.compile(r"(?i)auth-v2(?:/|%2f|\\/|&#(?:x2f|47);)\S+|[0-9a-f]{64}")
+"""A request's signature differs each time: it is known by what it looks like."""
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
+_HEXADECIMAL: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){4,}")
+_ESCAPED: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))")
+_LISTED: Final = re.compile(r"(?i)agent_?name|agentsrestdetails")
+_NEVER: Final = r"(?!)"
+"""A pattern that matches nothing."""
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+_SEPARATORS: Final = re.compile(r"[\s;,=:/&\"']+")
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+"""Categories of characters: control, formatting (bidirectional, zero width), private, unpaired."""
+
+
+class ForeignText:
+    """Makes text from elsewhere fit to be shown.
+
+    Args:
+        secrets: what must not be shown, in any form.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        known = {text for secret in secrets for text in _parts(secret)}
+        self._secrets = [_folded(text) for text in known]
+        self._forms = _any_of(form for text in known for form in _forms(text))
+
+    def sentence(self, text: str, longest: int = _LONGEST, names: Iterable[str] = ()) -> str:
+        """A server's own words, for one line: masked, shortened, without invisible characters.
+
+        Args:
+            text: as received.
+            longest: characters that are shown.
+            names: of agents, in the same reply.
+
+        Returns:
+            Nothing if the text cannot be shown.
+        """
+        clean = _visible(text[:_EXAMINED])
+        for pattern in (_any_of(map(_visible, names)), _AUTHORIZATION, self._forms):
+            clean = pattern.sub(_MASK, clean)
+        if _LISTED.search(clean) or self._shows_secret(clean):
+            return ""
+        if len(text) > _EXAMINED and len(clean) <= longest:
+            # what is left of it may end with half a secret
+            return ""
+        return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+    def code(self, text: str, names: Iterable[str] = ()) -> str:
+        """A result code, or nothing if it does not look like one."""
+        return text if _CODE.fullmatch(text) and self.sentence(text, names=names) == text else ""
+
+    def host(self, text: str) -> str:
+        """A host of an address, or nothing if it does not look like one."""
+        return text if _HOST.fullmatch(text) and self.sentence(text) == text else ""
+
+    def _shows_secret(self, text: str) -> bool:
+        """Whether a secret is still in it, in a form that was not foreseen."""
+        return any(secret in form for form in _decoded(text) for secret in self._secrets)
+
+
+def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None) -> Iterator[str]:
+    """Every secret that requests to a server carry.
+
+    Args:
+        server: for its headers.
+        auths: with secrets that are read: those of now, and those that were read before.
+        proxy: that leads to the server, if there is one.
+    """
+    for auth in auths:
+        match auth:
+            case Signature(access_key, secret_key):
+                yield access_key.loaded.reveal()
+                yield secret_key.loaded.reveal()
+            case StaticAuthorization(value):
+                yield value.loaded.reveal()
+    for _, header in server.headers:
+        yield header.loaded.reveal()
+    if proxy and proxy.endpoint.login:
+        login = proxy.endpoint.login.reveal()
+        yield login
+        yield from login.split(":", 1)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """A secret, and what it consists of: a token after `Bearer`, a password in `Basic`."""
+    clean = _visible(secret)
+    if len(clean) < _SHORTEST_SECRET:
+        return
+    yield clean
+    for part in {*clean.split(), *_SEPARATORS.split(clean)}:
+        if len(part) >= _SHORTEST_PART and part != clean:
+            yield part
+        inner = _from_base64(part) if clean.lower().startswith("basic ") else None
+        if inner:
+            yield from (text for text in inner.split(":", 1) if len(text) >= _SHORTEST_SECRET)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """What servers and gateways make of a text when they quote it."""
+    data = text.encode()
+    yield from (
+        text,
+        quote(text, safe=""),
+        quote_plus(text),
+        "".join(f"%{byte:02x}" for byte in data),
+    )
+    for escaped in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text)):
+        yield escaped[1:-1]
+        yield escaped[1:-1].replace("/", r"\/")
+    yield from (html.escape(text), html.escape(text, quote=False))
+    yield "".join(f"&#{ord(character)};" for character in text)
+    yield "".join(f"&#x{ord(character):x};" for character in text)
+    yield "".join(f"\\u{ord(character):04x}" for character in text)
+    yield data.hex()
+    # inside of a longer text that is encoded: its bytes can lie in three ways
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data).decode()
+        certain = encoded[-(-before * 8 // 6) : (before + len(data)) * 8 // 6]
+        if len(certain) >= _SHORTEST_PART:
+            yield certain
+            yield certain.translate(_URL_SAFE)
+    yield base64.b64encode(data).decode()
+    yield base64.urlsafe_b64encode(data).decode()
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    # the longest first, so that no part of one is left
+    ordered = sorted({text for text in texts if text}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, ordered)) or _NEVER, re.IGNORECASE)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """The text, and what it says if it is encoded in one way on top of another."""
+    found = {text}
+    for _ in range(_ROUNDS):
+        found |= {decode(known) for known in found for decode in _DECODERS}
+    for form in found:
+        yield _folded(form)
+
+
+def _without_escapes(text: str) -> str:
+    return _ESCAPED.sub(_unescaped, text)
+
+
+def _without_base64(text: str) -> str:
+    return _BASE64.sub(lambda run: _from_base64(run[0]) or run[0], text)
+
+
+def _without_hexadecimal(text: str) -> str:
+    return _HEXADECIMAL.sub(lambda run: _from_hexadecimal(run[0]) or run[0], text)
+
+
+def _normalized(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[1] or found[2]
+    return chr(int(digits, 16)) if digits else found[3]
+
+
+def _from_base64(text: str) -> str | None:
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    with_padding = plain + "=" * (-len(plain) % 4)
+    try:
+        return base64.b64decode(with_padding, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _from_hexadecimal(text: str) -> str | None:
+    try:
+        return bytes.fromhex(text).decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _folded(text: str) -> str:
+    """For comparison: without spaces, and without case."""
+    return "".join(_visible(text).split()).casefold()
+
+
+def _visible(text: str) -> str:
+    """Without characters that control a terminal, reorder text or cannot be seen."""
+    shown = (
+        ("" if unicodedata.category(character) == "Cf" else " ")
+        if unicodedata.category(character) in _INVISIBLE
+        else character
+        for character in text
+    )
+    return " ".join("".join(shown).split())
+
+
+_DECODERS: Final = (
+    unquote_plus,
+    html.unescape,
+    _without_escapes,
+    _without_base64,
+    _without_hexadecimal,
+    _normalized,
+)

@@ -1,0 +1,49 @@
+"""How much a server may send around a reply: interim replies, headers, chunk headers and trailers.
+
+The parser takes all of it without end, and its cost is not that of its bytes: a chunk of one byte
+costs as much as one of a thousand. Pure.
+"""
+
+from typing import Final
+
+import aiohttp
+
+MAX_HEAD: Final = 2**16
+"""Bytes before a body begins, interim replies included."""
+MAX_OVERHEAD: Final = 2**16
+"""Bytes that are not the body's, and ..."""
+_OVERHEAD_SHARE: Final = 8
+"""... one more for each eight of the body: chunks of 48 bytes or more."""
+
+
+class OverheadError(aiohttp.ClientPayloadError):
+    """A server sends far more around a reply than in it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server sent far more around its reply than in it (headers, interim replies or "
+            "tiny chunks): check that url leads to CC-CMS, and gateways on the way"
+        )
+
+
+class ReplyMeter:
+    """Counts what one exchange receives."""
+
+    __slots__ = ("_received",)
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    def add(self, size: int) -> None:
+        """So many bytes more have come."""
+        self._received += size
+
+    def exceeds(self, body: int | None) -> bool:
+        """Whether there is too much around the reply.
+
+        Args:
+            body: bytes of the body so far; None if it has not begun.
+        """
+        if body is None:
+            return self._received > MAX_HEAD
+        return self._received - body > MAX_OVERHEAD + body // _OVERHEAD_SHARE
