@@ -79,7 +79,7 @@ def forecast(server: Server, targets: Sequence[TargetKey], environ: Mapping[str,
         peak_per_second=peak_per_second((key, server.interval) for key in targets),
         paged=server.page_size is not None,
         warning=warning,
-        proxy=proxy.shown if proxy else None,
+        proxy=str(proxy) if proxy else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The body of a reply, decompressed, with a limit on how much of it is ever in memory."""
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final
@@ -8,6 +9,9 @@ from typing import Final
 MAX_DECOMPRESSED: Final = 4 * 2**20
 """Bytes of a body that was compressed without being asked for: 17,000 agents, each listed twice."""
 
+_EXCERPT: Final = 4096
+_SOON: Final = 1.0
+"""Seconds that are waited for an excerpt."""
 _GZIP: Final = 31
 _ZLIB: Final = 15
 _RAW: Final = -15
@@ -141,3 +145,15 @@ async def _read_plain(stream: AsyncIterable[bytes], limit: int, take: Take) -> b
                 chunks.clear()
             body += chunk
     return body or b"".join(chunks)
+
+
+async def excerpt(stream: AsyncIterable[bytes]) -> bytes:
+    """The start of a body, for a sentence about it: what comes soon, and not much of it."""
+    start = bytearray()
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_SOON):
+            async for chunk in stream:
+                start += chunk
+                if len(start) >= _EXCERPT:
+                    break
+    return bytes(start[:_EXCERPT])

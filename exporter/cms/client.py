@@ -8,7 +8,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 import httpx
@@ -22,12 +22,11 @@ from exporter.cms.foreign_text import ForeignText, secrets_of
 from exporter.cms.paging import MAX_PAGES, Listing
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import content_type, date_and_coding, http_date
-from exporter.cms.requests import Requests
+from exporter.cms.requests import Requests, with_secrets
 from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Asked, Row, Snapshot
-from exporter.secret import Secret
-from exporter.server import Auth, SecretSource, Server, Signature, StaticAuthorization
+from exporter.server import Auth, Server
 from exporter.store import ServerStats
 
 _HALF_A_SECOND: Final = 0.5
@@ -91,12 +90,13 @@ class CmsClient:
         """Called for each poll that may have been answered by another's reply, after it has ended:
         with ccId, vdn, the poll's end, and why it counts as failed."""
         self._transport = transport
+        self._proxy = transport.proxy_in_use if isinstance(transport, Transport) else None
         self._clock = clock
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
         self._capacity = Capacity(server.max_concurrency)
         self._rate_limit = RateLimit(server.max_requests_per_second, clock)
-        self._auth = self._first_auth = _secrets(server.auth, lambda source: source.loaded)
+        self._auth = self._first_auth = with_secrets(server.auth, lambda source: source.loaded)
         self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
@@ -191,7 +191,7 @@ class CmsClient:
                 snapshot = progress.moved
             elif deadline.expired():
                 failure = failures.of_timeout(
-                    self.server, seconds, progress.page, progress.exchanges[-1]
+                    self.server, seconds, progress.page, progress.exchanges[-1], self._proxy
                 )
             else:
                 failure = failures.of_defect(error)
@@ -224,9 +224,7 @@ class CmsClient:
         if failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
-        if isinstance(self._transport, Transport):
-            return failures.through(failure, self._transport.proxy_in_use)
-        return failure
+        return failures.through(failure, self._proxy)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size
@@ -294,20 +292,20 @@ class CmsClient:
             raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
         except wire.ResultError as error:
             names = agent_names.mentioned(reply)
-            raise failures.of_result(error, self._foreign, names) from None
+            raise failures.of_result(error, self.server, self._foreign, names) from None
         except (wire.TooManyRowsError, wire.SchemaError) as error:
             raise failures.of_reply(error, self.server) from None
 
     def _read_auth_again(self) -> Auth:
         # a secret file that is missing or half written must not hide what the server said
         with contextlib.suppress(Exception):
-            self._auth = _secrets(self.server.auth, lambda source: source.read())
+            self._auth = with_secrets(self.server.auth, lambda source: source.read())
             self._foreign = self._foreign_text()
         return self._auth
 
     def _foreign_text(self) -> ForeignText:
-        proxy = getattr(self._transport, "proxy_in_use", None)
-        return ForeignText(secrets_of(self.server, (self._first_auth, self._auth), proxy))
+        auths = self._first_auth, self._auth
+        return ForeignText(secrets_of(self.server, auths, self._proxy))
 
     async def _send(self, question: bytes, progress: _Progress) -> bytes | bytearray:
         """The body of a reply; a request on a kept-alive connection that was closed is repeated."""
@@ -319,7 +317,7 @@ class CmsClient:
                 response = await self._transmit(question, progress, fresh=True)
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
-                coding = self._check(response, progress)
+                coding = await self._check(response, stream, progress)
                 progress.content_type = content_type(response.headers.raw)
                 data = await body.read(stream, coding, self._max_reply_bytes, progress.allowance)
                 return data[3:] if data.startswith(wire.BYTE_ORDER_MARK) else data
@@ -328,9 +326,10 @@ class CmsClient:
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:
-            spoke_tls = progress.exchanges[-1].spoke_tls
-            failure = failures.of_transport(error, self.server, self._foreign, spoke_tls=spoke_tls)
-            raise failure from None
+            now, exchange = self._clock().wall, progress.exchanges[-1]
+            raise failures.of_transport(
+                error, self.server, exchange, now, self._foreign, self._proxy
+            ) from None
 
     async def _transmit(
         self, question: bytes, progress: _Progress, *, fresh: bool = False
@@ -340,7 +339,10 @@ class CmsClient:
         single_use = self._uses_connections_once()
         exchange = Exchange(self._surplus_seen, fresh or single_use, single_use)
         progress.exchanges.append(exchange)
-        request = self._requests.make(question, self._auth)
+        try:
+            request = self._requests.make(question, self._auth)
+        except ValueError as error:
+            raise httpx.LocalProtocolError("no request can be made") from error
         request.extensions["exchange"] = exchange
         return await self._transport.handle_async_request(request)
 
@@ -368,7 +370,9 @@ class CmsClient:
     def _fields(self) -> dict[str, dict[str, str]]:
         return {"fields": {"cms": self.server.name}}
 
-    def _check(self, response: httpx.Response, progress: _Progress) -> str:
+    async def _check(
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
+    ) -> str:
         """The coding of a reply with status 200. Raises PollError for any other."""
         date, coding = date_and_coding(response.headers.raw)
         now = self._clock().wall
@@ -377,8 +381,10 @@ class CmsClient:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK:
+            start = await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b""
+            times = status_failures.Times(server_time, now)
             raise status_failures.of_status(
-                status, response.headers, self.server, server_time, now, self._foreign
+                response, start, self.server, times, self._foreign, self._proxy
             )
         return coding
 
@@ -387,13 +393,3 @@ class CmsClient:
         if text != self._last_date[0]:
             self._last_date = (text, http_date(text))
         return self._last_date[1]
-
-
-def _secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
-    """The same with the secrets of its sources."""
-    match auth:
-        case Signature(access_key, secret_key):
-            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
-        case StaticAuthorization(value):
-            return StaticAuthorization(get(value))
-    return None

@@ -7,14 +7,16 @@ a `ConnectTimeout` there.
 """
 
 import errno
+import html
 import os
 import re
+import socket
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import aiohttp
 import httpx
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.cms import status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
@@ -32,12 +34,36 @@ _SEARCHED: Final = 16 * 2**10
 _TITLE_SHOWN: Final = 80
 _TYPE_SHOWN: Final = 60
 
-_DISCONNECTED: Final = (
-    httpx.NetworkError,
-    aiohttp.ServerDisconnectedError,
-    aiohttp.ClientPayloadError,
-    aiohttp.ClientOSError,
-    ConnectionError,
+_TOO_MANY_OPEN: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+_NOT_OURS: Final = (
+    "the exporter does not use that interface, so nothing in its configuration helps; ask the "
+    "administrator of CC-CMS"
+)
+_CODES: Final = {
+    "0100001": (
+        "the call failed",
+        "check the CTI platform and BMS behind CC-CMS, and the state of the VDN",
+    ),
+    "0100002": ("invalid parameter", "check ccId and vdn"),
+    "0100003": ("the query needs CTI 3.8", 'this one is CTI 3.6; set cti_version: "3.6"'),
+    "0100999": ("unknown error", "look into the log of CC-CMS"),
+    "0101001": ("the inspection-relationship interface is abnormal", _NOT_OURS),
+    "0101002": ("the number is not on the UAP", _NOT_OURS),
+    "0101003": (
+        "insufficient permission",
+        "check the rights of the access key, and the VDN that it belongs to",
+    ),
+}
+"""All codes of the vendor's page *Error Code Reference* but success: meaning and remedy."""
+_REMEDIES_IN_PAGES: Final = {
+    "0100002": "check ccId, vdn and page_size",
+    "0100003": (
+        'this one is CTI 3.6, as cti_version: "3.6" says; check the releases of CC-CMS and its CTI'
+    ),
+}
+_REMEDY_FOR_OTHER_CODES: Final = (
+    "check ccId and vdn, the rights of the access key, and the vendor's Error Code Reference"
 )
 
 
@@ -50,15 +76,19 @@ def of_no_turn(seconds: float) -> PollError:
     )
 
 
-def of_timeout(server: Server, seconds: float, page: int, exchange: Exchange) -> PollError:
+def of_timeout(
+    server: Server, seconds: float, page: int, exchange: Exchange, proxy: ChosenProxy | None = None
+) -> PollError:
     """A poll that did not end within so many seconds, while it read that page."""
     if exchange.phase is Phase.RESOLVING:
-        return PollError(Reason.DNS, _no_answer(exchange.peer, server))
+        return PollError(Reason.DNS, _no_answer(exchange.peer, proxy))
     if exchange.phase is Phase.CONNECTING:
+        named = exchange.peer if proxy is None else f"the proxy {proxy}"
+        key = "url" if proxy is None else proxy.origin
         return PollError(
             Reason.CONNECT,
-            f"no connection to {exchange.peer} within {seconds:g} s: nothing answers at this "
-            "address, or a firewall drops packets; check url, proxies, routes and firewalls",
+            f"no connection to {named} within {seconds:g} s: nothing answers at this address, or a "
+            f"firewall drops packets; check {key}, routes and firewalls",
         )
     if exchange.phase is Phase.HANDSHAKE:
         return PollError(
@@ -110,14 +140,19 @@ def of_defect(error: BaseException) -> PollError:
 def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -> PollError:
     """A reply with status 200 that is something else: say what, as a browser would show it."""
     found = _TITLE.search(body[:_SEARCHED])
-    title = foreign.sentence(found[1].decode(errors="replace"), _TITLE_SHOWN) if found else ""
+    title = foreign.sentence(_text(bytes(found[1])), _TITLE_SHOWN) if found else ""
     media_type = foreign.sentence(media_type, _TYPE_SHOWN)
     if "html" in media_type or body[:_SEARCHED].lstrip()[:1] == b"<":
         called = f' with the title "{title}"' if title else ""
         return PollError(
             Reason.DECODE,
-            f"the reply is a web page{called} ({media_type or 'no content type'}), not JSON: check "
-            "that url leads to CC-CMS and not to a login page or a gateway",
+            f"the reply is a web page{called} ({media_type or 'no content type'}), not JSON: a "
+            "login page or a gateway answers instead of CC-CMS; check host, port and path of url",
+        )
+    if not body[:_SEARCHED].strip():
+        return PollError(
+            Reason.DECODE,
+            "the reply is empty: check that url leads to CC-CMS and not to a gateway",
         )
     other = f" but {media_type}" if media_type and "json" not in media_type else ""
     return PollError(
@@ -127,29 +162,48 @@ def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -
     )
 
 
+def _text(title: bytes) -> str:
+    """Chinese pages may be in a character set of their own."""
+    try:
+        text = title.decode()
+    except UnicodeDecodeError:
+        text = title.decode("gb18030", "replace")
+    return html.unescape(text)
+
+
 def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
     """The same failure, with the proxy that was used: it may be the cause."""
-    if proxy is None or proxy.shown in error.message:
+    if proxy is None or str(proxy) in error.message:
         return error
-    message = f"{error.message} (proxy: {proxy.shown})"
+    message = f"{error.message}; the request went through the proxy {proxy}"
     return PollError(error.reason, message, retry_after=error.retry_after)
 
 
-def of_result(error: ResultError, foreign: ForeignText, names: Collection[str] | None) -> PollError:
+def of_result(
+    error: ResultError, server: Server, foreign: ForeignText, names: Collection[str] | None
+) -> PollError:
     """A reply that says that the query failed.
 
     Args:
         error: what it says.
+        server: that was asked.
         foreign: for its words.
         names: of agents, in the same reply; None if there are too many to tell.
     """
     code = "" if names is None else foreign.code(error.code, names)
+    meaning, remedy = _CODES.get(code, ("", _REMEDY_FOR_OTHER_CODES))
+    if server.page_size is not None:
+        remedy = _REMEDIES_IN_PAGES.get(code, remedy)
     shown = f"result code {code}" if code else "a result code that is none of CC-CMS's"
+    if meaning:
+        shown += f", {meaning}"
     description = "" if names is None else foreign.sentence(error.description, names=names)
+    if description.lower().rstrip(".") == meaning:
+        # an English edition may say no more
+        description = ""
     return PollError(
         Reason.API,
-        f"the server returned {shown}{f' ({description})' if description else ''}: check ccId and "
-        "vdn, the rights of the access key, and the vendor's Error Code Reference",
+        f"the server returned {shown}{f' ({description})' if description else ''}: {remedy}",
     )
 
 
@@ -178,50 +232,44 @@ def of_body(error: TooLargeError | CodingError) -> PollError:
     )
 
 
-def of_transport(
-    error: httpx.TransportError, server: Server, foreign: ForeignText, *, spoke_tls: bool = False
+def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each cause
+    error: httpx.TransportError,
+    server: Server,
+    exchange: Exchange,
+    now: float,
+    foreign: ForeignText,
+    proxy: ChosenProxy | None = None,
 ) -> PollError:
     """A request without a reply, or with half of one.
 
     Args:
         error: of the transport.
         server: that was asked.
+        exchange: the request, and what became of it.
+        now: epoch seconds by this host's clock.
         foreign: for what it says.
-        spoke_tls: whether the reply was a message of TLS.
+        proxy: that the request was to go through.
     """
     causes = list(_causes(error))
-    if message := tls_failures.sentence(causes, server, foreign):
+    if message := tls_failures.sentence(causes, server, now, foreign):
         return PollError(Reason.TLS, message)
-    if failure := next(filter(None, (_not_connected(cause, server) for cause in causes)), None):
-        return failure
-    if isinstance(error, httpx.RemoteProtocolError):
-        return _not_http(causes, server, spoke_tls=spoke_tls)
-    if any(isinstance(cause, _DISCONNECTED) for cause in causes):
-        return PollError(
-            Reason.DISCONNECTED,
-            f"{server.address} closed the connection before its reply was complete: look for a "
-            "crash, a restart or a gateway's limit on its side",
-        )
-    return of_defect(causes[-1])
-
-
-def _not_http(causes: Sequence[BaseException], server: Server, *, spoke_tls: bool) -> PollError:
-    if spoke_tls:
-        return PollError(
-            Reason.HTTP,
-            f"{server.address} uses TLS: write https:// instead of http:// into url",
-        )
-    if any(isinstance(cause, LineTooLong) or "Too many headers" in str(cause) for cause in causes):
-        return PollError(
-            Reason.TOO_LARGE,
-            f"the reply of {server.address} has more than {MOST_HEADERS} headers, or one of more "
-            f"than {LONGEST_HEADER // 2**10} KiB: look for a gateway that adds them",
-        )
-    return PollError(
-        Reason.HTTP,
-        f"the reply of {server.address} is not valid HTTP: check the port in url, and whether it "
-        "must start with https://",
-    )
+    for cause in causes:
+        match cause:
+            case OverheadError():
+                return PollError(Reason.TOO_LARGE, str(cause))
+            case aiohttp.ClientHttpProxyError() if proxy is not None:
+                return status_failures.of_proxy_status(cause.status, proxy, server)
+            case aiohttp.ClientConnectorError():
+                return _not_connected(cause, server, proxy)
+            case HttpProcessingError():
+                return _not_http(cause, server, exchange)
+            case (
+                aiohttp.ServerDisconnectedError()
+                | aiohttp.ClientPayloadError()
+                | aiohttp.ClientOSError()
+            ):
+                return _disconnected(cause, server)
+    return _unexpected(causes, server)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -235,65 +283,115 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending = linked or pending.__cause__ or pending.__context__
 
 
-def _not_connected(error: BaseException, server: Server) -> PollError | None:
-    if isinstance(error, OverheadError):
-        return PollError(Reason.TOO_LARGE, str(error))
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return status_failures.of_proxy_status(error.status)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return _no_connection(error, server)
-    return None
+def _not_http(error: HttpProcessingError, server: Server, exchange: Exchange) -> PollError:
+    if exchange.spoke_tls:
+        message = f"{server.address} uses TLS: write https:// instead of http:// into url"
+        return PollError(Reason.HTTP, message)
+    if str(error.message).startswith(("Got more than", "Too many headers")):
+        return PollError(
+            Reason.TOO_LARGE,
+            f"the reply of {server.address} has more than {MOST_HEADERS} headers, or one of more "
+            f"than {LONGEST_HEADER // 2**10} KiB: look for a gateway that adds them",
+        )
+    return PollError(
+        Reason.HTTP,
+        f"the reply of {server.address} is not valid HTTP: check the port in url, and whether it "
+        "must start with https://",
+    )
 
 
-def _no_connection(error: aiohttp.ClientConnectorError, server: Server) -> PollError:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        if isinstance(error.os_error, DnsSilentError):
-            return PollError(Reason.DNS, _no_answer(error.host, server))
-        return PollError(Reason.DNS, _unknown_name(error.host, server))
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
+def _disconnected(error: aiohttp.ClientError, server: Server) -> PollError:
+    # half of a reply's head comes as the error's message, which is text if there was nothing
+    half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
+    if half or isinstance(error, aiohttp.ClientPayloadError) or server.endpoint.tls:
+        return PollError(Reason.DISCONNECTED, _closed(server))
+    return PollError(
+        Reason.DISCONNECTED,
+        f"{server.address} closed the connection without a reply: if this port uses TLS, use "
+        "https:// in url; else look for a crash, a restart or a gateway's limit on its side",
+    )
+
+
+def _closed(server: Server) -> str:
+    return (
+        f"{server.address} closed the connection before its reply was complete: look for a crash, "
+        "a restart or a gateway's limit on its side"
+    )
+
+
+def _unexpected(causes: Sequence[BaseException], server: Server) -> PollError:
+    """What libraries may raise besides. Their own words may quote a password."""
+    if any(isinstance(cause, ValueError) for cause in causes):
         return PollError(
             Reason.CONNECT,
-            f"the proxy {error.host}:{error.port} cannot be reached: {_os_error(error.os_error)}; "
-            "check proxy_url, HTTPS_PROXY and NO_PROXY",
+            "no valid request can be made: check host and port of url and of the proxy, and look "
+            "for characters that HTTP does not allow in headers and auth",
+        )
+    if isinstance(causes[-1], httpx.NetworkError | ConnectionError):
+        return PollError(Reason.DISCONNECTED, _closed(server))
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return PollError(Reason.CONNECT, _no_connection(cause, server))
+    return of_defect(causes[-1])
+
+
+def _not_connected(
+    error: aiohttp.ClientConnectorError, server: Server, proxy: ChosenProxy | None
+) -> PollError:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        silent = isinstance(error.os_error, DnsSilentError)
+        message = (_no_answer if silent else _unknown_name)(error.host, proxy)
+        return PollError(Reason.DNS, message)
+    if isinstance(error, aiohttp.ClientProxyConnectionError) and proxy is not None:
+        return PollError(
+            Reason.CONNECT,
+            f"the proxy {proxy} cannot be reached: {_os_error(error.os_error)}; correct "
+            f"{proxy.origin}; {status_failures.without(proxy, server)}",
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
-        return PollError(
-            Reason.TLS,
-            f"{server.address} closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it "
-            "requires a client certificate (tls.cert_file)",
-        )
+        return PollError(Reason.TLS, tls_failures.of_hang_up(server))
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
             Reason.CONNECT,
             f"{server.address} refused the connection: check the port in url, and that CC-CMS is "
             "running",
         )
-    return PollError(
-        Reason.CONNECT,
-        f"{server.address} cannot be reached: {_os_error(error.os_error)}; check the address in "
-        "url, routes and firewalls",
-    )
+    return PollError(Reason.CONNECT, _no_connection(error.os_error, server))
 
 
-def _no_answer(host: str, server: Server) -> str:
-    proxy = "the name" if host == server.endpoint.host else "the proxy's name"
+def _no_connection(error: OSError, server: Server) -> str:
+    if error.errno in _TOO_MANY_OPEN:
+        return (
+            f"no connection to {server.address}: {_os_error(error)} on this host; raise its limit "
+            "(LimitNOFILE of the service, ulimit -n), or lower max_concurrency"
+        )
     return (
-        f"no name server answered for {proxy} {host}: check the name servers in "
-        "/etc/resolv.conf, and the firewalls on the way to them"
+        f"{server.address} cannot be reached: {_os_error(error)}; check the address in url, routes "
+        "and firewalls"
     )
 
 
-def _unknown_name(host: str, server: Server) -> str:
-    if host == server.endpoint.host:
+def _no_answer(host: str, proxy: ChosenProxy | None) -> str:
+    name = f"the name {host}" if proxy is None else f"the name of the proxy {proxy}"
+    return (
+        f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and the "
+        "firewalls on the way to them"
+    )
+
+
+def _unknown_name(host: str, proxy: ChosenProxy | None) -> str:
+    if proxy is None:
         return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
     return (
-        f"the proxy's name {host} cannot be resolved: check proxy_url, HTTPS_PROXY and this "
-        "host's DNS"
+        f"the name of the proxy {proxy} cannot be resolved: check {proxy.origin}, and this host's "
+        "DNS"
     )
 
 
 def _os_error(error: OSError) -> str:
     """The system's text. asyncio's own may list every address tried, so take the number's."""
+    if isinstance(error, socket.gaierror):
+        # its numbers are of its own
+        return (error.strerror or "no address").lower()
     return os.strerror(error.errno).lower() if error.errno else "no connection"

@@ -33,10 +33,10 @@ class ChosenProxy:
     origin: str
     """`proxy_url`, or the name of the environment variable."""
 
-    @property
-    def shown(self) -> str:
+    def __str__(self) -> str:
         """The address without user and password, and where it came from."""
-        return f"{self.endpoint.url}, from {self.origin}"
+        place = "" if self.origin == "proxy_url" else " in the environment"
+        return f"{self.endpoint.url} (from {self.origin}{place})"
 
     @property
     def headers(self) -> dict[str, str]:

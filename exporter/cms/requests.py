@@ -3,7 +3,8 @@
 Ten thousand targets are polled with the same headers; only length, time and signature differ.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import httpx
@@ -11,7 +12,8 @@ import httpx
 from exporter import __version__
 from exporter.clock import Clock
 from exporter.cms import signing
-from exporter.server import Auth, Server, Signature, StaticAuthorization
+from exporter.secret import Secret
+from exporter.server import Auth, SecretSource, Server, Signature, StaticAuthorization
 
 _METHOD: Final = "POST"
 
@@ -101,3 +103,13 @@ class Requests:
                 httpx.Headers(headers), signing.signed_names(signed), canonical
             )
         return self._heads[key]
+
+
+def with_secrets(auth: Auth, get: Callable[[SecretSource], Secret]) -> Auth:
+    """The same with the secrets of its sources."""
+    match auth:
+        case Signature(access_key, secret_key):
+            return replace(auth, access_key=get(access_key), secret_key=get(secret_key))
+        case StaticAuthorization(value):
+            return StaticAuthorization(get(value))
+    return None

@@ -1,11 +1,14 @@
 """The sentences for HTTP statuses: what each means here, and where to look."""
 
-from typing import Final
+import ipaddress
+import re
+from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from exporter.cms.foreign_text import ForeignText
+from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
 from exporter.errors import PollError, Reason
 from exporter.server import Api, Auth, Server, Signature
@@ -13,29 +16,46 @@ from exporter.server import Api, Auth, Server, Signature
 CLOCKS_DIFFER: Final = 60.0
 """Seconds from which a refused signature is blamed on the clocks."""
 
+_PLAIN_HTTP_REFUSED: Final = re.compile(
+    rb"(?i)plain http request|speaking plain http|requires TLS|http request to an https server"
+)
+"""What nginx, Apache, Tomcat and Go write on a page with status 400."""
+_LOGIN: Final = re.compile(r"(?i)log-?[io]n|sign-?[io]n|\bsso\b|oauth|saml|\bcas\b")
 _PATH_SHOWN: Final = 100
 
 
-def of_status(  # noqa: PLR0913, PLR0917  # all that one reply tells
-    status: int,
-    headers: httpx.Headers,
+class Times(NamedTuple):
+    """When a reply came."""
+
+    server_time: float | None
+    """Its `Date` in epoch seconds, if it had one."""
+    now: float
+    """Epoch seconds by this host's clock."""
+
+
+def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, and a sentence for each
+    response: httpx.Response,
+    body: bytes,
     server: Server,
-    server_time: float | None,
-    now: float,
+    times: Times,
     foreign: ForeignText,
+    proxy: ChosenProxy | None = None,
 ) -> PollError:
     """A reply whose HTTP status is not 200.
 
     Args:
-        status: of HTTP.
-        headers: of the reply.
+        response: its status and headers.
+        body: the start of the reply's body, if it was read.
         server: that was asked.
-        server_time: the reply's `Date` in epoch seconds, if it had one.
-        now: epoch seconds by this host's clock.
+        times: by the server and by this host.
         foreign: for what it says.
+        proxy: that the request went through.
     """
+    status, headers = response.status_code, response.headers
+    if proxy is not None and _is_of_proxy(status, headers):
+        return of_proxy_status(status, proxy, server)
     if status == httpx.codes.UNAUTHORIZED:
-        skew = None if server_time is None else server_time - now
+        skew = None if times.server_time is None else times.server_time - times.now
         return PollError(Reason.AUTH, f"HTTP 401: {_unauthorized(server.auth, skew)}")
     if status == httpx.codes.FORBIDDEN:
         return PollError(
@@ -43,9 +63,7 @@ def of_status(  # noqa: PLR0913, PLR0917  # all that one reply tells
             "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
             "allow-list, and check the rights of the access key",
         )
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return of_proxy_status(status)
-    pause = retry_after(headers.get("retry-after"), server_time or now)
+    pause = retry_after(headers.get("retry-after"), times.server_time or times.now)
     if status == httpx.codes.TOO_MANY_REQUESTS:
         return PollError(
             Reason.RATE_LIMITED,
@@ -53,10 +71,62 @@ def of_status(  # noqa: PLR0913, PLR0917  # all that one reply tells
             "lengthen interval",
             retry_after=pause,
         )
+    if httpx.codes.is_redirect(status):
+        return PollError(
+            Reason.HTTP,
+            f"HTTP {status}: {_redirect(headers.get('location', '').strip(), server, foreign)}",
+        )
+    if status == httpx.codes.BAD_REQUEST and _PLAIN_HTTP_REFUSED.search(body):
+        return PollError(
+            Reason.HTTP,
+            f"HTTP 400: {server.address} uses TLS: write https:// instead of http:// into url",
+        )
     return PollError(
         Reason.HTTP,
-        f"HTTP {status}: {_other_status(status, headers, server, foreign)}",
+        f"HTTP {status}: {_other_status(status, server)}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
+    )
+
+
+def of_proxy_status(status: int, proxy: ChosenProxy, server: Server) -> PollError:
+    """A proxy that answers instead of the server."""
+    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+        return PollError(
+            Reason.AUTH,
+            f"HTTP 407: the proxy {proxy} does not accept the user and password that it was given: "
+            f"correct them in {proxy.origin}"
+            if proxy.headers
+            else f"HTTP 407: the proxy {proxy} requires a password: add user and password to "
+            f"{proxy.origin}",
+        )
+    if httpx.codes.is_server_error(status):
+        return PollError(
+            Reason.CONNECT,
+            f"the proxy {proxy} cannot reach {server.address} (HTTP {status}): check the address "
+            f"in url, and the way from the proxy to it; {without(proxy, server)}",
+        )
+    return PollError(
+        Reason.CONNECT,
+        f"the proxy {proxy} refuses to connect to {server.address} (HTTP {status}): ask for this "
+        f"server to be added to the proxy's rules; {without(proxy, server)}",
+    )
+
+
+def without(proxy: ChosenProxy, server: Server) -> str:
+    """How to reach a server without its proxy."""
+    if proxy.origin == "proxy_url":
+        remedy = "remove proxy_url"
+    else:
+        remedy = f"add {server.endpoint.host} to NO_PROXY"
+    return f"if the server can be reached without a proxy, {remedy}"
+
+
+def _is_of_proxy(status: int, headers: httpx.Headers) -> bool:
+    """Whether a proxy itself sent a reply: Squid says so, and so does RFC 9209."""
+    return (
+        status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED
+        or "x-squid-error" in headers
+        or "error=" in headers.get("proxy-status", "")
     )
 
 
@@ -83,53 +153,87 @@ def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
     )
 
 
-def _other_status(status: int, headers: httpx.Headers, server: Server, foreign: ForeignText) -> str:
-    if httpx.codes.is_redirect(status):
-        return _redirect(headers.get("location", ""), server, foreign)
-    if status == httpx.codes.NOT_FOUND:
-        older = "" if server.api is Api.AGENT_REST_INFO else ", or agentrestinfo for 8.13 and older"
-        return f"{server.api.path} was not found: check url, and api ({server.api.value}{older})"
-    if status == httpx.codes.BAD_REQUEST and not server.endpoint.tls:
-        return "the server does not accept plain HTTP on this port: write https:// into url"
-    if status == httpx.codes.IM_A_TEAPOT:
-        return (
-            "a cloud firewall refuses the request, most likely for its TLS server name: set "
-            "tls.server_name to a name that it knows"
-        )
-    if httpx.codes.is_server_error(status):
-        return "the server or a gateway in front of it failed: check its log"
-    return "not a status that CC-CMS sends: check url, api and gateways on the way"
-
-
 def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
     """What a redirect means. Its query may contain a session or the request, and is not shown."""
     try:
         target = urlsplit(urljoin(server.url + server.api.path, location))
         host, port = foreign.host(target.hostname or ""), target.port
     except ValueError:
-        host, target, port = "", urlsplit(""), None
+        target, host, port = urlsplit(""), "", None
     if not location or not host or target.scheme not in {"http", "https"}:
-        return "the server redirects, but not to a valid address: check host, port and path in url"
-    shown = f"{target.scheme}://{host}{f':{port}' if port else ''}"
-    if target.path == server.endpoint.path + server.api.path:
-        return f"the server redirects to {shown}, and redirects are not followed: write it into url"
-    # together: what is a secret may be in both
-    page = foreign.sentence(f"{shown}{target.path}", len(shown) + _PATH_SHOWN)
-    page = page or "an address that is not shown"
-    return (
-        f"the server redirects to {page}, which is a page for people, such as a login: "
-        "check host, port and path in url"
-    )
-
-
-def of_proxy_status(status: int) -> PollError:
-    """A proxy that answers instead of the server."""
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return PollError(
-            Reason.AUTH,
-            "HTTP 407: the proxy requires a password: add user and password to proxy_url",
+        return "the server redirects to no valid address: check host, port and path of url"
+    # a parameter may be a session, too
+    path = target.path.partition(";")[0]
+    origin = f"{target.scheme}://[{host}]" if ":" in host else f"{target.scheme}://{host}"
+    origin += f":{port}" if port else ""
+    if path.endswith(server.api.path):
+        address = origin + path.removesuffix(server.api.path)
+        to_tls = target.scheme == "https" and not server.endpoint.tls
+        return _same_interface(
+            address, server, foreign, to_tls=to_tls and target.hostname == server.endpoint.host
         )
-    return PollError(
-        Reason.CONNECT,
-        f"the proxy refused to connect to the server (HTTP {status}): check its rules, or NO_PROXY",
+    # together: what is a secret may be in both
+    place = foreign.sentence(origin + path, len(origin) + _PATH_SHOWN) or "not shown"
+    if _LOGIN.search(f"{host}{target.path}?{target.query}"):
+        return (
+            f"a login page ({place}) answers instead of CC-CMS: check host, port and path of url, "
+            "and gateways that want people to sign in"
+        )
+    return (
+        f"another page ({place}) answers instead of CC-CMS: check host, port and path of url, and "
+        "gateways on the way"
     )
+
+
+def _same_interface(address: str, server: Server, foreign: ForeignText, *, to_tls: bool) -> str:
+    if address == server.url:
+        return (
+            "the server redirects to the address that was asked: look for a gateway that wants a "
+            "cookie"
+        )
+    address = foreign.sentence(address) or "another address"
+    if to_tls:
+        return f"the server wants to be asked with TLS: write {address} into url"
+    return (
+        f"the server redirects to the same interface at {address}, and redirects are not followed: "
+        "if this is CC-CMS, write it into url"
+    )
+
+
+def _other_status(status: int, server: Server) -> str:
+    if status == httpx.codes.NOT_FOUND:
+        return f"{server.api.path} was not found: check url; {_OTHER_API[server.api]}"
+    if status == httpx.codes.IM_A_TEAPOT:
+        return _firewall(server)
+    if httpx.codes.is_server_error(status):
+        return "the server or a gateway in front of it failed: check its log"
+    return "not a status that CC-CMS sends: check url, api and gateways on the way"
+
+
+_OTHER_API: Final = {
+    Api.AGENT_REST_INFOS: "a server of 8.13 or earlier needs api: agentrestinfo",
+    Api.AGENT_REST_INFO: "a server later than 8.13 needs api: agentrestinfos",
+}
+
+
+def _firewall(server: Server) -> str:
+    if not server.endpoint.tls:
+        return "a cloud firewall in front of the server refuses the request: ask its operator why"
+    name = server.tls.server_name or server.endpoint.host
+    if _is_address(name):
+        return (
+            "a gateway or cloud firewall in front of the server wants a TLS server name, and none "
+            "is sent for an address: set tls.server_name to the name that it expects"
+        )
+    return (
+        f"a gateway or cloud firewall in front of the server does not accept the TLS server name "
+        f"{name}: set tls.server_name to the name that it expects"
+    )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -27,7 +27,11 @@ class TlsFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What was known when a TLS handshake failed."""
+    """What was known when a TLS handshake failed.
+
+    The certificates were received in that handshake. No second connection is made to look at them,
+    so nothing is ever sent to a server that is not trusted.
+    """
 
     negotiated: bool
     """Whether version and cipher had been agreed on."""
@@ -54,10 +58,10 @@ class _Watched(ssl.SSLObject):
         except ssl.SSLError as error:
             chain: list[Any] = []
             # public only from Python 3.13 on, and without the contents
-            with contextlib.suppress(AttributeError):
-                chain = self._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]
-            facts = tuple(certificate.get_info() for certificate in chain)
-            vars(error)["handshake"] = Handshake(self.cipher() is not None, facts)
+            with contextlib.suppress(AttributeError, ssl.SSLError, ValueError):
+                received = self._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+                chain = [certificate.get_info() for certificate in received or ()]
+            vars(error)["handshake"] = Handshake(self.cipher() is not None, tuple(chain))
             raise
 
 

@@ -1,7 +1,12 @@
-"""The sentences for failures of TLS: which of its many causes it was, and which option helps."""
+"""The sentences for failures of TLS: which of its many causes it was, and which option helps.
+
+OpenSSL's words for an error name the symptom. One alert, handshake_failure, stands for two causes:
+before version and cipher are agreed on there is none in common; after that, a server up to TLS 1.2
+has waited for a client certificate.
+"""
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,42 +16,52 @@ from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import handshake_of
 from exporter.server import Server
 
-_UNTRUSTED: Final = frozenset({18, 19, 20, 21})
-"""X509_V_ERR_…: self-signed, self-signed in chain, no issuer found, no chain to verify."""
+_SELF_SIGNED: Final = 18
+_UNTRUSTED: Final = frozenset({19, 20, 21})
+"""X509_V_ERR_…: self-signed in chain, no issuer found, no chain to verify."""
 _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
-_TOO_WEAK: Final = frozenset({66, 67, 68})
-"""The end's key, a CA's key, a CA's digest."""
 _OTHER_NAME: Final = frozenset({62, 63, 64})
+_TOO_WEAK: Final = frozenset({66, 67, 68})
+"""The server's key, a CA's key, a CA's digest."""
+
+_NO_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+)
+_NO_COMMON_VERSION: Final = frozenset(
+    {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}
+)
+_NO_COMMON_CIPHER: Final = frozenset(
+    {
+        "DH_KEY_TOO_SMALL",
+        "TLSV1_ALERT_INSUFFICIENT_SECURITY",
+        "WRONG_SIGNATURE_TYPE",
+        "NO_CIPHERS_AVAILABLE",
+    }
+)
 _ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
     # up to TLS 1.2 there is no separate alert for a certificate that was not sent
     {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
 )
-
-_NO_COMMON_VERSION: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"})
-_WEAK: Final = frozenset(
-    {
-        "DH_KEY_TOO_SMALL",
-        "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
-        "TLSV1_ALERT_INSUFFICIENT_SECURITY",
-    }
-)
 _NAMES_SHOWN: Final = 5
 
 
-def sentence(causes: Sequence[BaseException], server: Server, foreign: ForeignText) -> str | None:
+def sentence(
+    causes: Sequence[BaseException], server: Server, now: float, foreign: ForeignText
+) -> str | None:
     """The sentence for a failure of TLS, or None if it is another one.
 
     Args:
         causes: the error, and what caused it.
         server: that was asked.
+        now: epoch seconds by this host's clock.
         foreign: for the names in its certificate.
     """
     for cause in causes:
         # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server, foreign)
+                return _certificate(cause, server, now, foreign)
             return _handshake(cause, server)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
     if reset and server.endpoint.tls:
@@ -59,23 +74,41 @@ def sentence(causes: Sequence[BaseException], server: Server, foreign: ForeignTe
     return None
 
 
-def _certificate(error: ssl.SSLCertVerificationError, server: Server, foreign: ForeignText) -> str:
-    peer = server.address
+def of_hang_up(server: Server) -> str:
+    """The sentence for a connection that ended during the handshake without an alert."""
+    return (
+        f"{server.address} closed the connection during the TLS handshake: check the port in url, "
+        "its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it requires a "
+        "client certificate (tls.cert_file)"
+    )
+
+
+def _certificate(  # noqa: PLR0911  # a sentence for each cause
+    error: ssl.SSLCertVerificationError, server: Server, now: float, foreign: ForeignText
+) -> str:
+    peer, code = server.address, error.verify_code
     chain = handshake_of(error).certificates
-    code = error.verify_code
+    if code == _SELF_SIGNED:
+        return f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate"
     if code in _UNTRUSTED:
-        return f"the certificate of {peer} is signed by an unknown CA: set tls.ca_file to its CA"
-    if code in {_EXPIRED, _NOT_YET_VALID}:
-        return _dates(peer, chain, expired=code == _EXPIRED)
+        issuer = _name(chain[-1], "issuer", foreign) if chain else ""
+        by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
+        return f"the certificate of {peer} is signed by {by}: set tls.ca_file to its CA"
+    if code == _EXPIRED:
+        whose, date = _first(chain, "notAfter", lambda end: end < now)
+        expired = f"expired on {date}" if date else "has expired"
+        return (
+            f"{whose} of {peer} {expired}: renew it, or correct this host's clock if that is ahead"
+        )
+    if code == _NOT_YET_VALID:
+        whose, date = _first(chain, "notBefore", lambda start: start > now)
+        valid = f"is not valid before {date}" if date else "is not valid yet"
+        return (
+            f"{whose} of {peer} {valid}: correct this host's clock if that is behind, or renew the "
+            "certificate"
+        )
     if code in _OTHER_NAME:
-        asked = server.tls.server_name or server.endpoint.host
-        names = foreign.sentence(_names(chain[0])) if chain else ""
-        if names:
-            return (
-                f"the certificate of {peer} is not for {asked} but for {names}: set "
-                "tls.server_name to one of its names"
-            )
-        return f"the certificate of {peer} is not for {asked}, and names nothing: renew it"
+        return _other_name(chain[0] if chain else {}, server, foreign)
     if code in _TOO_WEAK:
         return (
             f"the certificate of {peer} is too weak for this host's OpenSSL "
@@ -84,55 +117,82 @@ def _certificate(error: ssl.SSLCertVerificationError, server: Server, foreign: F
     return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
 
 
-def _dates(peer: str, chain: Sequence[Mapping[str, Any]], *, expired: bool) -> str:
-    if expired:
-        ends = min((ssl.cert_time_to_seconds(each["notAfter"]) for each in chain), default=None)
+def _first(
+    chain: Sequence[Mapping[str, Any]], key: str, wrong: Callable[[float], bool]
+) -> tuple[str, str]:
+    """Which certificate of a chain has a date that is wrong, and the date if it was received."""
+    for index, certificate in enumerate(chain):
+        seconds = ssl.cert_time_to_seconds(certificate[key])
+        if wrong(seconds):
+            return ("a CA certificate" if index else "the certificate"), _date(seconds)
+    return ("a CA certificate" if chain else "the certificate"), ""
+
+
+def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> str:
+    asked = server.tls.server_name or server.endpoint.host
+    names = [name for _, name in certificate.get("subjectAltName", ())]
+    # together: what is a secret may be in several
+    shown = foreign.sentence(", ".join(names[:_NAMES_SHOWN]))
+    if names:
+        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        for_names = f"for {shown}{more}, and not for" if shown else "not for"
         return (
-            f"the certificate of {peer} expired{_on(ends)}: renew it, or correct this host's clock "
-            "if it is wrong"
+            f"the certificate of {server.address} is {for_names} {asked}: set tls.server_name to a "
+            "name that it is for"
         )
-    starts = max((ssl.cert_time_to_seconds(each["notBefore"]) for each in chain), default=None)
+    common = _name(certificate, "subject", foreign)
+    without = f", only the common name {common}," if common else ""
     return (
-        f"the certificate of {peer} is not valid yet; it will be{_on(starts)}: correct this "
-        "host's clock, or the certificate"
+        f"the certificate of {server.address} is not for {asked}: it has no subjectAltName"
+        f"{without} and needs one; renew it"
     )
 
 
-def _on(epoch_seconds: float | None) -> str:
-    if epoch_seconds is None:
-        return ""
-    return datetime.fromtimestamp(epoch_seconds, UTC).strftime(" on %Y-%m-%d %H:%M UTC")
+def _name(certificate: Mapping[str, Any], whose: str, foreign: ForeignText) -> str:
+    """The common name of a certificate's subject or issuer, or its organization."""
+    parts = {key: value for part in certificate.get(whose, ()) for key, value in part}
+    return foreign.sentence(parts.get("commonName") or parts.get("organizationName") or "")
 
 
-def _names(certificate: Mapping[str, Any]) -> str:
-    """The names and addresses that a certificate is for, the first few."""
-    names = [name for _, name in certificate.get("subjectAltName", ())]
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+def _date(epoch_seconds: float) -> str:
+    return datetime.fromtimestamp(epoch_seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _handshake(error: ssl.SSLError, server: Server) -> str:
+def _handshake(  # noqa: PLR0911  # a sentence for each cause
+    error: ssl.SSLError, server: Server
+) -> str:
     peer, reason = server.address, (error.reason or "")
-    if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"}:
+    refused = reason in _ALERTS_OF_CLIENT_CERTIFICATES
+    if reason in _NO_TLS:
         return f"{peer} does not use TLS: check the port in url, or use http://"
+    if reason == "UNEXPECTED_EOF_WHILE_READING":
+        return of_hang_up(server)
     if reason in _NO_COMMON_VERSION:
         return (
             f"{peer} supports no TLS version that this host allows: if it is an old server, set "
             "tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
         )
-    if reason in _WEAK or (
-        reason in _ALERTS_OF_CLIENT_CERTIFICATES and not handshake_of(error).negotiated
-    ):
+    if reason in _NO_COMMON_CIPHER or (refused and not handshake_of(error).negotiated):
         return (
             f"{peer} supports no TLS cipher that this host allows: if it is an old server, set "
             "tls.ciphers to DEFAULT:@SECLEVEL=0"
         )
+    if reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
+        return (
+            f"{peer} does not support secure renegotiation (RFC 5746), which this host's OpenSSL "
+            "requires: update the server, or put a gateway in front of it"
+        )
     if reason == "TLSV1_UNRECOGNIZED_NAME":
         asked = server.tls.server_name or server.endpoint.host
-        return f"{peer} does not know the name {asked}: set tls.server_name to the one that it has"
-    if "CERTIFICATE" in reason or reason in _ALERTS_OF_CLIENT_CERTIFICATES:
+        return f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves"
+    if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
+        return f"{peer} refuses the client certificate, which has expired: renew tls.cert_file"
+    if refused or "CERTIFICATE" in reason:
         return f"{peer} requires a client certificate: {_set_certificate(server)}"
-    return f"no TLS connection to {peer} ({reason or 'unknown'}): check the port and TLS versions"
+    return (
+        f"no TLS connection to {peer} ({reason or 'unknown'}): check the port in url, and "
+        "tls.min_version and tls.ciphers"
+    )
 
 
 def _set_certificate(server: Server) -> str:

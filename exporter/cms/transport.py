@@ -94,6 +94,9 @@ class Transport(AiohttpTransport):
             )
         except aiohttp.ClientError as error:
             raise _translated(error, reused=not exchange.dialled) from error
+        except (ValueError, OSError) as error:
+            # a value that HTTP does not allow, or a socket that this host cannot open
+            raise httpx.ConnectError("no request can be made") from error
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )

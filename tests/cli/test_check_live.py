@@ -246,11 +246,11 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
         done = await asyncio.to_thread(run, "check", "--live", f"--config.file={path}")
     assert done.returncode == 1
     assert done.stderr == (
-        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001 (the CTI does not "
-        "answer): check ccId and vdn, the rights of the access key, and the vendor's Error Code "
-        "Reference\nlima: ccId 1, vdn 5: decode: the reply is a web page with the title "
-        '"Sign in" (text/html), not JSON: check that url leads to CC-CMS and not to a login page '
-        "or a gateway\n"
+        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001, the call failed (the "
+        "CTI does not answer): check the CTI platform and BMS behind CC-CMS, and the state of the "
+        'VDN\nlima: ccId 1, vdn 5: decode: the reply is a web page with the title "Sign in" '
+        "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check host, "
+        "port and path of url\n"
     )
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr
@@ -279,7 +279,9 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "waiting_agents": 0,
         "doubts": [],
     }
-    assert bad.pop("message").startswith("the server returned result code 0100001 (")
+    assert bad.pop("message").startswith(
+        "the server returned result code 0100001, the call failed ("
+    )
     assert bad == {
         "cms": "lima",
         "cc_id": 1,
@@ -377,5 +379,5 @@ def test_a_proxy_is_shown_with_where_it_comes_from(tmp_path: Path) -> None:
 
     done = run("check", str(config), environ={"HTTPS_PROXY": "http://user:canary@proxy:3128"})
 
-    assert "  lima: proxy: http://proxy:3128, from HTTPS_PROXY\n" in done.stdout
+    assert "  lima: proxy: http://proxy:3128 (from HTTPS_PROXY in the environment)\n" in done.stdout
     assert "canary" not in done.stdout + done.stderr

@@ -322,8 +322,8 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
 async def test_a_failure_is_explained(tmp_path: Path) -> None:
     """The reason and its remedy, to stderr or as JSON; status 1."""
     sentence = (
-        'the reply is a web page with the title "Sign in" (text/html), not JSON: check that url '
-        "leads to CC-CMS and not to a login page or a gateway"
+        'the reply is a web page with the title "Sign in" (text/html), not JSON: a login page or a '
+        "gateway answers instead of CC-CMS; check host, port and path of url"
     )
     async with configured(tmp_path, "html") as config:
         asking = ("query", "--cms=quito", "--cc-id=1", "--vdn=1", config)

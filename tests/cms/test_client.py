@@ -349,39 +349,69 @@ async def test_nothing_else_is_sent_again(status: int) -> None:
 # Failures that no real server is needed for
 
 
+PATH = "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos"
+LOGIN = "check host, port and path of url, and gateways that want people to sign in"
+OTHER = "check host, port and path of url, and gateways on the way"
+SAME = "and redirects are not followed: if this is CC-CMS, put it into url"
+
+
 @pytest.mark.parametrize(
     ("location", "sentence"),
     [
         (
             "https://login.example.com/x?next=canary",
+            f"a login page (https://login.example.com/x) answers instead of CC-CMS: {LOGIN}",
+        ),
+        (
+            "/portal/Sign-In.jsp;jsessionid=canary?t=canary#canary",
             (
-                "to https://login.example.com/x, which is a page for people, such as a login: "
-                "check host, port and path in url"
+                "a login page (https://cms.example.com:28443/portal/Sign-In.jsp) answers instead "
+                f"of CC-CMS: {LOGIN}"
             ),
         ),
         (
-            "/login",
+            "login?next=canary",
             (
-                "to https://cms.example.com:28443/login, which is a page for people, such as a "
-                "login: check host, port and path in url"
+                "a login page (https://cms.example.com:28443/rest/cmsapp/v1/openapi/agentgroup/"
+                f"login) answers instead of CC-CMS: {LOGIN}"
             ),
         ),
         (
-            f"https://gw.example.com:8443{Api.AGENT_REST_INFOS.path}?canary",
-            ("to https://gw.example.com:8443, and redirects are not followed: write it into url"),
+            "//ann:canary@portal.example.com/\x07start?next=canary",
+            f"another page (https://portal.example.com/ start) answers instead of CC-CMS: {OTHER}",
         ),
-        ("http://[malformed", ", but not to a valid address: check host, port and path in url"),
-        (None, ", but not to a valid address: check host, port and path in url"),
+        (
+            "http://[2001:db8::1]:8080/" + "x" * 200,
+            (
+                f"another page (http://[2001:db8::1]:8080/{'x' * 73}…) answers instead of CC-CMS: "
+                f"{OTHER}"
+            ),
+        ),
+        (
+            f"https://two.example.com/cms{PATH}?canary",
+            f"the server redirects to the same interface at https://two.example.com/cms, {SAME}",
+        ),
+        (
+            PATH,
+            (
+                "the server redirects to the address that was asked: look for a gateway that wants "
+                "a cookie"
+            ),
+        ),
+        ("http://[malformed", None),
+        ("https://two.example.com:port/", None),
+        ("", None),
+        (None, None),
     ],
 )
-async def test_a_redirect_names_where_it_leads(location: str | None, sentence: str) -> None:
-    """Relative targets, too; and nothing of the query, which may hold a session."""
+async def test_a_redirect_says_what_it_leads_to(location: str | None, sentence: str | None) -> None:
+    """And no more of the address than says so: the rest may be a session or a token."""
     headers = {} if location is None else {"Location": location}
 
     error = await failing(client(Script(httpx.Response(307, headers=headers))))
 
-    space = "" if sentence.startswith(",") else " "
-    assert error.message == f"HTTP 307: the server redirects{space}{sentence}"
+    no_address = "the server redirects to no valid address: check that url leads to CC-CMS"
+    assert error.message == f"HTTP 307: {sentence or no_address}"
 
 
 async def test_a_fault_of_the_exporter_is_one_polls_and_quotes_nothing() -> None:

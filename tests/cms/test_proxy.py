@@ -189,7 +189,7 @@ def test_a_server_that_does_not_use_the_variable_does_not_mind_it() -> None:
     server = Server("https://lima.example", proxy_url=Secret(PROXY))
     proxy = chosen_proxy(server, environ)
     assert proxy is not None
-    assert proxy.shown == f"{PROXY}, from proxy_url"
+    assert str(proxy) == f"{PROXY} (from proxy_url)"
 
 
 @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY"])
@@ -198,7 +198,7 @@ def test_where_a_proxy_came_from(variable: str) -> None:
     proxy = chosen_proxy(Server(URL), {variable: "http://user:canary@Proxy:3128/"})
 
     assert isinstance(proxy, ChosenProxy)
-    assert proxy.shown == f"http://proxy:3128, from {variable}"
+    assert str(proxy) == f"http://proxy:3128 (from {variable} in the environment)"
     assert (proxy.endpoint.address, proxy.origin) == ("proxy:3128", variable)
     assert "canary" not in repr(proxy)
 

@@ -104,13 +104,12 @@ async def test_silence_is_the_fault_of_dns(*, proxied: bool) -> None:
     ):
         error = failed(await client.poll(1, 1))
 
-    what = "the proxy's name" if proxied else "the name"
+    proxy = "of the proxy http://dead.test:3128 (from proxy_url)"
     assert (error.reason, error.message) == (
         Reason.DNS,
         (
-            f"no name server answered for {what} dead.test: check the name servers in "
-            "/etc/resolv.conf, and the firewalls on the way to them"
-            + (" (proxy: http://dead.test:3128, from proxy_url)" if proxied else "")
+            f"no name server answered for the name {proxy if proxied else 'dead.test'}: check the "
+            "name servers in /etc/resolv.conf, and the firewalls on the way to them"
         ),
     )
 

@@ -18,9 +18,12 @@ import aiohttp
 import httpx
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 
 from exporter.cms import signing
+from exporter.cms.connections import Exchange
 from exporter.cms.failures import of_transport
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import TlsFileError
@@ -79,6 +82,14 @@ def presenting(leaf: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
+def issuer(ca: trustme.CA) -> str:
+    """The name of a CA, as its certificates have it."""
+    (name,) = x509.load_pem_x509_certificate(ca.cert_pem.bytes()).subject.get_attributes_for_oid(
+        NameOID.ORGANIZATION_NAME
+    )
+    return str(name.value)
+
+
 def client_file(ca: trustme.CA, directory: Path) -> Path:
     """A client's certificate and key in one file."""
     path = directory / "client.pem"
@@ -127,7 +138,10 @@ async def test_a_certificate_of_an_unknown_ca(ca: trustme.CA) -> None:
 
     assert said(error, peer.port) == (
         Reason.TLS,
-        "the certificate of 127.0.0.1:PORT is signed by an unknown CA: set tls.ca_file to its CA",
+        (
+            f"the certificate of 127.0.0.1:PORT is signed by an unknown CA, {issuer(ca)}: set "
+            "tls.ca_file to its CA"
+        ),
     )
     assert peer.requests == []
 
@@ -146,8 +160,8 @@ async def test_a_certificate_for_another_name(
     assert said(error, peer.port) == (
         Reason.TLS,
         (
-            f"the certificate of 127.0.0.1:PORT is not for {asked} but for cms.example.com: set "
-            "tls.server_name to one of its names"
+            f"the certificate of 127.0.0.1:PORT is for cms.example.com, and not for {asked}: set "
+            "tls.server_name to a name that it is for"
         ),
     )
 
@@ -157,13 +171,13 @@ async def test_a_certificate_for_another_name(
     [
         (
             (-2, -1),
-            "expired on {last}: renew it, or correct this host's clock if it is wrong",
+            "expired on {last}: renew it, or correct this host's clock if that is ahead",
         ),
         (
             (1, 2),
             (
-                "is not valid yet; it will be on {first}: correct this host's clock, or the "
-                "certificate"
+                "is not valid before {first}: correct this host's clock if that is behind, or "
+                "renew the certificate"
             ),
         ),
     ],
@@ -183,6 +197,7 @@ async def test_a_certificate_outside_its_validity(
     async with listening(GOOD, tls=presenting(leaf)) as peer:
         error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
 
+    dates = {"first": f"{first:%Y-%m-%d %H:%M} UTC", "last": f"{last:%Y-%m-%d %H:%M} UTC"}
     assert said(error, peer.port) == (
         Reason.TLS,
         f"the certificate of 127.0.0.1:PORT {sentence.format(**dates)}",
@@ -362,8 +377,8 @@ async def test_a_connection_that_is_dropped_in_the_handshake() -> None:
         Reason.TLS,
         (
             "127.0.0.1:PORT closed the connection during the TLS handshake: check the port in "
-            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether "
-            "it requires a client certificate (tls.cert_file)"
+            "url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it "
+            "requires a client certificate (tls.cert_file)"
         ),
     )
 
@@ -382,8 +397,8 @@ async def test_an_alert_of_another_kind() -> None:
     assert said(error, port) == (
         Reason.TLS,
         (
-            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port and "
-            "TLS versions"
+            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port in "
+            "url, and tls.min_version and tls.ciphers"
         ),
     )
 
@@ -463,8 +478,9 @@ async def test_a_server_that_asks_for_a_client_certificate(
             (
                 Reason.DISCONNECTED,
                 (
-                    "127.0.0.1:1 closed the connection before its reply was complete: look for a "
-                    "crash, a restart or a gateway's limit on its side"
+                    "127.0.0.1:1 closed the connection without a reply: if this port uses TLS, use "
+                    "https:// in url; else look for a crash, a restart or a gateway's limit on its "
+                    "side"
                 ),
             ),
         ),
@@ -477,7 +493,7 @@ async def test_a_connection_that_ends_before_the_request_is_out(
     error = httpx.ConnectTimeout("")
     error.__cause__ = aiohttp.ClientOSError()
     error.__cause__.__cause__ = aiohttp.ClientConnectionResetError("Cannot write")
-    failure = of_transport(error, Server(url), ForeignText(()))
+    failure = of_transport(error, Server(url), Exchange(lambda _: None), 0.0, ForeignText(()))
     assert (failure.reason, failure.message) == expected
 
 
@@ -831,8 +847,8 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
     assert said(error, port) == (
         Reason.AUTH,
         (
-            "HTTP 407: the proxy requires a password: add user and password to proxy_url (proxy: "
-            "http://127.0.0.1:PORT, from proxy_url)"
+            "HTTP 407: the proxy http://127.0.0.1:PORT (from proxy_url) requires a password: add "
+            "user and password to proxy_url"
         ),
     )
 
@@ -847,8 +863,9 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
     assert said(error, port) == (
         Reason.CONNECT,
         (
-            "the proxy refused to connect to the server (HTTP 403): check its rules, or NO_PROXY "
-            "(proxy: http://127.0.0.1:PORT, from proxy_url)"
+            "the proxy http://127.0.0.1:PORT (from proxy_url) refuses to connect to "
+            "cms.invalid:28443 (HTTP 403): ask for this server to be added to the proxy's "
+            "rules; if the server can be reached without a proxy, remove proxy_url"
         ),
     )
 
@@ -864,8 +881,9 @@ async def test_a_proxy_that_cannot_be_reached() -> None:
     assert said(error, port) == (
         Reason.CONNECT,
         (
-            "the proxy 127.0.0.1:PORT cannot be reached: connection refused; check proxy_url, "
-            "HTTPS_PROXY and NO_PROXY (proxy: http://127.0.0.1:PORT, from proxy_url)"
+            "the proxy http://127.0.0.1:PORT (from proxy_url) cannot be reached: connection "
+            "refused; correct proxy_url; if the server can be reached without a proxy, remove "
+            "proxy_url"
         ),
     )
 
@@ -878,7 +896,7 @@ async def test_a_proxy_whose_name_does_not_exist() -> None:
     assert said(error, 3128) == (
         Reason.DNS,
         (
-            "the proxy's name proxy.invalid cannot be resolved: check proxy_url, HTTPS_PROXY and "
-            "this host's DNS (proxy: http://proxy.invalid:PORT, from proxy_url)"
+            "the name of the proxy http://proxy.invalid:PORT (from proxy_url) cannot be resolved: "
+            "check proxy_url, and this host's DNS"
         ),
     )

@@ -1,0 +1,582 @@
+"""The sentences for failures that are rare, or that no peer of a test can cause."""
+
+import errno
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import BadStatusLine
+
+from exporter.cms import body, status_failures, tls_failures
+from exporter.cms.connections import Exchange
+from exporter.cms.failures import of_no_json, of_result, of_transport, through
+from exporter.cms.foreign_text import ForeignText
+from exporter.cms.proxy import ChosenProxy
+from exporter.cms.status_failures import Times
+from exporter.cms.tls import Handshake
+from exporter.cms.wire import ResultError
+from exporter.endpoint import proxy_endpoint
+from exporter.errors import PollError, Reason
+from exporter.secret import Secret
+from exporter.server import Server, StaticAuthorization, Tls
+from tests.support.cms_peer import Step, connected, failed, http, listening
+
+pytestmark = pytest.mark.anyio
+
+SERVER = Server("https://cms.example.com:28443")
+PLAIN = Server("http://10.22.26.181:28080")
+KEY = ConnectionKey(
+    host="cms.example.com",
+    port=28443,
+    is_ssl=True,
+    ssl=True,
+    proxy=None,
+    proxy_auth=None,
+    proxy_headers_hash=None,
+)
+PROXY = ChosenProxy(proxy_endpoint("http://10.22.0.9:3128"), "proxy_url")
+FOREIGN = ForeignText(())
+TIMES = Times(None, 0.0)
+
+
+def caused_by(cause: Exception, server: Server = SERVER) -> tuple[Reason, str]:
+    """The reason and the sentence for an exception of the transport with that cause."""
+    error = httpx.ConnectError("")
+    error.__cause__ = cause
+    failure = of_transport(error, server, Exchange(lambda _: None), 0.0, FOREIGN)
+    return failure.reason, failure.message
+
+
+# Result codes
+
+NOT_OURS = (
+    "the exporter does not use that interface, so nothing in its configuration helps; ask the "
+    "administrator of CC-CMS"
+)
+OTHER = "check ccId and vdn, the rights of the access key, and the vendor's Error Code Reference"
+
+
+@pytest.mark.parametrize(
+    ("code", "page_size", "sentence"),
+    [
+        (
+            "0100001",
+            None,
+            (
+                "0100001, the call failed (text): check the CTI platform and BMS behind CC-CMS, "
+                "and the state of the VDN"
+            ),
+        ),
+        ("0100002", None, "0100002, invalid parameter (text): check ccId and vdn"),
+        ("0100002", 100, "0100002, invalid parameter (text): check ccId, vdn and page_size"),
+        (
+            "0100003",
+            None,
+            (
+                "0100003, the query needs CTI 3.8 (text): this one is CTI 3.6; set cti_version: "
+                '"3.6"'
+            ),
+        ),
+        (
+            "0100003",
+            100,
+            (
+                "0100003, the query needs CTI 3.8 (text): this one is CTI 3.6, as cti_version: "
+                '"3.6" says; check the releases of CC-CMS and its CTI'
+            ),
+        ),
+        ("0100999", None, "0100999, unknown error (text): look into the log of CC-CMS"),
+        (
+            "0101001",
+            None,
+            f"0101001, the inspection-relationship interface is abnormal (text): {NOT_OURS}",
+        ),
+        ("0101002", None, f"0101002, the number is not on the UAP (text): {NOT_OURS}"),
+        (
+            "0101003",
+            100,
+            (
+                "0101003, insufficient permission (text): check the rights of the access key, and "
+                "the VDN that it belongs to"
+            ),
+        ),
+        ("0100004", None, f"0100004 (text): {OTHER}"),
+        ("1", 100, f"1 (text): {OTHER}"),
+    ],
+)
+def test_every_code_of_the_vendor_has_its_remedy(
+    code: str, page_size: int | None, sentence: str
+) -> None:
+    """By its number: the text is Chinese or English by edition."""
+    server = Server("https://cms.example.com", page_size=page_size)
+    failure = of_result(ResultError(code, "text"), server, FOREIGN, ())
+    assert failure.reason is Reason.API
+    assert failure.message == f"the server returned result code {sentence}"
+
+
+# Content
+
+
+@pytest.mark.parametrize(
+    ("media_type", "content", "page"),
+    [
+        (
+            "text/html",
+            b"<html><TITLE lang=en>\n Sign &amp; go </TITLE>",
+            'with the title "Sign & go" (text/html)',
+        ),
+        ("", b"  <!DOCTYPE html><p>", "(no content type)"),
+        ("application/xhtml+xml", b"<title></title>", "(application/xhtml+xml)"),
+        (
+            "text/html",
+            "<title>\u767b\u5f55</title>".encode("gbk"),
+            'with the title "\u767b\u5f55" (text/html)',
+        ),
+        (
+            "text/html",
+            b"<title>" + b"x" * 100 + b"</title>",
+            f'with the title "{"x" * 79}\u2026" (text/html)',
+        ),
+        ("text/html", b"<html>" + b" " * 2**14 + b"<title>too late</title>", "(text/html)"),
+    ],
+)
+def test_a_web_page_is_told_by_its_title(media_type: str, content: bytes, page: str) -> None:
+    """Chinese ones too."""
+    failure = of_no_json(content, media_type, FOREIGN)
+    assert (failure.reason, failure.message) == (
+        Reason.DECODE,
+        (
+            f"the reply is a web page {page}, not JSON: a login page or a gateway answers instead "
+            "of CC-CMS; check host, port and path of url"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [("text/plain", " but text/plain"), ("application/json", ""), ("", "")],
+)
+def test_what_is_neither_json_nor_a_page(content_type: str, kind: str) -> None:
+    """Its content type is told, unless it is a lie."""
+    failure = of_no_json(b"canary", content_type, FOREIGN)
+    assert failure.message == (
+        f"the reply is not valid JSON{kind}: check that url leads to CC-CMS and not to a login "
+        "page or a gateway"
+    )
+
+
+# Statuses
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        (
+            PLAIN,
+            "a cloud firewall in front of the server refuses the request: ask its operator why",
+        ),
+        (
+            SERVER,
+            (
+                "a gateway or cloud firewall in front of the server does not accept the TLS server "
+                "name cms.example.com: set tls.server_name to the name that it expects"
+            ),
+        ),
+        (
+            Server("https://[2001:db8::1]:28443"),
+            (
+                "a gateway or cloud firewall in front of the server wants a TLS server name, and "
+                "none is sent for an address: set tls.server_name to the name that it expects"
+            ),
+        ),
+        (
+            Server("https://10.22.26.181", tls=Tls(server_name="cms.lima.example")),
+            (
+                "a gateway or cloud firewall in front of the server does not accept the TLS server "
+                "name cms.lima.example: set tls.server_name to the name that it expects"
+            ),
+        ),
+    ],
+)
+def test_a_firewall_that_dislikes_the_server_name(server: Server, sentence: str) -> None:
+    """The name that was sent is told, or that none was."""
+    failure = status_failures.of_status(httpx.Response(418), b"", server, TIMES, FOREIGN)
+    assert (failure.reason, failure.message) == (Reason.HTTP, f"HTTP 418: {sentence}")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<title>400 The plain HTTP request was sent to HTTPS port</title>",
+        b"Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        b"Bad Request\r\nThis combination of host and port requires TLS.\r\n",
+        b"Client sent an HTTP request to an HTTPS server.\n",
+    ],
+    ids=["nginx", "Apache", "Tomcat", "Go"],
+)
+async def test_a_page_that_asks_for_tls(page: bytes) -> None:
+    """As the common servers write it."""
+    async with (
+        listening(Step(http(page, "400 Bad Request"))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        message = failed(await client.poll(1, 1)).message
+
+    assert message == (
+        f"HTTP 400: 127.0.0.1:{peer.port} uses TLS: write https:// instead of http:// into url"
+    )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step(http(b"x" * 9000, "400 Bad Request")),
+        Step(http(b"no such parameter", "400 Bad Request")[:-3], "hang"),
+    ],
+    ids=["long", "endless"],
+)
+async def test_another_page_is_not_read_to_its_end(step: Step) -> None:
+    """The status is what counts, and the poll does not wait for more."""
+    async with (
+        listening(step) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", timeout=5.0) as client,
+    ):
+        message = failed(await client.poll(1, 1)).message
+
+    assert message == (
+        "HTTP 400: not a status that CC-CMS sends: check url, api and gateways on the way"
+    )
+
+
+async def test_an_excerpt_of_a_body_that_breaks() -> None:
+    """What came is enough: the status is what counts."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise httpx.ReadError("")
+
+    assert await body.excerpt(stream()) == b"half"
+
+
+# Proxies
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "sentence"),
+    [
+        (
+            403,
+            {"X-Squid-Error": "ERR_ACCESS_DENIED 0"},
+            (
+                "the proxy http://10.22.0.9:3128 (from proxy_url) refuses to connect to "
+                "10.22.26.181:28080 (HTTP 403): ask for this server to be added to the proxy's "
+                "rules; if the server can be reached without a proxy, remove proxy_url"
+            ),
+        ),
+        (
+            504,
+            {"Proxy-Status": "gw; error=connection_timeout"},
+            (
+                "the proxy http://10.22.0.9:3128 (from proxy_url) cannot reach 10.22.26.181:28080 "
+                "(HTTP 504): check the address in url, and the way from the proxy to it; if the "
+                "server can be reached without a proxy, remove proxy_url"
+            ),
+        ),
+        (
+            407,
+            {},
+            (
+                "HTTP 407: the proxy http://10.22.0.9:3128 (from proxy_url) requires a password: "
+                "add user and password to proxy_url"
+            ),
+        ),
+        (
+            403,
+            {"Via": "1.1 gw (squid)"},
+            (
+                "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
+                "allow-list, and check the rights of the access key"
+            ),
+        ),
+        (
+            502,
+            {"Proxy-Status": "gw; received-status=502"},
+            "HTTP 502: the server or a gateway in front of it failed: check its log",
+        ),
+    ],
+)
+def test_a_proxys_own_reply_is_told_from_the_servers(
+    status: int, headers: dict[str, str], sentence: str
+) -> None:
+    """Without a tunnel both look alike, but for headers that only the proxy itself sends."""
+    failure = status_failures.of_status(
+        httpx.Response(status, headers=headers), b"", PLAIN, TIMES, FOREIGN, PROXY
+    )
+    assert failure.message == sentence
+
+
+def test_a_failure_behind_a_proxy_names_it() -> None:
+    """Once, and the rest of the failure stays as it is."""
+    failure = PollError(Reason.HTTP, "HTTP 503: it failed", retry_after=7.0)
+    told = through(
+        failure, ChosenProxy(proxy_endpoint("http://ann:canary@10.22.0.9:3128"), "HTTPS_PROXY")
+    )
+    assert (told.reason, told.message, told.retry_after) == (
+        Reason.HTTP,
+        (
+            "HTTP 503: it failed; the request went through the proxy http://10.22.0.9:3128 (from "
+            "HTTPS_PROXY in the environment)"
+        ),
+        7.0,
+    )
+    assert through(failure, None) is failure
+    named = PollError(Reason.CONNECT, f"the proxy {PROXY} cannot be reached")
+    assert through(named, PROXY) is named
+
+
+# TLS
+
+WEAK = ssl.SSLCertVerificationError()
+WEAK.verify_code, WEAK.verify_message = 66, "EE certificate key too weak"
+CIPHERS = (
+    "cms.example.com:28443 supports no TLS cipher that this host allows: if it is an old server, "
+    "set tls.ciphers to DEFAULT:@SECLEVEL=0"
+)
+VERSIONS = (
+    "cms.example.com:28443 supports no TLS version that this host allows: if it is an old server, "
+    "set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
+)
+
+
+def refused(reason: str, *, negotiated: bool = True) -> ssl.SSLError:
+    """A handshake that failed for this reason of OpenSSL's, before or after the cipher is known."""
+    error = ssl.SSLError(1, reason)
+    error.reason = reason
+    vars(error)["handshake"] = Handshake(negotiated, ())
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (refused("UNSUPPORTED_PROTOCOL"), VERSIONS),
+        (refused("TLSV1_ALERT_PROTOCOL_VERSION", negotiated=False), VERSIONS),
+        (refused("SSLV3_ALERT_HANDSHAKE_FAILURE", negotiated=False), CIPHERS),
+        (refused("DH_KEY_TOO_SMALL"), CIPHERS),
+        (
+            refused("SSLV3_ALERT_HANDSHAKE_FAILURE"),
+            "cms.example.com:28443 requires a client certificate: set tls.cert_file",
+        ),
+        (
+            refused("UNSAFE_LEGACY_RENEGOTIATION_DISABLED"),
+            (
+                "cms.example.com:28443 does not support secure renegotiation (RFC 5746), which "
+                "this host's OpenSSL requires: update the server, or put a gateway in front of it"
+            ),
+        ),
+        (
+            refused("TLSV1_UNRECOGNIZED_NAME", negotiated=False),
+            (
+                "cms.example.com:28443 does not serve the name cms.example.com: set "
+                "tls.server_name to one that it serves"
+            ),
+        ),
+        (
+            refused("SSLV3_ALERT_CERTIFICATE_EXPIRED"),
+            (
+                "cms.example.com:28443 refuses the client certificate, which has expired: renew "
+                "tls.cert_file"
+            ),
+        ),
+        (
+            refused("UNEXPECTED_EOF_WHILE_READING"),
+            (
+                "cms.example.com:28443 closed the connection during the TLS handshake: check the "
+                "port in url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and "
+                "whether it requires a client certificate (tls.cert_file)"
+            ),
+        ),
+        (
+            WEAK,
+            (
+                "the certificate of cms.example.com:28443 is too weak for this host's OpenSSL (EE "
+                "certificate key too weak): renew it, or set tls.ciphers to DEFAULT:@SECLEVEL=0"
+            ),
+        ),
+    ],
+)
+def test_a_handshake_that_fails(error: ssl.SSLError, sentence: str) -> None:
+    """OpenSSL names the symptom; how far the handshake came tells what it means."""
+    assert caused_by(error) == (Reason.TLS, sentence)
+
+
+NOW = 1_750_000_000.0
+PAST, FUTURE = "Jan  1 00:00:00 2020 GMT", "Jan  1 00:00:00 2099 GMT"
+GOOD = {"notBefore": PAST, "notAfter": FUTURE}
+LEAF = "the certificate of cms.example.com:28443"
+ISSUER = "a CA certificate of cms.example.com:28443"
+RENEW = "renew it, or correct this host's clock if that is ahead"
+CORRECT = "correct this host's clock if that is behind, or renew the certificate"
+
+
+@pytest.mark.parametrize(
+    ("code", "chain", "sentence"),
+    [
+        (18, ({},), f"{LEAF} is self-signed: set tls.ca_file to this certificate"),
+        (
+            19,
+            ({}, {"issuer": ((("organizationName", "Lima Ltd"),), (("commonName", "R1\n"),))}),
+            f"{LEAF} is signed by an unknown CA, R1: set tls.ca_file to its CA",
+        ),
+        (20, (), f"{LEAF} is signed by an unknown CA: set tls.ca_file to its CA"),
+        (
+            10,
+            (GOOD, GOOD | {"notAfter": PAST}),
+            f"{ISSUER} expired on 2020-01-01 00:00 UTC: {RENEW}",
+        ),
+        (10, (GOOD,), f"{ISSUER} has expired: {RENEW}"),
+        (10, (), f"{LEAF} has expired: {RENEW}"),
+        (9, (), f"{LEAF} is not valid yet: {CORRECT}"),
+        (
+            9,
+            (GOOD | {"notBefore": FUTURE},),
+            f"{LEAF} is not valid before 2099-01-01 00:00 UTC: {CORRECT}",
+        ),
+        (
+            62,
+            ({"subjectAltName": tuple(("DNS", f"n{number}\x07") for number in range(7))},),
+            (
+                f"{LEAF} is for n0, n1, n2, n3, n4 and 2 more, and not for cms.example.com: set "
+                "tls.server_name to a name that it is for"
+            ),
+        ),
+        (
+            62,
+            ({"subject": ((("commonName", "cms"),),)},),
+            (
+                f"{LEAF} is not for cms.example.com: it has no subjectAltName, only the common "
+                "name cms, and needs one; renew it"
+            ),
+        ),
+        (
+            64,
+            (),
+            (
+                f"{LEAF} is not for cms.example.com: it has no subjectAltName and needs one; "
+                "renew it"
+            ),
+        ),
+    ],
+)
+def test_a_certificate_that_is_refused(
+    code: int, chain: tuple[dict[str, object], ...], sentence: str
+) -> None:
+    """Which one of the chain, and since when."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = code
+    vars(error)["handshake"] = Handshake(negotiated=True, certificates=chain)
+    assert tls_failures.sentence([error], SERVER, NOW, FOREIGN) == sentence
+
+
+# What nobody expects
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "sentence"),
+    [
+        (
+            UnicodeError("canary"),
+            Reason.CONNECT,
+            (
+                "no valid request can be made: check host and port of url and of the proxy, and "
+                "look for characters that HTTP does not allow in headers and auth"
+            ),
+        ),
+        (
+            OSError(errno.EMFILE, "canary"),
+            Reason.CONNECT,
+            (
+                "no connection to cms.example.com:28443: too many open files on this host; raise "
+                "its limit (LimitNOFILE of the service, ulimit -n), or lower max_concurrency"
+            ),
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "canary")),
+            Reason.CONNECT,
+            (
+                "no connection to cms.example.com:28443: too many open files on this host; raise "
+                "its limit (LimitNOFILE of the service, ulimit -n), or lower max_concurrency"
+            ),
+        ),
+        (
+            OSError(errno.ENETDOWN, "canary"),
+            Reason.CONNECT,
+            (
+                "cms.example.com:28443 cannot be reached: network is down; check the address in "
+                "url, routes and firewalls"
+            ),
+        ),
+        (
+            aiohttp.ClientConnectorError(KEY, socket.gaierror(-2, "Name or service not known")),
+            Reason.CONNECT,
+            (
+                "cms.example.com:28443 cannot be reached: name or service not known; check the "
+                "address in url, routes and firewalls"
+            ),
+        ),
+        (
+            aiohttp.ClientError("canary"),
+            Reason.DISCONNECTED,
+            (
+                "the request to cms.example.com:28443 failed in a way that is not known "
+                "(ClientError): please report it"
+            ),
+        ),
+        (
+            BadStatusLine("\x00"),
+            Reason.HTTP,
+            (
+                "the reply of cms.example.com:28443 is not valid HTTP: check the port in url, and "
+                "whether it must start with https://"
+            ),
+        ),
+    ],
+    ids=[
+        "a host that cannot be encoded",
+        "no socket",
+        "no socket to connect",
+        "an odd error of the system",
+        "a zone that does not exist",
+        "a new error of aiohttp",
+        "no status line",
+    ],
+)
+def test_an_error_that_nobody_expects(cause: Exception, reason: Reason, sentence: str) -> None:
+    """It is neither taken for another one, nor quoted."""
+    assert caused_by(cause) == (reason, sentence)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"auth": StaticAuthorization(Secret("canary\nX-Other: canary"))},
+        {"headers": (("x-tenant", Secret("caf\u00e9")),)},
+    ],
+    ids=["a line break", "not ASCII"],
+)
+async def test_a_value_that_no_header_can_have(facts: dict[str, Any]) -> None:
+    """A rotated token may be anything: that is no defect of the exporter."""
+    async with (
+        listening(Step(http(b"{}"))) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", **facts) as client,
+    ):
+        error = failed(await client.poll(1, 1))
+
+    assert error.reason is Reason.CONNECT
+    assert error.message.startswith("no valid request can be made: check host and port of url")
+    assert peer.requests == []
