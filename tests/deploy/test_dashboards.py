@@ -291,10 +291,8 @@ def test_counts_turn_red_where_alerts_fire(alert: str, title: str, families: set
     """Where VDNs have limits of their own, a panel counts VDNs as the alert does; 1 is red."""
     (panel,) = [one for one in panels(read("agent-rest-floor")) if one["title"] == title]
     assert f"{RUNBOOKS}{alert}.md" in {link["url"] for link in panel["links"]}
-    steps = {
-        step["value"]: step for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-    }
-    assert steps[1]["color"] == "red"
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [(step["value"], step["color"]) for step in steps] == [(None, "green"), (1, "red")]
     (target,) = panel["targets"]
     wanted = {f"agent_rest_{family}" for family in families}
     compared = [limits_of(expr, wanted) for expr in (alerts()[alert], target["expr"])]

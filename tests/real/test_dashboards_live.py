@@ -163,7 +163,7 @@ VDNS = {
     "overdue": Vdn(
         4, longest=3900, max_rest=7200, longest_wait=1000, max_wait=1800, overdue=1, waiting=1
     ),
-    "agents waiting": Vdn(5, resting=4, waiting=3),
+    "waiting": Vdn(5, resting=4, waiting=3),
     "ok": Vdn(6, limit=None),
 }
 """A VDN for each trouble, each with the lesser ones as well."""

@@ -206,6 +206,7 @@ def _targets(board: Board) -> None:
                 Column(
                     Query(f"max by ({NAMED}, doubt) ({_NUMBERED_DOUBTS})", "meaning and remedy"),
                     Look("none", words=_DOUBT_WORDS),
+                    sentences=True,
                 ),
             ),
             {"vdn": vdn_links("__data.fields")},

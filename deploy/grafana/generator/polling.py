@@ -79,7 +79,7 @@ def _polls(board: Board) -> None:
                 "The log and the status page say with which status it asked.",
                 ("AgentRestDataStale",),
             ),
-            Look(units.DurationSeconds, decimals=0),
+            Look(units.Seconds),
             Query(f"max by (instance, cms) ({pauses})", "{{instance}} {{cms}}"),
             width=6,
         ),

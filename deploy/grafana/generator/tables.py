@@ -6,11 +6,16 @@ All queries must return the same labels: Grafana joins rows by the labels that q
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Final
 
 from grafana_foundation_sdk.builders import common, dashboard, table
 from grafana_foundation_sdk.models import dashboard as model
 
 from generator.panels import About, Look, Query, Shape, dressed, thresholds, words
+
+_NARROWEST: Final = 90
+"""Pixels of a column at least; Grafana's own default lets ten columns fill a screen."""
+_SENTENCE: Final = 950
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class Column:
 
     query: Query
     look: Look
+    sentences: bool = False
+    """Whether its cells are long texts: they get most of the width, and no colour."""
 
 
 def rows(
@@ -45,12 +52,13 @@ def rows(
         .span(24)
         .no_value(empty)
         .filterable(filterable=True)
+        .min_width(_NARROWEST)
         .sort_by([common.TableSortByFieldState().display_name(names[0]).desc(desc=True)])
         .with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(_arranged(key, names))
     )
     for column in columns:
-        panel.override_by_name(column.query.legend, _cells(column.look))
+        panel.override_by_name(column.query.legend, _cells(column))
     for label, targets in links.items():
         panel.override_by_name(
             label, [model.DynamicConfigValue("links", [link.build() for link in targets])]
@@ -76,14 +84,18 @@ def _arranged(key: Sequence[str], names: Sequence[str]) -> model.DataTransformer
     )
 
 
-def _cells(look: Look) -> list[model.DynamicConfigValue]:
+def _cells(column: Column) -> list[model.DynamicConfigValue]:
+    look = column.look
     properties = [
         model.DynamicConfigValue("unit", look.unit),
         model.DynamicConfigValue("thresholds", thresholds(look).build()),
     ]
     if look.words:
         properties.append(model.DynamicConfigValue("mappings", [words(look)]))
-    if look.steps or look.words:
+    if column.sentences:
+        properties.append(model.DynamicConfigValue("custom.align", "left"))
+        properties.append(model.DynamicConfigValue("custom.minWidth", _SENTENCE))
+    elif look.steps or look.words:
         properties.append(
             model.DynamicConfigValue("custom.cellOptions", {"type": "color-background"})
         )

@@ -54,7 +54,7 @@ _TROUBLE_WORDS: Final = {
     4: ("wait too long", "orange"),
     3: ("doubtful", "purple"),
     2: ("overdue", "yellow"),
-    1: ("agents waiting", "blue"),
+    1: ("waiting", "blue"),
     0: ("ok", "green"),
 }
 
@@ -81,14 +81,12 @@ def trouble(board: Board) -> None:
                 Column(Query(each(LIMIT), "limit"), count),
                 Column(Query(each(APPROVED), "approved"), count),
                 Column(Query(each(WAITING), "waiting"), count),
-                Column(Query(f"max by ({NAMED}) ({awaiting})", "awaiting approval"), count),
+                Column(Query(f"max by ({NAMED}) ({awaiting})", "approvals"), count),
                 Column(Query(each(LONGEST), "longest rest"), Look(units.DurationSeconds)),
-                Column(Query(each(MAX_REST), "rest limit"), Look(units.DurationSeconds)),
                 Column(Query(each(LONGEST_WAIT), "longest wait"), Look(units.DurationSeconds)),
-                Column(Query(each(MAX_WAIT), "wait limit"), Look(units.DurationSeconds)),
-                Column(Query(each(OVERDUE), "overdue agents"), count),
+                Column(Query(each(OVERDUE), "overdue"), count),
                 Column(
-                    Query(each(LONGEST_OVERDUE), "longest overdue"),
+                    Query(each(LONGEST_OVERDUE), "overdue by"),
                     Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
                 ),
                 Column(
