@@ -142,13 +142,13 @@ def test_check_names_the_proxy_of_each_server(config: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line for line in done.stdout.splitlines() if "proxy" in line]
     assert lines == [
-        "  lima: proxy: http://proxy.example:8080, from https_proxy",
-        "  quito: proxy: http://own.example:3128, from proxy_url",
+        "  lima: proxy: http://proxy.example:8080 (from https_proxy in the environment)",
+        "  quito: proxy: http://own.example:3128 (from proxy_url)",
     ]
     found = json.loads(run("check", "--json", str(config), environ=environ).stdout)
     assert [server["proxy"] for server in found["servers"]] == [
-        "http://proxy.example:8080, from https_proxy",
-        "http://own.example:3128, from proxy_url",
+        "http://proxy.example:8080 (from https_proxy in the environment)",
+        "http://own.example:3128 (from proxy_url)",
     ]
     assert "canary" not in f"{done.stdout}{found}"
 

@@ -205,8 +205,10 @@ def test_every_secret_of_a_server_is_known() -> None:
         "static",
         "tenant",
         "b-value",
-        "us@er:pass/word",
+        "us%40er:pass%2Fword",
+        "us%40er",
         "us@er",
+        "pass%2Fword",
         "pass/word",
     }
     assert set(secrets_of(Server("http://cms.example"), (None,), None)) == set()
