@@ -18,7 +18,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from exporter.cms.proxy import ChosenProxy
 from exporter.server import Auth, Server, Signature, StaticAuthorization
@@ -114,9 +114,10 @@ def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None)
     for _, header in server.headers:
         yield header.loaded.reveal()
     if proxy is not None and proxy.endpoint.login is not None:
-        login = proxy.endpoint.login.reveal()
-        yield login
-        yield from login.split(":", 1)
+        written = proxy.endpoint.login.reveal()
+        for login in (written, unquote(written)):
+            yield login
+            yield from login.split(":", 1)
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -352,7 +352,7 @@ async def test_nothing_else_is_sent_again(status: int) -> None:
 PATH = "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos"
 LOGIN = "check host, port and path of url, and gateways that want people to sign in"
 OTHER = "check host, port and path of url, and gateways on the way"
-SAME = "and redirects are not followed: if this is CC-CMS, put it into url"
+SAME = "and redirects are not followed: if this is CC-CMS, write it into url"
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ SAME = "and redirects are not followed: if this is CC-CMS, put it into url"
         (
             "http://[2001:db8::1]:8080/" + "x" * 200,
             (
-                f"another page (http://[2001:db8::1]:8080/{'x' * 73}…) answers instead of CC-CMS: "
+                f"another page (http://[2001:db8::1]:8080/{'x' * 98}…) answers instead of CC-CMS: "
                 f"{OTHER}"
             ),
         ),
@@ -410,7 +410,7 @@ async def test_a_redirect_says_what_it_leads_to(location: str | None, sentence: 
 
     error = await failing(client(Script(httpx.Response(307, headers=headers))))
 
-    no_address = "the server redirects to no valid address: check that url leads to CC-CMS"
+    no_address = "the server redirects to no valid address: check host, port and path of url"
     assert error.message == f"HTTP 307: {sentence or no_address}"
 
 
