@@ -114,12 +114,10 @@ def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None)
     for _, header in server.headers:
         yield header.loaded.reveal()
     if proxy is not None and proxy.endpoint.login is not None:
-        # as it is written, and as it is sent
-        login = proxy.endpoint.login.reveal()
-        yield login
-        for part in login.split(":", 1):
-            yield part
-            yield unquote(part)
+        written = proxy.endpoint.login.reveal()
+        for login in (written, unquote(written)):
+            yield login
+            yield from login.split(":", 1)
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -449,7 +449,7 @@ CORRECT = "correct this host's clock if that is behind, or renew the certificate
         ),
         (
             62,
-            ({"subjectAltName": tuple(("DNS", f"n{number}") for number in range(7))},),
+            ({"subjectAltName": tuple(("DNS", f"n{number}\u202e") for number in range(7))},),
             (
                 f"{LEAF} is for n0, n1, n2, n3, n4 and 2 more, and not for cms.example.com: set "
                 "tls.server_name to a name that it is for"
