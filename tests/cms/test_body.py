@@ -138,3 +138,11 @@ async def test_deflate_without_its_header_is_read(size: int) -> None:
     raw = compressor.compress(body) + compressor.flush()
 
     assert await read(stream(raw, size), "deflate", 1000) == body
+
+
+@pytest.mark.parametrize("mebibytes", [1, 2, 3])
+async def test_a_large_body_is_put_together_in_order(mebibytes: int) -> None:
+    """From the second mebibyte on it grows in place."""
+    body = b"".join(b"%08d" % number for number in range(mebibytes * 2**17))
+
+    assert await read(stream(body, 2**18), "", 2**22) == body
