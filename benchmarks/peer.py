@@ -86,11 +86,12 @@ def answering(nginx: str) -> Iterator[Peer]:
     with tempfile.TemporaryDirectory(prefix="bench-nginx-") as name:
         directory = Path(name)
         directory.chmod(0o755)  # nginx's workers run as another user
-        _write(directory / "rows20.json", rows(20))
-        _write(directory / "rows1000.json", rows(1000))
+        (directory / "rows20.json").write_bytes(reply(rows(20), 20))
+        (directory / "rows1000.json").write_bytes(reply(rows(1000), 1000))
         whole = rows(ROWS_IN_PAGES)
         for offset in range(0, ROWS_IN_PAGES, PAGE):
-            _write(directory / f"page{offset}.json", whole[offset : offset + PAGE])
+            page = whole[offset : offset + PAGE]
+            (directory / f"page{offset}.json").write_bytes(reply(page, ROWS_IN_PAGES))
         config = directory / "nginx.conf"
         config.write_text(_CONFIG.format(directory=directory, port=port), encoding="ascii")
         command = (nginx, "-e", str(directory / "error.log"), "-c", str(config))
@@ -115,18 +116,19 @@ def rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def reply(details: list[dict[str, Any]]) -> bytes:
-    """A reply of CC-CMS: everything in it twice, as the vendor's page has it."""
-    waiting = len(details) * 4 // 5
+def reply(details: list[dict[str, Any]], agents: int) -> bytes:
+    """A reply of CC-CMS: everything in it twice, as the vendor's page has it.
+
+    Args:
+        details: the rows that it lists.
+        agents: how many its counters count: every page of a listing has the same ones.
+    """
+    waiting = agents * 4 // 5
     result = {
         "allowRestNum": 5,
-        "onRestNum": len(details) - waiting,
+        "onRestNum": agents - waiting,
         "waitRestNum": waiting,
         "agentsRestDetails": details,
     }
     envelope = {"result": "0", "resultCode": "0100000", "resultDatas": result, "resultDesc": result}
     return json.dumps(envelope).encode()
-
-
-def _write(path: Path, details: list[dict[str, Any]]) -> None:
-    path.write_bytes(reply(details))

@@ -19,7 +19,7 @@ def filled(targets: int) -> Store:
     store.replace(
         [Target(key, f"vdn {key.cc_id}-{key.vdn}", stale_after=1e9) for key in keys], ["bench"]
     )
-    body = reply(rows(20))
+    body = reply(rows(20), 20)
     for state in list(store.states()):
         answer = decode(body, Api.AGENT_REST_INFOS)
         snapshot = reduce(answer.counters, answer.rows, time.time())

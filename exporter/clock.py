@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 
 class Moment(NamedTuple):
@@ -19,10 +20,12 @@ class Moment(NamedTuple):
 Clock = Callable[[], Moment]
 
 
-def _boot_time() -> float:
-    """CLOCK_BOOTTIME where there is one (Linux), else the monotonic clock."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)
+_boot_time: Final[Callable[[], float]] = (
+    # where there is no such clock, as outside of Linux, the monotonic one
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    if hasattr(time, "CLOCK_BOOTTIME")
+    else time.monotonic
+)
 
 
 def system_clock() -> Moment:

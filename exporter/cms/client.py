@@ -55,7 +55,7 @@ class _Progress:
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
-    content_type: str = ""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Of the last reply."""
     exchanges: list[Exchange] = field(default_factory=list)
     moved: Snapshot | None = None
@@ -289,7 +289,9 @@ class CmsClient:
                 progress.decode, reply, self.server.api, first=progress.page == 1
             )
         except wire.DecodeError:
-            raise failures.of_no_json(reply, progress.content_type, self._foreign) from None
+            raise failures.of_no_json(
+                reply, content_type(progress.headers), self._foreign
+            ) from None
         except wire.ResultError as error:
             names = agent_names.mentioned(reply)
             raise failures.of_result(error, self.server, self._foreign, names) from None
@@ -318,7 +320,6 @@ class CmsClient:
             stream = cast("httpx.AsyncByteStream", response.stream)
             try:
                 coding = await self._check(response, stream, progress)
-                progress.content_type = content_type(response.headers.raw)
                 data = await body.read(stream, coding, self._max_reply_bytes, progress.allowance)
                 return data[3:] if data.startswith(wire.BYTE_ORDER_MARK) else data
             except (body.TooLargeError, body.CodingError) as error:
@@ -374,7 +375,8 @@ class CmsClient:
         self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
     ) -> str:
         """The coding of a reply with status 200. Raises PollError for any other."""
-        date, coding = date_and_coding(response.headers.raw)
+        progress.headers = response.headers.raw
+        date, coding = date_and_coding(progress.headers)
         now = self._clock().wall
         server_time = self._date(date)
         if server_time is not None:

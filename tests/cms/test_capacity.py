@@ -59,8 +59,19 @@ async def test_all_pages_of_a_poll_count() -> None:
         await allowance(1)
 
 
-@pytest.mark.parametrize(("size", "beside"), [(100, False), (2**16, False), (2**17, True)])
-async def test_large_bodies_are_decoded_beside_the_loop(size: int, beside: bool) -> None:  # noqa: FBT001  # a parameter of the test
+@pytest.mark.parametrize(
+    ("body", "beside"),
+    [
+        (b"", False),
+        (b"{" * 2**16, False),
+        (b"{" * (2**16 + 1), True),
+        (b"{" * 2_500 + bytes(2**18), False),
+        (b"{" * 2_501 + bytes(2**18), True),
+        (bytes(2**19 + 1), True),
+    ],
+    ids=lambda value: str(len(value)) if isinstance(value, bytes) else None,
+)
+async def test_large_bodies_are_decoded_beside_the_loop(body: bytes, beside: bool) -> None:  # noqa: FBT001  # a parameter of the test
     """A thread costs more than it is worth for the others."""
     seen: list[int] = []
 
@@ -68,12 +79,12 @@ async def test_large_bodies_are_decoded_beside_the_loop(size: int, beside: bool)
         seen.append(threading.get_ident())
         return wire.Reply(Counters(0, 0, 0), ())
 
-    await Capacity(1).decode(decode, bytes(size), Api.AGENT_REST_INFOS)
+    await Capacity(1).decode(decode, body, Api.AGENT_REST_INFOS)
 
     assert (seen != [threading.get_ident()]) is beside
 
 
-@pytest.mark.parametrize("rows", [0, 300, 301, 5_000])
+@pytest.mark.parametrize("rows", [0, 1_200, 1_201, 5_000])
 async def test_a_listing_is_reduced_to_the_same_either_way(rows: int) -> None:
     """In the loop or beside it."""
     listing = [Row(number, None, 1_700_000_000, 600) for number in range(rows)]
