@@ -5,7 +5,7 @@ blocks the event loop for more than a few milliseconds.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -18,7 +18,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, Store
 from exporter.web import api, discovery, probe, status_page
 from exporter.web.delivery import MAX_REQUESTS, Delivery
-from exporter.web.listening.connections import Refusals
+from exporter.web.listening.clients import Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
@@ -55,6 +55,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     poll: Probe | None = None,
     max_requests: int = MAX_REQUESTS,
     refused: Refusals | None = None,
+    generation: Callable[[], Hashable] = lambda: None,
 ) -> web.Application:
     """The application that serves one exporter.
 
@@ -71,13 +72,14 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
         max_requests: replies in progress at once, other than of a sentence; 0 for any number.
         refused: where refusals are counted.
+        generation: gives another value after a reload, which the next reply must show.
 
     Raises:
         TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
     page = StatusPage(version=version, telemetry_path=telemetry_path)
-    delivery = Delivery(max_requests, refused=refused)
+    delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))

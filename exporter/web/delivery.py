@@ -6,12 +6,12 @@ its connection is closed, and so it is after a minute in any case.
 
 import asyncio
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.web.listening.connections import SEND_TIMEOUT, Refusal, Refusals, no_refusals
+from exporter.web.listening.clients import SEND_TIMEOUT, Refusal, Refusals, no_refusals
 from exporter.web.negotiation import accepts_gzip
 from exporter.web.renderings import Make, Priority, Rendering, Renderings
 
@@ -59,6 +59,7 @@ class Delivery:
     Args:
         max_requests: replies in progress at once; 0 for any number.
         renderings: makes the bodies.
+        generation: gives what must be equal for two requests to share a rendering.
         send_timeout: seconds for a client to read its reply.
         refused: where refusals are counted.
     """
@@ -68,11 +69,13 @@ class Delivery:
         max_requests: int = MAX_REQUESTS,
         *,
         renderings: Renderings | None = None,
+        generation: Callable[[], Hashable] = lambda: None,
         send_timeout: float = SEND_TIMEOUT,
         refused: Refusals | None = None,
     ) -> None:
         self._places = max_requests or math.inf
         self._renderings = renderings or Renderings()
+        self._generation = generation
         self._send_timeout = send_timeout
         self._refused = no_refusals() if refused is None else refused
         self._in_progress: dict[Reply, None] = {}
@@ -92,7 +95,7 @@ class Delivery:
 
         Args:
             request: is replied to.
-            question: requests with the same one share their rendering.
+            question: requests with the same one share their rendering for a second.
             make: called when it is this body's turn, so that it is up to date.
             headers: of the reply.
             priority: over other renderings that wait.
@@ -107,7 +110,8 @@ class Delivery:
                 headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
             )
         try:
-            return await self._send(request, reply, question, make, headers)
+            asked = (self._generation(), question)
+            return await self._send(request, reply, asked, make, headers)
         finally:
             self._in_progress.pop(reply, None)
 

@@ -9,7 +9,7 @@ from typing import Final
 from aiohttp import web
 
 from exporter.web.listening.addresses import Address, Endpoint, ListenError, UnixAddress, written
-from exporter.web.listening.connections import (
+from exporter.web.listening.clients import (
     Connections,
     Refusals,
     connection_limit,

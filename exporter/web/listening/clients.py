@@ -1,4 +1,4 @@
-"""Connections from outside: as many as there is room for, each with one request in progress.
+"""Clients' connections: as many as there is room for, each with one request in progress.
 
 aiohttp's own protocol lets a client cost more than its share: it takes any number of connections,
 counts none that is still in its TLS handshake, buffers megabytes of headers and of requests that
@@ -58,13 +58,13 @@ class Refusal(StrEnum):
     """It failed, or took longer than `HANDSHAKE_TIMEOUT`."""
 
 
-Refusals = Counter[Refusal]
+Refusals = Counter[str]
 """How often each was the case."""
 
 
 def no_refusals() -> Refusals:
     """A count of none, in which each reason is present."""
-    return Counter(dict.fromkeys(Refusal, 0))
+    return Counter({str(each): 0 for each in Refusal})
 
 
 def connection_limit() -> int:
