@@ -111,6 +111,11 @@ class LogWriter(logging.Handler):
             self._lines.put_nowait(None)
         super().close()
 
+    def ended(self, within: float) -> bool:
+        """Whether the thread has ended, or does so in time."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
     def _write_lines(self) -> None:
         while (line := self._lines.get()) is not None:
             if not self._write(line):

@@ -80,6 +80,11 @@ class Delivery:
         self._refused = no_refusals() if refused is None else refused
         self._in_progress: dict[Reply, None] = {}
 
+    @property
+    def in_progress(self) -> int:
+        """How many replies have a place."""
+        return len(self._in_progress)
+
     async def send(
         self,
         request: web.Request,

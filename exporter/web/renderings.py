@@ -101,7 +101,7 @@ class Renderings:
         self._shared: dict[Hashable, Rendering] = {}
         self._held: dict[Rendering, None] = {}
         """Those that have bytes, the oldest first."""
-        self.bytes = 0
+        self.held_bytes = 0
         self._waiting: list[tuple[Priority, int, Rendering]] = []
         self._numbers = count()
         self._maker: asyncio.Task[None] | None = None
@@ -181,8 +181,8 @@ class Renderings:
     def _hold(self, rendering: Rendering, size: int) -> None:
         """Count more bytes, and make room for them: the oldest rendering goes first."""
         rendering.held += size
-        self.bytes += size
-        while self.bytes > self._max_held:
+        self.held_bytes += size
+        while self.held_bytes > self._max_held:
             oldest = next((each for each in self._held if each.complete.done()), None)
             if oldest is None:
                 return
@@ -201,4 +201,4 @@ class Renderings:
         shared = self._shared.get(rendering.question) is rendering
         if rendering in self._held and not rendering.readers and not shared:
             del self._held[rendering]
-            self.bytes -= rendering.held
+            self.held_bytes -= rendering.held

@@ -213,4 +213,3 @@ def send_what_fits(client: socket.socket, data: bytes) -> int:
         while sent < len(data):
             sent += client.send(data[sent:])
     return sent
-
