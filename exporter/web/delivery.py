@@ -17,7 +17,7 @@ from exporter.web.renderings import Make, Priority, Rendering, Renderings
 
 MAX_REQUESTS: Final = 40
 """As node_exporter has it."""
-_PATIENCE: Final = 0.5
+_PATIENCE: Final = 0.1
 """Seconds that a reader may take nothing while others wait for its place."""
 _RETRY_AFTER: Final = 1
 

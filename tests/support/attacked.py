@@ -6,9 +6,9 @@ threads of the test. Everything is on 127.0.0.1, and bounded in number and time.
 
 import asyncio
 import contextlib
+import os
 import random
 import re
-import resource
 import signal
 import socket
 import ssl
@@ -28,6 +28,12 @@ MAX_GROWTH: int = 60 << 20
 SCRAPE_WITHIN = 10.0
 HEALTH_WITHIN = 5.0
 STOP_WITHIN = 15.0
+
+_WITH_DESCRIPTORS = """import os, resource, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 REQUEST = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -104,6 +110,14 @@ class Attacked:
             assert reply.status_code == httpx.codes.OK, reply.text
             return reply.text
 
+    async def post(self, path: str) -> str:
+        """What is replied to a POST that succeeds."""
+        base = f"http://{self.address[0]}:{self.address[1]}"
+        async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=PATIENCE) as client:
+            reply = await client.post(path)
+            assert reply.status_code == httpx.codes.OK, reply.text
+            return reply.text
+
     async def failed_polls(self) -> float:
         """Polls that failed."""
         samples = await self.scrape()
@@ -116,7 +130,7 @@ class Attacked:
 
 def configuration(folder: Path, url: str, targets: int, label_bytes: int, interval: str) -> Path:
     """Targets of one server, whose labels hardly compress: 27 samples each."""
-    noise = random.Random(1)
+    noise = random.Random(1)  # noqa: S311  # hides nothing
     lines = [
         f"  - {{ccId: {1 + vdn // 5000}, vdn: {1 + vdn % 5000}, "
         f"labels: {{noise: {noise.randbytes(label_bytes // 2).hex()}x}}}}"
@@ -130,7 +144,7 @@ def configuration(folder: Path, url: str, targets: int, label_bytes: int, interv
                 "- name: lima",
                 f"  url: {url}",
                 f"  interval: {interval}",
-                "  timeout: 5s",
+                "  timeout: 4s",
                 "  targets:",
                 *lines,
                 "",
@@ -150,29 +164,39 @@ async def attacked(
     interval: str = "5s",
     descriptors: int | None = None,
     tls: ssl.SSLContext | None = None,
+    log: tuple[int, int] | None = None,
     command: tuple[str, ...] = (COMMAND,),
     environ: dict[str, str | None] | None = None,
 ) -> AsyncIterator[Attacked]:
-    """An exporter at rest, which has polled all targets of a simulated server."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """An exporter at rest, which has polled all targets of a simulated server.
+
+    Args:
+        folder: for its configuration.
+        arguments: more of the command line.
+        targets: how many.
+        label_bytes: how long a label of each of them is.
+        interval: between two polls.
+        descriptors: how many it may have.
+        tls: trusts it, if it is served with TLS.
+        log: both ends of a pipe for its log, which is not read once it has started.
+        command: another exporter, to compare with.
+        environ: variables for it.
+    """
     simulate = [COMMAND, "simulate", "--listen-address=127.0.0.1:0", "--access-key="]
     async with started(*simulate, environ=UNMEASURED) as server:
         url = (await server.wait_for(r"(http://127.0.0.1:\d+)"))[1]
         config = configuration(folder, url, targets, label_bytes, interval)
         serve = [*command, "serve", f"--config.file={config}", "--web.listen-address=127.0.0.1:0"]
         if descriptors:
-            serve = [
-                sys.executable,
-                "-c",
-                "import os, resource, sys; limit = int(sys.argv[1]); "
-                "resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)); "
-                "os.execv(sys.argv[2], sys.argv[2:])",
-                str(descriptors),
-                *serve,
-            ]
+            serve = [sys.executable, "-c", _WITH_DESCRIPTORS, str(descriptors), *serve]
         async with started(
-            *serve, *arguments, environ={**UNMEASURED, **(environ or {})}
+            *serve,
+            *arguments,
+            environ={**UNMEASURED, **(environ or {})},
+            stderr=log[1] if log else asyncio.subprocess.STDOUT,
         ) as process:
+            if log:
+                process.lines += await asyncio.to_thread(_lines_until, log[0], "has started")
             match = await process.wait_for(r"has started.* listen\"?[=:]\s*\"?([^ \",]+)")
             host, _, port = match[1].rpartition(":")
             exporter = Attacked(process, (host, int(port)), tls=tls)
@@ -187,7 +211,13 @@ async def attacked(
                 await asyncio.sleep(1.1)
             exporter.remember_rest()
             yield exporter
-    assert resource.getrlimit(resource.RLIMIT_NOFILE) == limits
+
+
+def _lines_until(descriptor: int, words: str) -> list[str]:
+    text = ""
+    while words not in text or not text.endswith("\n"):
+        text += os.read(descriptor, 1 << 16).decode()
+    return text.splitlines()
 
 
 async def assert_unharmed(exporter: Attacked) -> None:
@@ -205,7 +235,15 @@ def clients(count: int, connect: Callable[[], socket.socket]) -> Iterator[list[s
         yield [stack.enter_context(connect()) for _ in range(count)]
 
 
-def send_what_fits(client: socket.socket, data: bytes) -> int:
+def closed(client: socket.socket) -> bool:
+    """Whether the other side ends the connection, without another byte."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def fill(client: socket.socket, data: bytes) -> int:
     """Send until the other side takes no more."""
     client.setblocking(False)  # noqa: FBT003  # the socket's own signature
     sent = 0

@@ -191,7 +191,7 @@ def test_half_of_the_descriptors_are_for_connections(
 
 
 async def test_pipelined_requests_beyond_the_limit() -> None:
-    """Those that came with the first are answered; the rest is not read, and the connection ends."""
+    """What came with the first may be answered; the rest is not read, and the connection ends."""
     async with serving() as world:
         reader, writer = await world.connect()
         writer.write(GET * 10_000)

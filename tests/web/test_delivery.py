@@ -214,22 +214,24 @@ def _places(max_requests: int) -> tuple[Delivery, Handler, dict[str, int], async
 async def test_more_than_there_are_places() -> None:
     """503, and when to come back; a scrape finds a place beside pages."""
     delivery, handler, refused, release = _places(2)
-    async with _serving(handler) as place, _reader(place, b"page-waits"):
-        async with aiohttp.ClientSession(f"http://{place[0]}:{place[1]}") as client:
-            await _until(lambda: delivery.in_progress)
-            busy = await client.get("/?page")
-            assert (busy.status, busy.headers["Retry-After"]) == (503, "1")
-            assert await busy.text() == (
-                "503: too many requests are in progress: ask less often, or raise "
-                "--web.max-requests.\n"
-            )
-            assert (await client.get("/?scrape")).status == 200
-            async with _reader(place, b"scrape-waits"):
-                await _until(lambda: delivery.in_progress == 2)
-                assert (await client.get("/?scrape")).status == 503
-            release.set()
-            await _until(lambda: not delivery.in_progress)
-            assert (await client.get("/?page")).status == 200
+    async with (
+        _serving(handler) as place,
+        _reader(place, b"page-waits"),
+        aiohttp.ClientSession(f"http://{place[0]}:{place[1]}") as client,
+    ):
+        await _until(lambda: delivery.in_progress)
+        busy = await client.get("/?page")
+        assert (busy.status, busy.headers["Retry-After"]) == (503, "1")
+        assert await busy.text() == (
+            "503: too many requests are in progress: ask less often, or raise --web.max-requests.\n"
+        )
+        assert (await client.get("/?scrape")).status == 200
+        async with _reader(place, b"scrape-waits"):
+            await _until(lambda: delivery.in_progress == 2)
+            assert (await client.get("/?scrape")).status == 503
+        release.set()
+        await _until(lambda: not delivery.in_progress)
+        assert (await client.get("/?page")).status == 200
     assert refused[Refusal.BUSY] == 2
 
 
