@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from itertools import count
 
 from benchmarks.stores import filled
 from exporter import __version__
@@ -28,6 +29,8 @@ async def _main(targets: int) -> None:
         unhealthy=lambda: None,
         unready=lambda: None,
         version=__version__,
+        # each scrape is rendered: those of one second would share it
+        generation=count().__next__,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     print(json.dumps({"port": int(listener.addresses[0].rpartition(":")[2])}), flush=True)

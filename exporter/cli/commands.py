@@ -92,6 +92,14 @@ _SERVE: Final = Command(
             ),
             _TELEMETRY_PATH,
             Flag(
+                "web.max-requests",
+                "Maximum number of requests in progress at once; further ones get 503. 0 disables "
+                "it.",
+                "40",
+                click.IntRange(min=0),
+                metavar="COUNT",
+            ),
+            Flag(
                 "web.systemd-socket",
                 "Serve on the sockets of systemd's socket activation instead of "
                 "--web.listen-address.",

@@ -43,21 +43,25 @@ def run(  # noqa: PLR0913  # a flag each
     log_format: str,
 ) -> int:
     """Show metrics of a simulated call center until a signal stops it."""
-    logs.set_up(log_level, LogFormat(log_format), sys.stderr)
+    log = logs.set_up(log_level, LogFormat(log_format), sys.stderr)
     options = Options(web_listen_address, web_telemetry_path, 0)
-    loop.run(_demo(options, (*_FAULTS, *scenario), seed, signals))
+    loop.run(_demo(options, (*_FAULTS, *scenario), seed, signals, log))
     return 0
 
 
 async def _demo(
-    options: Options, scenarios: Sequence[Scenario], seed: int, signals: Signals
+    options: Options,
+    scenarios: Sequence[Scenario],
+    seed: int,
+    signals: Signals,
+    log: logs.LogWriter,
 ) -> None:
     stop = loop.stop_event(signals)
     lima = simulator(scenarios=scenarios, seed=seed)
     quito = simulator(scenarios=scenarios, seed=seed + 1, cti_version="3.6")
     async with serving(lima) as lima_address, serving(quito) as quito_address:
         load = partial(configuration, lima_address.url, quito_address.url)
-        daemon = Daemon(load, options, os.environ, system_clock)
+        daemon = Daemon(load, options, os.environ, system_clock, lambda: log.dropped)
         async with daemon.serving() as addresses:
             introduction = asyncio.create_task(_introduce(daemon, addresses[0], options))
             await stop.wait()

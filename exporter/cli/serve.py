@@ -39,17 +39,19 @@ def run(  # noqa: PLR0913  # a flag each
     web_listen_address: Sequence[Endpoint],
     web_config_file: str | None,
     web_telemetry_path: str,
+    web_max_requests: int,
     log_level: str,
     log_format: str,
     web_systemd_socket: bool,
 ) -> int:
     """Serve until a signal stops it."""
-    logs.set_up(log_level, LogFormat(log_format), sys.stderr)
+    log = logs.set_up(log_level, LogFormat(log_format), sys.stderr)
     options = Options(
         activated(os.environ, os.getpid()) if web_systemd_socket else web_listen_address,
         web_telemetry_path,
         config_auto_reload_interval,
         Path(web_config_file) if web_config_file else None,
+        web_max_requests,
     )
     if shard.total > 1:
         _log.info("polling one shard of the targets", extra={"fields": {"shard": str(shard)}})
@@ -57,7 +59,7 @@ def run(  # noqa: PLR0913  # a flag each
     path = Path(config_file)
     base = Path() if path.is_absolute() else Path.cwd()
     load_config = partial(_load, path, base, shard)
-    loop.run(_serve(load_config, options, signals))
+    loop.run(_serve(load_config, options, signals, log))
     return 0
 
 
@@ -65,8 +67,10 @@ def _load(path: Path, base: Path, shard: Shard) -> Config:
     return part(load(path, os.environ, once=False, base=base), shard)
 
 
-async def _serve(load_config: Load, options: Options, signals: Signals) -> None:
-    daemon = Daemon(load_config, options, os.environ, system_clock)
+async def _serve(
+    load_config: Load, options: Options, signals: Signals, log: logs.LogWriter
+) -> None:
+    daemon = Daemon(load_config, options, os.environ, system_clock, lambda: log.dropped)
     stop = loop.stop_event(signals, reload=daemon.request_reload)
     # What has been made so far stays: a full collection need not walk through it again and again,
     # which takes tens of milliseconds with ten thousand targets.

@@ -3,7 +3,7 @@
 import math
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -29,9 +29,11 @@ class ExporterCollector:
         clock: for how long a pause still lasts.
         version: the exporter's version.
         python_version: the interpreter's version.
+        refused: refused requests and connections of clients, by reason.
+        log_lines_dropped: gives the number of lines that were not written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each is a source of its own
         self,
         store: Store,
         reload: Callable[[], ReloadStatus],
@@ -39,11 +41,15 @@ class ExporterCollector:
         *,
         version: str,
         python_version: str,
+        refused: Mapping[str, int] | None = None,
+        log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._reload = reload
         self._clock = clock
         self._build = (version, python_version)
+        self._refused = refused or {}
+        self._log_lines_dropped = log_lines_dropped
 
     def collect(self) -> Iterator[Metric]:
         """The families with the samples of this moment."""
@@ -115,17 +121,44 @@ class ExporterCollector:
             "nobody asked for.",
             ((cms, stats.single_use_until is not None) for cms, stats in servers),
         )
+        refused = CounterMetricFamily(
+            _PREFIX + "web_refused",
+            "Requests and connections of clients that were refused or cut off, by reason.",
+            labels=["reason"],
+        )
+        for reason, count in self._refused.items():
+            refused.add_metric([reason], count)
+        yield refused
+        yield CounterMetricFamily(
+            _PREFIX + "log_lines_dropped",
+            "Log lines that were not written, because stderr was blocked or failed.",
+            self._log_lines_dropped(),
+        )
 
 
-def own_registry(
-    store: Store, reload: Callable[[], ReloadStatus], clock: Clock, *, version: str
+def own_registry(  # noqa: PLR0913  # each is a source of its own
+    store: Store,
+    reload: Callable[[], ReloadStatus],
+    clock: Clock,
+    *,
+    version: str,
+    refused: Mapping[str, int] | None = None,
+    log_lines_dropped: Callable[[], int] = lambda: 0,
 ) -> CollectorRegistry:
     """A new registry with the exporter's own families, and the process's and interpreter's."""
     # The library's own collectors cannot describe themselves, and `name[]` finds described ones.
     registry = CollectorRegistry(auto_describe=True)
     python_version = platform.python_version()
     registry.register(
-        ExporterCollector(store, reload, clock, version=version, python_version=python_version)
+        ExporterCollector(
+            store,
+            reload,
+            clock,
+            version=version,
+            python_version=python_version,
+            refused=refused,
+            log_lines_dropped=log_lines_dropped,
+        )
     )
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+import resource
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ from exporter.service.systemd import Notifier
 from exporter.service.watcher import watch_files
 from exporter.store import Store
 from exporter.web.app import application
+from exporter.web.delivery import MAX_REQUESTS
+from exporter.web.listening.clients import no_refusals
 from exporter.web.listening.listener import Address, Endpoint, listen
 from exporter.webconfig import LiveWebConfig, protect
 
@@ -40,12 +43,14 @@ class Options:
         telemetry_path: under which path metrics are served.
         reload_interval: seconds between two looks at the configuration's files; 0 for none.
         web_config_file: exporter-toolkit's file for TLS and passwords; None for neither.
+        max_requests: replies in progress at once, other than of a sentence; 0 for any number.
     """
 
     addresses: Sequence[Endpoint] = (Address("", 10072),)
     telemetry_path: str = "/metrics"
     reload_interval: float = 30.0
     web_config_file: Path | None = None
+    max_requests: int = MAX_REQUESTS
 
 
 class Daemon:
@@ -56,6 +61,7 @@ class Daemon:
         options: of the command line.
         environ: where a proxy is looked up if the configuration names none, and a service manager.
         clock: its monotonic part must be the event loop's.
+        log_lines_dropped: gives the number of log lines that were not written.
 
     Raises:
         ConfigError: the configuration, or that of the pages, cannot be used.
@@ -64,7 +70,12 @@ class Daemon:
     """
 
     def __init__(
-        self, load: Load, options: Options, environ: Mapping[str, str], clock: Clock
+        self,
+        load: Load,
+        options: Options,
+        environ: Mapping[str, str],
+        clock: Clock,
+        log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self._options = options
         self._clock = clock
@@ -77,11 +88,17 @@ class Daemon:
         self._draining = False
         path = options.web_config_file
         self._web_config = LiveWebConfig(path) if path else None
+        self._refused = no_refusals()
         self._app = application(
             store=self.store,
             moment=clock,
             registry=own_registry(
-                self.store, lambda: self._reloader.status, clock, version=__version__
+                self.store,
+                lambda: self._reloader.status,
+                clock,
+                version=__version__,
+                refused=self._refused,
+                log_lines_dropped=log_lines_dropped,
             ),
             unhealthy=self.unhealthy,
             unready=self.unready,
@@ -90,6 +107,9 @@ class Daemon:
             version=__version__,
             next_polls=self._fleet.next_polls,
             telemetry_path=options.telemetry_path,
+            max_requests=options.max_requests,
+            refused=self._refused,
+            generation=lambda: self._reloader.status,
         )
         if self._web_config:
             protect(self._app, self._web_config)
@@ -127,7 +147,10 @@ class Daemon:
         """
         async with contextlib.AsyncExitStack() as stack:
             tls = self._web_config.tls if self._web_config else None
-            listener = await listen(self._app, self._options.addresses, tls=tls)
+            _raise_descriptor_limit()
+            listener = await listen(
+                self._app, self._options.addresses, tls=tls, refused=self._refused
+            )
             # left last: scrapes are answered until the polls have ended
             stack.push_async_callback(listener.close)
             await stack.enter_async_context(self._fleet.working())
@@ -180,3 +203,10 @@ async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many descriptors as this process may have: half of them are for connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,16 +1,29 @@
 """Log lines on stderr: logfmt or JSON, with the fields that a line's `extra` carries.
 
 Of an exception only the type and the place are logged, never its message, which may quote a reply.
+
+Lines are written by a thread of their own. A pipe that nobody reads, or a disk that is full, costs
+lines, which are counted, and never the work that they are about.
 """
 
+import contextlib
 import json
 import logging
+import os
+import queue
 import re
+import select
+import threading
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TextIO
 
 from exporter.errors import error_location
+
+MOST_WAITING: Final = 1000
+"""Lines that may wait to be written: some 300 kB."""
+_FLUSH_TIMEOUT: Final = 1.0
 
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 
@@ -52,17 +65,111 @@ class JsonFormatter(_Formatter):
         return json.dumps(self.fields(record), ensure_ascii=False)
 
 
-def set_up(level: str, log_format: LogFormat, stream: TextIO) -> None:
-    """Let every log line of this process go to `stream`.
+class LogWriter(logging.Handler):
+    """Writes lines in a thread of its own, and drops those for which there is no room.
+
+    Args:
+        stream: where to. Its descriptor is written to if it has one: a thread that waits in a
+            write of a buffered stream would hold up the interpreter's end.
+        most_waiting: lines that may wait to be written.
+    """
+
+    def __init__(self, stream: TextIO, most_waiting: int = MOST_WAITING) -> None:
+        super().__init__()
+        self._stream = stream
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):
+            self._descriptor = stream.fileno()
+        self._lines: queue.Queue[str | None] = queue.Queue(most_waiting)
+        self._no_room = 0
+        self._not_written = 0
+        self._reported = 0
+        self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were not written, since the start."""
+        return self._no_room + self._not_written
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a line."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except queue.Full:
+            self._no_room += 1
+
+    def flush(self) -> None:
+        """Wait until all lines are written, for a second at most."""
+        done = self._lines.all_tasks_done
+        with done:
+            done.wait_for(lambda: not self._lines.unfinished_tasks, _FLUSH_TIMEOUT)
+
+    def close(self) -> None:
+        """Let the thread end once it has written what waits."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+        super().close()
+
+    def ended(self, within: float) -> bool:
+        """Whether the thread has ended, or does so in time."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
+    def _write_lines(self) -> None:
+        while (line := self._lines.get()) is not None:
+            if not self._write(line):
+                self._not_written += 1
+            elif self._lines.empty():
+                self._report_dropped()
+            self._lines.task_done()
+        self._lines.task_done()
+
+    def _report_dropped(self) -> None:
+        """Say how many lines are missing, now that lines can be written again."""
+        dropped = self.dropped
+        if dropped > self._reported:
+            facts = {"levelno": logging.WARNING, "levelname": "WARNING", "created": time.time()}
+            fields = {"dropped": str(dropped - self._reported)}
+            message = {"msg": "log lines were dropped", "fields": fields}
+            if self._write(self.format(logging.makeLogRecord(facts | message))):
+                self._reported = dropped
+
+    def _write(self, line: str) -> bool:
+        """Whether it could be written."""
+        try:
+            if self._descriptor is None:
+                self._stream.write(f"{line}\n")
+                self._stream.flush()
+            else:
+                _write_all(self._descriptor, f"{line}\n".encode(errors="backslashreplace"))
+        except (OSError, ValueError):  # nobody reads, no room on the disk, or it is closed
+            return False
+        return True
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another process has made the pipe non-blocking
+            ready = select.poll()
+            ready.register(descriptor, select.POLLOUT)
+            ready.poll()
+
+
+def set_up(level: str, log_format: LogFormat, stream: TextIO) -> LogWriter:
+    """Let every log line of this process go to `stream`. What is waiting is written at its end.
 
     Args:
         level: debug, info, warning or error.
         log_format: how lines are written.
         stream: stderr, in a daemon.
     """
-    handler = logging.StreamHandler(stream)
+    handler = LogWriter(stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else LogfmtFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    return handler
 
 
 def _quote(text: str) -> str:

@@ -49,6 +49,7 @@ class Reloader:
         self._clock = clock
         self._notifier = notifier
         self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[ReloadOutcome] | None = None
         self._requested = asyncio.Event()
         config = load()
         self._seen = config.seen
@@ -57,8 +58,17 @@ class Reloader:
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
     async def reload(self) -> ReloadOutcome:
-        """Load the configuration and apply it: all of it or, if it has problems, nothing."""
+        """Load the configuration and apply it: all of it or, if it has problems, nothing.
+
+        One reload may wait for another one to end: everyone who asks meanwhile shares its outcome.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._reload_in_turn())
+        return await asyncio.shield(self._next)
+
+    async def _reload_in_turn(self) -> ReloadOutcome:
         async with self._one_at_a_time:
+            self._next = None  # what is read from here on may be too late for whoever asks now
             self._notifier.reloading(self._clock().monotonic)
             outcome = await self._reload()
             self.status = replace(self.status, successful=outcome.successful)

@@ -5,7 +5,7 @@ blocks the event loop for more than a few milliseconds.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -17,9 +17,11 @@ from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, Store
 from exporter.web import api, discovery, probe, status_page
-from exporter.web.delivery import Delivery
+from exporter.web.delivery import MAX_REQUESTS, Delivery
+from exporter.web.listening.clients import Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
+from exporter.web.renderings import Priority
 from exporter.web.status_page import StatusPage
 from exporter.web.target_query import Query, RequestError
 from exporter.web.target_search import NextPoll
@@ -51,6 +53,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     next_polls: Callable[[], NextPoll] = lambda: lambda _: None,
     reload: Reload | None = None,
     poll: Probe | None = None,
+    max_requests: int = MAX_REQUESTS,
+    refused: Refusals | None = None,
+    generation: Callable[[], Hashable] = lambda: None,
 ) -> web.Application:
     """The application that serves one exporter.
 
@@ -65,29 +70,36 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         next_polls: when targets are polled next, for the status page and the API.
         reload: reloads the configuration, for `/-/reload`; without it there is no such path.
         poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
+        max_requests: replies in progress at once, other than of a sentence; 0 for any number.
+        refused: where refusals are counted.
+        generation: gives another value after a reload, which the next reply must show.
 
     Raises:
         TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
     page = StatusPage(version=version, telemetry_path=telemetry_path)
-    delivery = Delivery()
+    delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
-        names = {name for name in request.query.getall("name[]", ()) if name}
+        names = frozenset(name for name in request.query.getall("name[]", ()) if name)
         return await delivery.send(
             request,
+            (telemetry_path, form, names),
             lambda: exposition.slices(store.states(), moment(), form, names or None),
             {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},
+            Priority.SELECTION if names else Priority.SCRAPE,
         )
 
     async def status(request: web.Request) -> web.StreamResponse:
         query = Query.parse(request.query.items())
         return await delivery.send(
             request,
+            (_STATUS, query),
             lambda: page.slices(store, moment(), query, next_polls()),
             status_page.HEADERS,
+            Priority.PAGE,
         )
 
     async def targets(request: web.Request) -> web.StreamResponse:
@@ -97,8 +109,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
             return web.Response(body=api.refusal(f"{error}"), status=400, headers=api.HEADERS)
         return await delivery.send(
             request,
+            (api.PATH, query),
             lambda: api.slices(store, moment(), query, next_polls()),
             api.HEADERS,
+            Priority.PAGE,
         )
 
     pages: dict[str, Handler] = {
@@ -108,8 +122,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _READY: _check(unready, "agent-rest-exporter is ready."),
     }
     if poll:
-        pages[probe.PATH] = probe.handler(store, poll, moment)
-        pages[discovery.PATH] = discovery.handler(store)
+        pages[probe.PATH] = probe.handler(store, poll, moment, delivery)
+        pages[discovery.PATH] = discovery.handler(store, delivery)
     _refuse_unfit(telemetry_path, {*pages, _RELOAD})
     pages[telemetry_path] = metrics
     app = web.Application(
@@ -147,11 +161,23 @@ def _check(problem: Problem, fine: str) -> Handler:
 
 
 def _reloading(reload: Reload) -> Handler:
-    async def answer(_: web.Request) -> web.StreamResponse:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if _from_another_site(request):
+            sentence = "a page of another site must not reload the configuration"
+            return web.Response(text=f"403: {sentence}.\n", status=403)
         outcome = await reload()
         return web.Response(text=f"{outcome.report}\n", status=200 if outcome.successful else 500)
 
     return answer
+
+
+def _from_another_site(request: web.Request) -> bool:
+    """Whether a browser sends it for a page that is not the exporter's."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is not None and origin.partition("://")[2] != request.headers.get(hdrs.HOST)
 
 
 def _errors_as_text(paths: Collection[str]) -> Middleware:

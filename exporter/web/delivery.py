@@ -1,74 +1,190 @@
-"""Sends bodies that are made in slices, without blocking the event loop that polls run in."""
+"""Sends bodies as fast as they are read, to a bounded number of readers at once.
+
+A reader who takes nothing is not waited for: when its place, or the memory of its body, is needed,
+its connection is closed, and so it is after a minute in any case.
+"""
 
 import asyncio
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from exporter.web.listening.clients import SEND_TIMEOUT, Refusal, Refusals, no_refusals
 from exporter.web.negotiation import accepts_gzip
+from exporter.web.renderings import Make, Priority, Rendering, Renderings
 
-_LEVEL: Final = 1
-"""zlib's fastest level: the default takes many times as long to save a few percent more."""
-_GZIP: Final = zlib.MAX_WBITS | 16
-_SLICES_A_WRITE: Final = 4
-"""A packet for each slice would be wasteful; everything at once would be copied once more."""
-_SEND_TIMEOUT: Final = 60.0
+MAX_REQUESTS: Final = 40
+"""As node_exporter has it."""
+_PATIENCE: Final = 0.1
+"""Seconds that a reader may take nothing while others wait for its place."""
+_RETRY_AFTER: Final = 1
+
+
+class Reply:
+    """One reply in progress, from the question to the last byte."""
+
+    def __init__(self, request: web.Request, priority: Priority) -> None:
+        self._request = request
+        self.priority = priority
+        self.waits_since = math.inf
+        """Since when the reader has taken nothing; infinite while it need not."""
+
+    @property
+    def present(self) -> bool:
+        """Whether the connection is open."""
+        return self._request.transport is not None
+
+    def cut(self) -> None:
+        """Close the connection."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def write(self, response: web.StreamResponse, chunk: bytes) -> None:
+        """Send a piece, and wait until the kernel has taken it."""
+        self.waits_since = asyncio.get_running_loop().time()
+        await response.write(chunk)
+        await self._request.writer.drain()
+        self.waits_since = math.inf
+        await asyncio.sleep(0)
 
 
 class Delivery:
-    """Makes one body at a time, and lets everything else run between its slices.
+    """Replies to requests whose bodies are worth a bound: all but those of a sentence.
 
-    With forty bodies in progress, a poll would start forty slices late. A client that does not
-    read its reply within `send_timeout` seconds is disconnected.
+    Pages, searches and scrapes of some families have half of the places, so that a whole scrape
+    finds one.
+
+    Args:
+        max_requests: replies in progress at once; 0 for any number.
+        renderings: makes the bodies.
+        generation: gives what must be equal for two requests to share a rendering.
+        send_timeout: seconds for a client to read its reply.
+        refused: where refusals are counted.
     """
 
-    def __init__(self, send_timeout: float = _SEND_TIMEOUT) -> None:
-        self._making = asyncio.Lock()
+    def __init__(
+        self,
+        max_requests: int = MAX_REQUESTS,
+        *,
+        renderings: Renderings | None = None,
+        generation: Callable[[], Hashable] = lambda: None,
+        send_timeout: float = SEND_TIMEOUT,
+        refused: Refusals | None = None,
+    ) -> None:
+        self._places = max_requests or math.inf
+        self._renderings = renderings or Renderings()
+        self._generation = generation
         self._send_timeout = send_timeout
+        self._refused = no_refusals() if refused is None else refused
+        self._in_progress: dict[Reply, None] = {}
+
+    @property
+    def in_progress(self) -> int:
+        """How many replies have a place."""
+        return len(self._in_progress)
 
     async def send(
         self,
         request: web.Request,
-        make: Callable[[], Iterable[bytes]],
+        question: Hashable,
+        make: Make,
         headers: Mapping[str, str],
+        priority: Priority = Priority.SCRAPE,
     ) -> web.StreamResponse:
-        """Reply with the slices joined, and compressed if the request allows it.
+        """Reply with a rendering, compressed if the request allows it; or with 503 if it is busy.
 
         The body is complete before its first byte is sent: its length is known, and a failure to
-        make it is a 500 instead of half a body. `make` is called when it is this body's turn, so
-        that it is up to date.
+        make it is a 500 instead of half a body.
+
+        Args:
+            request: is replied to.
+            question: requests with the same one share their rendering for a second.
+            make: called when it is this body's turn, so that it is up to date.
+            headers: of the reply.
+            priority: over other renderings that wait.
         """
+        reply = Reply(request, priority)
+        if not self._admit(reply):
+            self._refused[Refusal.BUSY] += 1
+            return web.Response(
+                text="503: too many requests are in progress: ask less often, or raise "
+                "--web.max-requests.\n",
+                status=503,
+                headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
+            )
+        try:
+            asked = (self._generation(), question)
+            return await self._send(request, reply, asked, make, headers)
+        finally:
+            self._in_progress.pop(reply, None)
+
+    async def send_own(
+        self, request: web.Request, make: Make, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Reply with a small body that no one else asks for, outside of the places."""
+        reply = Reply(request, Priority.SCRAPE)
+        return await self._send(request, reply, None, make, headers)
+
+    def _admit(self, reply: Reply) -> bool:
+        """Whether there is a place: that of someone who has left or does not read, if need be."""
+        taken = [each for each in self._in_progress if each.present]
+        places = self._places
+        if reply.priority is not Priority.SCRAPE and len(taken) < places:
+            taken = [each for each in taken if each.priority is not Priority.SCRAPE]
+            places = max(1, places // 2)
+        if len(taken) >= places:
+            slowest = min(taken, key=lambda each: each.waits_since)
+            if slowest.waits_since > asyncio.get_running_loop().time() - _PATIENCE:
+                return False
+            self._refused[Refusal.SLOW_READER] += 1
+            del self._in_progress[slowest]
+            slowest.cut()
+        self._in_progress[reply] = None
+        return True
+
+    async def _send(
+        self,
+        request: web.Request,
+        reply: Reply,
+        question: Hashable | None,
+        make: Make,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers=headers)
         vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
         response.headers[hdrs.VARY] = ", ".join(vary)
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
         if gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
-        body = []
-        async with self._making:
-            if request.transport is None:  # the client left while its body waited
-                return response
-            for piece in _gzipped(make()) if gzip else make():
-                body.append(piece)
-                await asyncio.sleep(0)
-        response.content_length = sum(map(len, body))
+        rendering = await self._renderings.get(question, make, reply.priority, reply)
+        try:
+            if reply.present:  # or it left while its body was made
+                response.content_length = len(rendering.compressed) if gzip else rendering.size
+                await self._write(request, reply, response, rendering, gzip=gzip)
+        finally:
+            self._renderings.release(rendering, reply)
+        return response
+
+    async def _write(
+        self,
+        request: web.Request,
+        reply: Reply,
+        response: web.StreamResponse,
+        rendering: Rendering,
+        *,
+        gzip: bool,
+    ) -> None:
         try:
             async with asyncio.timeout(self._send_timeout):
                 await response.prepare(request)
                 if request.method != hdrs.METH_HEAD:
-                    for start in range(0, len(body), _SLICES_A_WRITE):
-                        await response.write(b"".join(body[start : start + _SLICES_A_WRITE]))
+                    for chunk in rendering.chunks(gzip=gzip):
+                        await reply.write(response, chunk)
                 await response.write_eof()
-        except OSError:  # and so TimeoutError: the client has left, or does not read
-            if request.transport is not None:
-                request.transport.abort()
-        return response
-
-
-def _gzipped(slices: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    for piece in slices:
-        yield compressor.compress(piece)
-    yield compressor.flush()
+        except TimeoutError:
+            self._refused[Refusal.SLOW_READER] += 1
+            reply.cut()
+        except OSError:  # the client has left
+            reply.cut()

@@ -16,6 +16,7 @@ from aiohttp.typedefs import Handler
 from exporter.store import Store, Target
 from exporter.web import probe
 from exporter.web.delivery import Delivery
+from exporter.web.renderings import Priority
 from exporter.web.target_query import RequestError
 
 PATH: Final = "/sd"
@@ -49,9 +50,8 @@ def slices(targets: Iterable[Target], address: str) -> Iterator[bytes]:
     yield b"\n]\n"
 
 
-def handler(store: Store) -> Handler:
+def handler(store: Store, delivery: Delivery) -> Handler:
     """The handler for `/sd`: each target's address is the one at which the request arrived."""
-    delivery = Delivery()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         address = request.headers.get(hdrs.HOST, "")
@@ -61,9 +61,11 @@ def handler(store: Store) -> Handler:
             )
         return await delivery.send(
             request,
+            (PATH, address),
             lambda: slices((state.target for state in store.states()), address),
             # Prometheus accepts exactly this one
             {hdrs.CONTENT_TYPE: "application/json", hdrs.VARY: hdrs.HOST},
+            Priority.SELECTION,
         )
 
     return answer

@@ -73,19 +73,18 @@ def time_left(scrape_timeout: str | None) -> float | None:
     return max(seconds - _MARGIN, seconds / 2)
 
 
-def handler(store: Store, probe: Probe, moment: Clock) -> Handler:
+def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Handler:
     """The handler for `/probe`: it replies with the target's families only.
 
     A failed poll is a reply like any other: 200 with `agent_rest_up` 0.
     """
     exposition = Exposition()
-    delivery = Delivery()
 
     async def answer(request: web.Request) -> web.StreamResponse:
         target = _configured(store, asked_for(request.query.items()))
         state = await probe(target, time_left(request.headers.get(_TIMEOUT)))
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
-        return await delivery.send(
+        return await delivery.send_own(
             request,
             lambda: exposition.slices([state], moment(), form),
             {hdrs.CONTENT_TYPE: form.value, hdrs.VARY: hdrs.ACCEPT},

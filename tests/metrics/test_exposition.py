@@ -301,6 +301,8 @@ def own_families() -> CollectorRegistry:
             lambda: NOW,
             version="1.2.3",
             python_version="3.11.0",
+            refused={"malformed": 3, "busy": 0},
+            log_lines_dropped=lambda: 7,
         )
     )
     return registry

@@ -314,6 +314,8 @@ def test_own_families_of_an_idle_exporter() -> None:
         "polls_in_flight": "gauge",
         "pause_remaining_seconds": "gauge",
         "single_use_connections": "gauge",
+        "web_refused": "counter",
+        "log_lines_dropped": "counter",
     }
     samples = _samples(metrics)
     assert {reason for name, reason in samples if name == f"{prefix}poll_failures_total"} == set(
@@ -347,6 +349,8 @@ def test_own_families_of_a_busy_exporter() -> None:
         lambda: ENDED,
         version="1.2.3",
         python_version="3.11.0",
+        refused={"busy": 5, "malformed": 0},
+        log_lines_dropped=lambda: 6,
     )
     samples = _samples(collector.collect())
     prefix = "agent_rest_exporter_"
@@ -360,6 +364,9 @@ def test_own_families_of_a_busy_exporter() -> None:
     assert samples[f"{prefix}clock_skew_seconds", ""] == -1.5
     assert samples[f"{prefix}poll_failures_total", "tls"] == 4
     assert samples[f"{prefix}poll_failures_total", "dns"] == 0
+    assert samples[f"{prefix}web_refused_total", "busy"] == 5
+    assert samples[f"{prefix}web_refused_total", "malformed"] == 0
+    assert samples[f"{prefix}log_lines_dropped_total", ""] == 6
     assert samples[f"{prefix}poll_duration_seconds_bucket", "0.25"] == 0
     assert samples[f"{prefix}poll_duration_seconds_bucket", "0.5"] == 1
     assert samples[f"{prefix}poll_duration_seconds_sum", ""] == 0.3

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -131,6 +132,31 @@ async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert [getattr(record, "fields", {}) for record in caplog.records] == [
         {"error": line} for line in outcome.report.splitlines()
     ]
+
+
+async def test_one_reload_waits_and_the_others_share_it(tmp_path: Path) -> None:
+    """Five hundred requests are two reloads; who asked before a change was read sees it."""
+    world = World(tmp_path)
+    reading, release = threading.Event(), threading.Event()
+
+    def meanwhile() -> None:
+        reading.set()
+        assert release.wait(60)
+
+    world.meanwhile = meanwhile
+    first = asyncio.create_task(world.reloader.reload())
+    await asyncio.to_thread(reading.wait, 60)
+    world.write(LARGER)
+    others = [asyncio.create_task(world.reloader.reload()) for _ in range(500)]
+    await asyncio.sleep(0)
+    abandoned, *waiting = others
+    abandoned.cancel()
+    release.set()
+    assert "0 added" in (await first).report
+    assert {outcome.report for outcome in await asyncio.gather(*waiting)} == {
+        "targets: 2 added, 0 removed, 0 changed, 1 unchanged; servers with changes: none"
+    }
+    assert world.loads == 1 + 2
 
 
 @pytest.mark.parametrize("place", ["load", "prepare", "apply"])

@@ -103,15 +103,25 @@ class Process:
 
 @contextlib.asynccontextmanager
 async def started(
-    *command: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
+    *command: str,
+    cwd: Path | None = None,
+    environ: Mapping[str, str | None] | None = None,
+    stderr: int = asyncio.subprocess.STDOUT,
 ) -> AsyncIterator[Process]:
-    """Start a process, and kill it when the block is left if it has not ended."""
+    """Start a process, and kill it when the block is left if it has not ended.
+
+    Args:
+        command: with its arguments.
+        cwd: where it starts; by default here.
+        environ: variables to set, or, with None, to leave out.
+        stderr: a descriptor of its own; by default its lines are read with those of stdout.
+    """
     handle = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
         env=clean_environment(environ),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stderr=stderr,
     )
     process = Process(handle)
     reader = asyncio.create_task(_read(handle, process.lines))

@@ -218,6 +218,38 @@ async def test_reload(method: str) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "http://exporter:10072"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind.a.proxy"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Origin": "http://exporter:10072"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_a_page_of_another_site_reloads_nothing(headers: dict[str, str], status: int) -> None:
+    """A browser sends a POST for any page, with the password that it knows."""
+    reloads = []
+
+    async def reload() -> ReloadOutcome:
+        reloads.append(1)
+        return ReloadOutcome(successful=True, report="1 added")
+
+    async with _serving(_app(reload=reload)) as client:
+        headers = {"Host": "exporter:10072", **headers}
+        reply = await client.post("/-/reload", headers=headers)
+        text = await reply.text()
+    assert reply.status == status
+    assert len(reloads) == (status == 200)
+    if status == 403:
+        assert text == "403: a page of another site must not reload the configuration.\n"
+
+
+@pytest.mark.anyio
 async def test_status_page() -> None:
     """HTML with a policy of its own, which leads to the metrics where they are."""
     async with _serving(_app(telemetry_path="/telemetry")) as client:

@@ -1,4 +1,4 @@
-"""Bodies in slices: one in the making at a time, and no harm from those who ask for them."""
+"""Replies: whose body is shared, who gets a place, and what becomes of those who do not read."""
 
 import asyncio
 import logging
@@ -10,11 +10,16 @@ import pytest
 from aiohttp import web
 
 from exporter.web.delivery import Delivery
+from exporter.web.listening.clients import Refusal, no_refusals
 from exporter.web.listening.listener import Address, listen
+from exporter.web.renderings import Priority, Renderings
+
+pytestmark = pytest.mark.anyio
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BIG = [bytes(1 << 20)] * 64
 """More than any socket's buffers take."""
+GET = b"GET /?%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @asynccontextmanager
@@ -32,32 +37,252 @@ async def _serving(handler: Handler) -> AsyncIterator[tuple[str, int]]:
 async def _get(place: tuple[str, int], query: str = "") -> tuple[int, bytes]:
     async with (
         aiohttp.ClientSession() as client,
-        client.get(f"http://{place[0]}:{place[1]}/{query}") as reply,
+        client.get(f"http://{place[0]}:{place[1]}/?{query}") as reply,
     ):
         return reply.status, await reply.read()
 
 
-@pytest.mark.anyio
-async def test_one_body_in_the_making() -> None:
-    """Two scrapes at once take turns body by body, so that a poll waits for one slice, not two."""
-    delivery, made = Delivery(), list[object]()
+@asynccontextmanager
+async def _reader(
+    place: tuple[str, int], query: bytes = b""
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client that has asked, and reads when it likes."""
+    reader, writer = await asyncio.open_connection(*place, limit=1 << 12)
+    try:
+        writer.write(GET % query)
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def _until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+# Renderings that are shared
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_the_same_question_is_answered_once(encoding: str) -> None:
+    """Whoever asks while it is made, or soon after, gets the same bytes, compressed or not."""
+    delivery, made = Delivery(), list[int]()
 
     async def handler(request: web.Request) -> web.StreamResponse:
         def slices() -> Iterator[bytes]:
-            for _ in range(5):
-                made.append(request)
-                yield b"x"
+            made.append(len(made))
+            for number in range(200):
+                yield b"%d" % (1000 * made[-1] + number) * 300
 
-        return await delivery.send(request, slices, {})
+        return await delivery.send(request, request.query_string, slices, {})
+
+    async with _serving(handler) as place, aiohttp.ClientSession() as client:
+
+        async def get() -> bytes:
+            headers = {"Accept-Encoding": encoding}
+            async with client.get(f"http://{place[0]}:{place[1]}/?q", headers=headers) as reply:
+                assert reply.headers.get("Content-Encoding", "identity") == encoding
+                return await reply.read()
+
+        replies = [*await asyncio.gather(get(), get(), get()), await get()]
+        other = await _get(place, "another")
+    assert {*replies} == {b"".join(b"%d" % number * 300 for number in range(200))}
+    assert made == [0, 1]
+    assert other[1].startswith(b"1000")
+
+
+async def test_a_second_later_it_is_made_anew() -> None:
+    """And the old one is forgotten."""
+    renderings = Renderings(shared_for=0.05)
+    delivery, made = Delivery(renderings=renderings), list[int]()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        def slices() -> Iterator[bytes]:
+            made.append(1)
+            yield b"%d" % len(made)
+
+        return await delivery.send(request, "", slices, {})
 
     async with _serving(handler) as place:
-        replies = await asyncio.gather(_get(place), _get(place))
-    assert list(replies) == [(200, b"xxxxx")] * 2
-    assert made == [made[0]] * 5 + [made[-1]] * 5
-    assert made[0] is not made[-1]
+        assert (await _get(place))[1] == b"1"
+        await _until(lambda: renderings.held_bytes == 0)
+        assert (await _get(place))[1] == b"2"
 
 
-@pytest.mark.anyio
+async def test_another_generation_is_another_question() -> None:
+    """The scrape after a reload shows it."""
+    generation = 1
+    delivery = Delivery(generation=lambda: generation)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await delivery.send(request, "", lambda: [b"%d" % generation], {})
+
+    async with _serving(handler) as place:
+        assert (await _get(place))[1] == b"1"
+        generation = 2
+        assert (await _get(place))[1] == b"2"
+
+
+async def test_a_body_of_ones_own() -> None:
+    """A probe's is shared with nobody, and needs no place."""
+    delivery = Delivery(1)
+    bodies = [b"a", b"b"]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.query_string:
+            return await delivery.send(request, "", lambda: BIG, {})
+        return await delivery.send_own(request, lambda: [bodies.pop(0)], {})
+
+    async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
+        await reader.readexactly(1)
+        assert [(await _get(place))[1], (await _get(place))[1]] == [b"a", b"b"]
+
+
+async def test_a_scrape_does_not_wait_for_a_page() -> None:
+    """It is made between two slices of the page; another page waits for its turn."""
+    delivery, made = Delivery(), list[str]()
+    asked = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        name = request.query_string
+
+        def slices() -> Iterator[bytes]:
+            for _ in range(3):
+                made.append(name)
+                yield b"x"
+                while name == "page" and not asked.is_set():
+                    yield b""
+
+        priority = Priority.SCRAPE if name == "scrape" else Priority.PAGE
+        return await delivery.send(request, name, slices, {}, priority)
+
+    async with _serving(handler) as place:
+        first = asyncio.create_task(_get(place, "page"))
+        await _until(lambda: made)
+        others = [asyncio.create_task(_get(place, name)) for name in ("later", "scrape")]
+        await _until(lambda: made.count("scrape") == 3 and others[1].done())
+        await _until(lambda: delivery.in_progress == 2)
+        asked.set()
+        assert (await first)[1] == (await others[0])[1] == (await others[1])[1] == b"xxx"
+    assert made == ["page", *["scrape"] * 3, *["page"] * 2, *["later"] * 3]
+
+
+async def test_renderings_hold_no_more_than_they_may() -> None:
+    """Whoever still reads the oldest loses it; the newest is served, even if it is larger."""
+    renderings = Renderings(shared_for=0.01, max_held=100_000)
+    delivery = Delivery(renderings=renderings)
+    noise = [bytes((7 * n * n + n * seed) % 251 for n in range(65_536)) for seed in range(3)]
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.query_string == "big":
+            return await delivery.send(request, "big", lambda: BIG, {})
+        return await delivery.send(request, request.query_string, lambda: noise * 8, {})
+
+    async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
+        assert (await reader.readexactly(12)).startswith(b"HTTP/1.1 200")
+        for name in "abc":
+            status, body = await _get(place, name)
+            assert (status, len(body)) == (200, 24 << 16)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(sum(map(len, BIG)))
+        await _until(lambda: renderings.held_bytes == 0)
+
+
+# Places
+
+
+def _places(max_requests: int) -> tuple[Delivery, Handler, dict[str, int], asyncio.Event]:
+    """So many places; what is asked decides what is sent, and when."""
+    refused, release = no_refusals(), asyncio.Event()
+    delivery = Delivery(max_requests, refused=refused)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        name = request.query_string
+        priority = Priority.PAGE if name.startswith("page") else Priority.SCRAPE
+
+        def slices() -> Iterator[bytes]:
+            while name.endswith("waits") and not release.is_set():
+                yield b""
+            yield from BIG if name.endswith("big") else [b"small"]
+
+        return await delivery.send(request, name, slices, {}, priority)
+
+    return delivery, handler, refused, release
+
+
+async def test_more_than_there_are_places() -> None:
+    """503, and when to come back; a scrape finds a place beside pages."""
+    delivery, handler, refused, release = _places(2)
+    async with (
+        _serving(handler) as place,
+        _reader(place, b"page-waits"),
+        aiohttp.ClientSession(f"http://{place[0]}:{place[1]}") as client,
+    ):
+        await _until(lambda: delivery.in_progress)
+        busy = await client.get("/?page")
+        assert (busy.status, busy.headers["Retry-After"]) == (503, "1")
+        assert await busy.text() == (
+            "503: too many requests are in progress: ask less often, or raise --web.max-requests.\n"
+        )
+        assert (await client.get("/?scrape")).status == 200
+        async with _reader(place, b"scrape-waits"):
+            await _until(lambda: delivery.in_progress == 2)
+            assert (await client.get("/?scrape")).status == 503
+        release.set()
+        await _until(lambda: not delivery.in_progress)
+        assert (await client.get("/?page")).status == 200
+    assert refused[Refusal.BUSY] == 2
+
+
+async def test_no_limit() -> None:
+    """With --web.max-requests=0."""
+    delivery, handler, refused, release = _places(0)
+    async with _serving(handler) as place:
+        replies = [asyncio.create_task(_get(place, f"{n}-waits")) for n in range(60)]
+        await _until(lambda: delivery.in_progress == 60)
+        release.set()
+        assert {status for status, _ in await asyncio.gather(*replies)} == {200}
+    assert refused[Refusal.BUSY] == 0
+
+
+async def test_the_place_of_a_reader_that_does_not_read() -> None:
+    """It is given to the next one who asks."""
+    _, handler, refused, _ = _places(1)
+    async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
+        await reader.readexactly(1)
+        async with asyncio.timeout(60):
+            while (await _get(place, "scrape"))[0] != 200:
+                await asyncio.sleep(0.1)
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(sum(map(len, BIG)))
+    assert refused[Refusal.SLOW_READER] == 1
+
+
+async def test_the_place_of_a_client_that_has_left() -> None:
+    """It is free at once, although its body is still being made."""
+    delivery, handler, refused, release = _places(1)
+    requests = list[web.Request]()
+
+    async def remembered(request: web.Request) -> web.StreamResponse:
+        requests.append(request)
+        return await handler(request)
+
+    async with _serving(remembered) as place:
+        async with _reader(place, b"waits") as (_, writer):
+            await _until(lambda: delivery.in_progress)
+            writer.transport.abort()
+        await _until(lambda: requests[0].transport is None)
+        reply = asyncio.create_task(_get(place, "scrape"))
+        await _until(lambda: len(requests) == 2)
+        release.set()
+        assert (await reply)[0] == 200
+    assert refused[Refusal.BUSY] == 0
+
+
+# Clients that leave, fail, or do not read
+
+
 async def test_a_body_that_fails_in_the_making(caplog: pytest.LogCaptureFixture) -> None:
     """Is a 500 and no half body, is logged, and does not stand in the way of the next one."""
     delivery, failures = Delivery(), [True, False]
@@ -68,7 +293,7 @@ async def test_a_body_that_fails_in_the_making(caplog: pytest.LogCaptureFixture)
             if failures.pop(0):
                 raise RuntimeError
 
-        return await delivery.send(request, slices, {})
+        return await delivery.send(request, "", slices, {})
 
     async with _serving(handler) as place:
         status, body = await _get(place)
@@ -77,13 +302,13 @@ async def test_a_body_that_fails_in_the_making(caplog: pytest.LogCaptureFixture)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-@pytest.mark.anyio
 async def test_a_client_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     """Its reply would stay in memory for as long as it likes."""
-    delivery, done = Delivery(send_timeout=0.05), asyncio.Event()
+    refused, done = no_refusals(), asyncio.Event()
+    delivery = Delivery(send_timeout=0.05, refused=refused)
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = await delivery.send(request, lambda: BIG, {})
+        response = await delivery.send(request, "", lambda: BIG, {})
         done.set()
         return response
 
@@ -94,16 +319,16 @@ async def test_a_client_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureF
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await reader.readexactly(sum(map(len, BIG)))
         writer.close()
+    assert refused[Refusal.SLOW_READER] == 1
     assert not caplog.records
 
 
-@pytest.mark.anyio
 async def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """Prometheus hangs up when its scrape times out; nobody is left to tell."""
     delivery, done = Delivery(), asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = await delivery.send(request, lambda: BIG, {})
+        response = await delivery.send(request, "", lambda: BIG, {})
         done.set()
         return response
 
@@ -116,7 +341,6 @@ async def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture
     assert not caplog.records
 
 
-@pytest.mark.anyio
 async def test_nothing_is_made_for_a_client_that_has_gone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -135,10 +359,10 @@ async def test_nothing_is_made_for_a_client_that_has_gone(
 
         if name == "impatient":
             impatient.append(request)
-        return await delivery.send(request, slices, {})
+        return await delivery.send(request, name, slices, {})
 
     async with _serving(handler) as place:
-        first = asyncio.create_task(_get(place, "?name=patient"))
+        first = asyncio.create_task(_get(place, "name=patient"))
         while not made:
             await asyncio.sleep(0)
         _, writer = await asyncio.open_connection(*place)
@@ -150,6 +374,6 @@ async def test_nothing_is_made_for_a_client_that_has_gone(
             await asyncio.sleep(0)
         left.set()
         await first
-        await _get(place, "?name=next")
+        await _get(place, "name=next")
     assert made == ["patient", "next"]
     assert not caplog.records

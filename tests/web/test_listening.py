@@ -354,6 +354,26 @@ async def test_a_unix_socket_beside_a_port(path: Path) -> None:
 
 
 @pytest.mark.anyio
+async def test_the_socket_of_a_successor_stays(path: Path) -> None:
+    """Who stops after its successor has started removes nothing of it."""
+    first = await _listen(UnixAddress(path))
+    path.unlink()
+    second = await _listen(UnixAddress(path))
+    await first.close()
+    assert await _answered(*await asyncio.open_unix_connection(path))
+    await second.close()
+    assert not path.exists()
+
+
+@pytest.mark.anyio
+async def test_a_socket_that_was_removed(path: Path) -> None:
+    """Nothing is left to remove."""
+    listener = await _listen(UnixAddress(path))
+    path.unlink()
+    await listener.close()
+
+
+@pytest.mark.anyio
 async def test_a_socket_that_was_left_behind(path: Path) -> None:
     """By a process that was killed: it is replaced."""
     with socket.socket(socket.AF_UNIX) as dead:

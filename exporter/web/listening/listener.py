@@ -4,13 +4,18 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from exporter.web.listening.addresses import Address, Endpoint, ListenError, UnixAddress, written
-from exporter.web.listening.sockets import bind_tcp, bind_unix, inherited
+from exporter.web.listening.clients import (
+    Connections,
+    Refusals,
+    connection_limit,
+    no_refusals,
+)
+from exporter.web.listening.sockets import SocketFile, bind_tcp, bind_unix, inherited
 
 __all__ = ["Address", "Endpoint", "ListenError", "Listener", "UnixAddress", "listen"]
 
@@ -18,16 +23,20 @@ IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
 DRAIN_TIMEOUT: Final = 3.0
 """Seconds for replies in progress to finish."""
-_LINGER: Final = 2.0
 
 
 class Listener:
     """A running server."""
 
     def __init__(
-        self, runner: web.AppRunner, addresses: tuple[str, ...], files: Sequence[Path]
+        self,
+        runner: web.AppRunner,
+        connections: Connections,
+        addresses: tuple[str, ...],
+        files: Sequence[SocketFile],
     ) -> None:
         self._runner = runner
+        self._connections = connections
         self._files = files
         self.addresses = addresses
         """The addresses as bound: `host:port`, with the actual port for 0, or `unix:path`."""
@@ -35,46 +44,59 @@ class Listener:
     async def close(self) -> None:
         """Stop listening, let replies finish for a few seconds, and close every connection."""
         for file in self._files:
-            file.unlink(missing_ok=True)
+            file.remove()
+        await self._connections.stop_listening()
         await self._runner.cleanup()
 
 
-async def listen(
+async def listen(  # noqa: PLR0913  # bounds that tests lower
     app: web.Application,
     addresses: Sequence[Endpoint],
     *,
     tls: ssl.SSLContext | None = None,
     idle_timeout: float = IDLE_TIMEOUT,
+    max_connections: int | None = None,
+    refused: Refusals | None = None,
 ) -> Listener:
     """Serve `app` on all of `addresses`, or on none of them.
 
-    A connection without a complete request is closed after `idle_timeout` seconds.
+    Args:
+        app: the application.
+        addresses: where it is served.
+        tls: of all addresses, if they are encrypted.
+        idle_timeout: seconds after which a connection without a complete request is closed.
+        max_connections: connections at once; None for what the process's descriptors allow.
+        refused: where refusals are counted.
 
     Raises:
         ListenError: an address cannot be listened on.
     """
     with ExitStack() as opened:
-        sockets = []
+        sockets, files = [], []
         for address in addresses:
             async for each in _open(address):
                 sockets.append(opened.enter_context(each))
                 if isinstance(address, UnixAddress):
-                    opened.callback(address.path.unlink, missing_ok=True)
+                    files.append(SocketFile(address.path))
+                    opened.callback(files[-1].remove)
         runner = web.AppRunner(
             app,
-            access_log=None,
-            keepalive_timeout=idle_timeout,
-            lingering_time=_LINGER,
             # aiohttp waits for it twice: before it cancels what still runs, and after
             shutdown_timeout=DRAIN_TIMEOUT / 2,
         )
         await runner.setup()
-        for each in sockets:
-            # serves Unix sockets too: it does nothing that needs TCP
-            await web.SockSite(runner, each, ssl_context=tls).start()
         opened.pop_all()
-    files = [each.path for each in addresses if isinstance(each, UnixAddress)]
-    return Listener(runner, tuple(map(_name, sockets)), files)
+    assert runner.server is not None  # noqa: S101  # it is there after its set-up
+    connections = Connections(
+        runner.server,
+        tls=tls,
+        idle_timeout=idle_timeout,
+        limit=connection_limit() if max_connections is None else max_connections,
+        refused=no_refusals() if refused is None else refused,
+    )
+    names = tuple(map(_name, sockets))
+    connections.listen(sockets)
+    return Listener(runner, connections, names, files)
 
 
 async def _open(address: Endpoint) -> AsyncIterator[socket.socket]:

@@ -81,6 +81,25 @@ def _tcp_error(error: OSError, host: str, port: int) -> ListenError:
     return ListenError(f"cannot listen on {written(host, port)}: {_reason(error)}: {remedy}")
 
 
+class SocketFile:
+    """The file of a Unix socket that is listened on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = _identity(path)
+
+    def remove(self) -> None:
+        """Remove it, unless it has been replaced: by a process that is already to take over."""
+        with contextlib.suppress(OSError):
+            if _identity(self._path) == self._identity:
+                self._path.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
 def bind_unix(path: Path) -> socket.socket:
     """A socket bound to a path, in place of one that a dead process left there.
 

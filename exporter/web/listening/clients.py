@@ -1,0 +1,343 @@
+"""Clients' connections: as many as there is room for, each with one request in progress.
+
+aiohttp's own protocol lets a client cost more than its share: it takes any number of connections,
+counts none that is still in its TLS handshake, buffers megabytes of headers and of requests that
+were sent ahead, sends without waiting for the reader, and logs whatever is not HTTP. So sockets are
+accepted here, and the protocol is given bounds.
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final, cast
+
+from aiohttp import hdrs, web
+
+from exporter.errors import error_location
+
+_log: Final = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 512
+"""One connection costs some 15 kB, or 60 kB with TLS."""
+MIN_CONNECTIONS: Final = 16
+MAX_REQUEST_BYTES: Final = 32 * 1024
+"""What a client may send before it has its reply: headers, a body, further requests."""
+HANDSHAKE_TIMEOUT: Final = 10.0
+SEND_TIMEOUT: Final = 60.0
+"""Seconds that a client may read nothing, or take for one reply."""
+
+_ACCEPTED_AT_ONCE: Final = 16
+_RETRY_ACCEPT: Final = 0.1
+"""Seconds until the next try after a descriptor was missing."""
+_LATE_REQUEST: Final = 1.0
+"""Seconds after which a request that is too large is refused: a complete one has begun by then."""
+_LINGER: Final = 2.0
+_LOG_INTERVAL: Final = 60.0
+"""Seconds between two log lines about requests that failed because of a defect."""
+_TOO_LARGE: Final = b"431: the request is too large.\n"
+
+
+class Refusal(StrEnum):
+    """Why a request or a connection was refused or ended."""
+
+    MALFORMED = "malformed"
+    """Not valid HTTP, or larger than `MAX_REQUEST_BYTES`."""
+    BUSY = "busy"
+    """503: too many requests were in progress."""
+    SLOW_READER = "slow_reader"
+    """The reply was not read in time, or its place or memory was needed."""
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    """The longest idle connection, closed for a new one; or a new one, if none is idle."""
+    TLS_HANDSHAKE = "tls_handshake"
+    """It failed, or took longer than `HANDSHAKE_TIMEOUT`."""
+
+
+Refusals = Counter[str]
+"""How often each was the case."""
+
+
+def no_refusals() -> Refusals:
+    """A count of none, in which each reason is present."""
+    return Counter({str(each): 0 for each in Refusal})
+
+
+def connection_limit() -> int:
+    """How many connections may be open: half of the process's descriptors are kept for polls."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, soft // 2))
+
+
+class Connection(web.RequestHandler):
+    """One connection, which is handed one request after the other.
+
+    Nothing is sent ahead of the reader: the next write waits until the kernel has taken the last.
+    """
+
+    def __init__(self, server: web.Server, among: "Connections", **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, lingering_time=_LINGER, **options)
+        self._among = among
+        self._clock = loop
+        self._wire: asyncio.Transport | None = None
+        self._handshake: socket.socket | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._received = 0
+        self._full = False
+        self.in_progress = False
+
+    @property
+    def made(self) -> bool:
+        """Whether it was ever there: its handshake may fail."""
+        return self._wire is not None
+
+    def begins_with(self, accepted: socket.socket) -> "Connection":
+        """This connection, which has no transport before its handshake is over."""
+        self._handshake = accepted
+        return self
+
+    def cut(self) -> None:
+        """End it at once, whatever was not sent."""
+        if self._wire is not None:
+            self._wire.abort()
+        elif self._handshake is not None:
+            with contextlib.suppress(OSError):  # the client has left
+                self._handshake.shutdown(socket.SHUT_RDWR)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over from the handshake."""
+        self._wire = cast("asyncio.Transport", transport)
+        self._handshake = None
+        self._wire.set_write_buffer_limits(high=1, low=0)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget it."""
+        self._among.forget(self)
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the reader some time for what was written."""
+        super().pause_writing()
+        self._watchdog = self._clock.call_later(SEND_TIMEOUT, self._end_unread)
+
+    def resume_writing(self) -> None:
+        """All of it is on its way."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Take up to `MAX_REQUEST_BYTES` for each reply; no more will be read after that."""
+        if not data or self._full:
+            # aiohttp passes nothing to have what it holds parsed further
+            super().data_received(b"")
+            return
+        room = MAX_REQUEST_BYTES - self._received
+        self._received += len(data)
+        if len(data) > room:
+            self._full = True
+            if self._wire is not None:
+                self._wire.pause_reading()
+            self._clock.call_later(_LATE_REQUEST, self._refuse_large)
+        super().data_received(data[:room])
+
+    def begin(self) -> None:
+        """A request is complete."""
+        self.in_progress = True
+        self._among.busy(self)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the rest of the reply, and close the connection if too much came meanwhile."""
+        if self._full and not resp.prepared:
+            resp.force_close()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self.in_progress = False
+            self._received = 0
+            self._among.idle(self)
+            if self._full:
+                self.close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # it quotes the request
+    ) -> web.StreamResponse:
+        """Reply to what is not valid HTTP, which is counted, or to a defect, which is logged."""
+        if status == 400:  # noqa: PLR2004
+            self._among.refused[Refusal.MALFORMED] += 1
+            sentence = "not a valid HTTP request"
+        else:
+            self._among.log_defect(exc)
+            sentence = "the request failed because of a defect in the exporter: see its log"
+        if request.writer.output_size > 0:
+            raise ConnectionError
+        response = web.Response(text=f"{status}: {sentence}.\n", status=status)
+        response.headers[hdrs.SERVER] = "agent-rest-exporter"
+        response.force_close()
+        return response
+
+    def _refuse_large(self) -> None:
+        wire = self._wire
+        if self.in_progress or wire is None or wire.is_closing():
+            return
+        self._among.refused[Refusal.MALFORMED] += 1
+        wire.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\nServer: agent-rest-exporter\r\n"
+            b"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
+        )
+        self.force_close()
+
+    def _end_unread(self) -> None:
+        self._among.refused[Refusal.SLOW_READER] += 1
+        self.cut()
+
+    def _stop_watching(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+
+class Connections:
+    """Accepts connections, and closes the one that has been idle for longest if there are too many.
+
+    Args:
+        server: aiohttp's, whose application answers.
+        tls: of all connections, if they are encrypted.
+        idle_timeout: seconds after which a connection without a complete request is closed.
+        limit: connections that may be open at once.
+        refused: where refusals are counted.
+    """
+
+    def __init__(
+        self,
+        server: web.Server,
+        *,
+        tls: ssl.SSLContext | None,
+        idle_timeout: float,
+        limit: int,
+        refused: Refusals,
+    ) -> None:
+        self._server = server
+        self._tls = tls
+        self._options = {"access_log": None, "keepalive_timeout": idle_timeout}
+        self._limit = limit
+        self.refused = refused
+        self._open: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}
+        """From the one that has been idle for longest."""
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._listening: set[socket.socket] = set()
+        self._log_again_at = 0.0
+        make = server.request_factory
+
+        def begin(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:  # noqa: ANN401  # aiohttp's own
+            protocol.begin()
+            return make(message, payload, protocol, *rest)
+
+        server.request_factory = begin
+
+    def listen(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on these from now on. They belong to this object."""
+        for each in sockets:
+            each.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            self._listening.add(each)
+            self._wait_for_connections(each)
+
+    async def stop_listening(self) -> None:
+        """Accept no more, and end what has not begun. Others are closed by aiohttp's runner."""
+        loop = asyncio.get_running_loop()
+        for each in self._listening:
+            loop.remove_reader(each)
+            each.close()
+        self._listening.clear()
+        for connection in self._open:
+            if not connection.made:
+                connection.cut()
+        if self._connecting:
+            await asyncio.wait(self._connecting)
+
+    def busy(self, connection: Connection) -> None:
+        """A request is in progress."""
+        self._idle.pop(connection, None)
+
+    def idle(self, connection: Connection) -> None:
+        """It was the last one that was."""
+        if connection in self._open:
+            self._idle[connection] = None
+
+    def forget(self, connection: Connection) -> None:
+        """It has ended."""
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+
+    def log_defect(self, error: BaseException | None) -> None:
+        """Log that a request failed, now and then: strangers must not be able to fill the log."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._log_again_at:
+            self._log_again_at = now + _LOG_INTERVAL
+            place = "a timeout" if error is None else error_location(error)
+            _log.error("a request failed", extra={"fields": {"exception": place}})
+
+    def _wait_for_connections(self, listening: socket.socket) -> None:
+        if listening in self._listening:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, _ = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no descriptor is left, although some were kept
+                self._close_longest_idle()
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(_RETRY_ACCEPT, self._wait_for_connections, listening)
+                return
+            if len(self._open) >= self._limit:
+                self.refused[Refusal.TOO_MANY_CONNECTIONS] += 1
+                if not self._close_longest_idle():
+                    accepted.close()
+                    continue
+            accepted.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            connection = Connection(self._server, self, **self._options).begins_with(accepted)
+            self._open.add(connection)
+            self._idle[connection] = None
+            task = asyncio.create_task(self._connect(connection, accepted))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {"ssl": self._tls, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT}
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # among them all of TLS, and timeouts
+            await loop.connect_accepted_socket(lambda: connection, accepted, **tls)
+        if not connection.made:
+            self.refused[Refusal.TLS_HANDSHAKE] += 1
+            self.forget(connection)
+
+    def _close_longest_idle(self) -> bool:
+        """Whether there was one."""
+        connection = next(iter(self._idle), None)
+        if connection is None:
+            return False
+        self.forget(connection)
+        connection.cut()
+        return True

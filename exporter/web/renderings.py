@@ -1,0 +1,204 @@
+"""Bodies of replies: made one at a time, shared, and kept compressed until they are sent.
+
+Ten thousand targets are 12 MB of text. Forty readers of as many renderings would hold half a
+gigabyte, so the same question is answered with the same bytes for a second, and what is kept is
+compressed, once: a tenth of the text. A client that does not take gzip gets it decompressed on the
+way.
+"""
+
+import asyncio
+import heapq
+import zlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from enum import IntEnum
+from itertools import count
+from typing import Final, Protocol
+
+SHARED_FOR: Final = 1.0
+"""Seconds for which a rendering answers the same question, from when it was begun."""
+MAX_HELD: Final = 16 << 20
+"""Bytes that all renderings may hold. If one alone is larger, it is the only one."""
+
+_LEVEL: Final = 1
+"""zlib's fastest level: the default takes many times as long to save a few percent more."""
+_GZIP: Final = zlib.MAX_WBITS | 16
+CHUNK: Final = 1 << 16
+"""Bytes that are given to a connection at once."""
+_COMPRESSED_CHUNK: Final = 1 << 13
+
+Make = Callable[[], Iterable[bytes]]
+"""Starts a rendering, whose slices are joined; some are empty."""
+
+
+class Priority(IntEnum):
+    """What is made first."""
+
+    SCRAPE = 0
+    SELECTION = 1
+    """A scrape of some families, or discovery: there are as many as a client can think of."""
+    PAGE = 2
+    """For people: pages and searches."""
+
+
+class Reader(Protocol):
+    """Someone to whom a rendering is sent."""
+
+    @property
+    def present(self) -> bool:
+        """Whether the connection is open."""
+
+    def cut(self) -> None:
+        """Close the connection: it takes too long."""
+
+
+class Rendering:
+    """One body, compressed: first waiting for its turn, then being made, then complete."""
+
+    def __init__(self, question: Hashable | None, make: Make, priority: Priority) -> None:
+        self.question = question
+        self.make = make
+        self.priority = priority
+        self.begun: float | None = None
+        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.readers: set[Reader] = set()
+        self.compressed = b""
+        self.held = 0
+        """Bytes, also while it is being made."""
+        self.size = 0
+        """Bytes of the text."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anyone who asked for it is still there."""
+        return any(reader.present for reader in self.readers)
+
+    def chunks(self, *, gzip: bool) -> Iterator[bytes]:
+        """The body, in pieces of at most `CHUNK` bytes."""
+        if gzip:
+            for start in range(0, len(self.compressed), CHUNK):
+                yield self.compressed[start : start + CHUNK]
+            return
+        decompressor = zlib.decompressobj(_GZIP)
+        for start in range(0, len(self.compressed), _COMPRESSED_CHUNK):
+            rest = self.compressed[start : start + _COMPRESSED_CHUNK]
+            while rest:
+                yield decompressor.decompress(rest, CHUNK)
+                rest = decompressor.unconsumed_tail
+        yield decompressor.flush()
+
+
+class Renderings:
+    """All bodies that are waited for, being made, or being sent.
+
+    Args:
+        shared_for: seconds for which one answers the same question.
+        max_held: bytes that all of them may hold.
+    """
+
+    def __init__(self, shared_for: float = SHARED_FOR, max_held: int = MAX_HELD) -> None:
+        self._shared_for = shared_for
+        self._max_held = max_held
+        self._shared: dict[Hashable, Rendering] = {}
+        self._held: dict[Rendering, None] = {}
+        """Those that have bytes, the oldest first."""
+        self.held_bytes = 0
+        self._waiting: list[tuple[Priority, int, Rendering]] = []
+        self._numbers = count()
+        self._maker: asyncio.Task[None] | None = None
+
+    async def get(
+        self, question: Hashable | None, make: Make, priority: Priority, reader: Reader
+    ) -> Rendering:
+        """The answer to a question, for a reader that will be released; None is never shared.
+
+        It is empty if every reader has left before it was made.
+        """
+        rendering = None if question is None else self._shared.get(question)
+        if rendering is None or self._too_old(rendering):
+            rendering = Rendering(question, make, priority)
+            if question is not None and self._shared_for:
+                self._shared[question] = rendering
+            heapq.heappush(self._waiting, (priority, next(self._numbers), rendering))
+            if self._maker is None:
+                self._maker = asyncio.create_task(self._make_all())
+        rendering.readers.add(reader)
+        try:
+            await asyncio.shield(rendering.complete)
+        except BaseException:
+            self.release(rendering, reader)
+            raise
+        return rendering
+
+    def release(self, rendering: Rendering, reader: Reader) -> None:
+        """It has been sent to this reader, or cannot be."""
+        rendering.readers.discard(reader)
+        self._drop_unused(rendering)
+
+    def _too_old(self, rendering: Rendering) -> bool:
+        now = asyncio.get_running_loop().time()
+        return rendering.begun is not None and now >= rendering.begun + self._shared_for
+
+    async def _make_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._make(heapq.heappop(self._waiting)[-1])
+        finally:
+            self._maker = None
+
+    async def _make(self, rendering: Rendering) -> None:
+        """Make one body, and let everything else run between its slices."""
+        loop = asyncio.get_running_loop()
+        rendering.begun = loop.time()
+        self._held[rendering] = None
+        try:
+            if rendering.wanted:
+                await self._fill(rendering)
+                loop.call_at(rendering.begun + self._shared_for, self._forget, rendering)
+            else:
+                self._forget(rendering)
+        except Exception as error:  # noqa: BLE001  # everyone who waits for it is told
+            rendering.complete.set_exception(error)
+            rendering.complete.exception()  # there may be no one left
+            self._forget(rendering)
+        else:
+            rendering.complete.set_result(None)
+
+    async def _fill(self, rendering: Rendering) -> None:
+        compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        pieces = []
+        for piece in rendering.make():
+            rendering.size += len(piece)
+            pieces.append(compressor.compress(piece))
+            self._hold(rendering, len(pieces[-1]))
+            await asyncio.sleep(0)
+            # a scrape does not wait for the rest of a page
+            while self._waiting and self._waiting[0][0] < rendering.priority:
+                await self._make(heapq.heappop(self._waiting)[-1])
+        pieces.append(compressor.flush())
+        self._hold(rendering, len(pieces[-1]))
+        rendering.compressed = b"".join(pieces)
+
+    def _hold(self, rendering: Rendering, size: int) -> None:
+        """Count more bytes, and make room for them: the oldest rendering goes first."""
+        rendering.held += size
+        self.held_bytes += size
+        while self.held_bytes > self._max_held:
+            oldest = next((each for each in self._held if each.complete.done()), None)
+            if oldest is None:
+                return
+            for reader in [*oldest.readers]:
+                reader.cut()
+            oldest.readers.clear()
+            self._forget(oldest)
+
+    def _forget(self, rendering: Rendering) -> None:
+        """Share it no longer."""
+        if self._shared.get(rendering.question) is rendering:
+            del self._shared[rendering.question]
+        self._drop_unused(rendering)
+
+    def _drop_unused(self, rendering: Rendering) -> None:
+        shared = self._shared.get(rendering.question) is rendering
+        if rendering in self._held and not rendering.readers and not shared:
+            del self._held[rendering]
+            self.held_bytes -= rendering.held
