@@ -8,9 +8,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
+from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
+from exporter.web.listening.clients import connection_limit
 from exporter.web.negotiation import exposition_format
 from exporter.web.target_query import RequestError
 
@@ -79,10 +81,20 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
     A failed poll is a reply like any other: 200 with `agent_rest_up` 0.
     """
     exposition = Exposition()
+    in_progress = 0
 
     async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal in_progress
         target = _configured(store, asked_for(request.query.items()))
-        state = await probe(target, time_left(request.headers.get(_TIMEOUT)))
+        within = time_left(request.headers.get(_TIMEOUT))
+        # they hold a connection each, for seconds: others are kept for scrapes and checks
+        if in_progress >= connection_limit() // 2:
+            raise ProbeRefusedError(f"{in_progress} probes are in progress: scrape less often")
+        in_progress += 1
+        try:
+            state = await probe(target, within)
+        finally:
+            in_progress -= 1
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         return await delivery.send_own(
             request,

@@ -1,5 +1,6 @@
 """`/probe`: what a request must say, and what it is answered, over a real connection."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,9 +38,12 @@ class Server:
     def __init__(self) -> None:
         self.asked: list[tuple[Target, float | None]] = []
         self.answer: PollError | ProbeRefusedError | None = None
+        self.hangs = False
 
     async def __call__(self, target: Target, within: float | None) -> TargetState:
         self.asked.append((target, within))
+        while self.hangs:
+            await asyncio.sleep(0.01)
         if isinstance(self.answer, ProbeRefusedError):
             raise self.answer
         state = TargetState(target)
@@ -264,6 +268,27 @@ async def test_a_probe_that_is_not_made() -> None:
             503,
             "503: 500 probes wait for lima already.\n",
         )
+
+
+@pytest.mark.anyio
+async def test_probes_leave_connections_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hangs must not keep the exporter from being scraped."""
+    monkeypatch.setattr("exporter.web.probe.connection_limit", lambda: 4)
+    server = Server()
+    server.hangs = True
+    query = dict(parameters(TARGETS[0].key))
+    async with serving(server) as client:
+        waiting = [asyncio.create_task(client.get("/probe", params=query)) for _ in range(2)]
+        while len(server.asked) < 2:
+            await asyncio.sleep(0.01)
+        refused = await client.get("/probe", params=query)
+        assert (refused.status, await refused.text()) == (
+            503,
+            "503: 2 probes are in progress: scrape less often.\n",
+        )
+        server.hangs = False
+        assert {(await each).status for each in waiting} == {200}
+        assert (await client.get("/probe", params=query)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/probe", "/sd"])
