@@ -17,6 +17,7 @@ import math
 import re
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ _WATCHED: Final = 1.0
 
 _AT_ONCE: Final = 2**16
 """Bytes that are parsed before the reply is looked at: a loop may read four times as many."""
+
+_RECENT: Final = 16
+"""Exchanges of a connection whose durations are remembered."""
 
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
@@ -122,16 +126,16 @@ class Connection(ResponseHandler):
         self.made_at: float = loop.time()
         self.single_use = False
         self.rested_at = -math.inf
-        """When it may be used again: after as long a silence as its slowest exchange took.
+        """When it may be used again: after as long a silence as its slowest recent exchange took.
 
-        Had that exchange been answered by a surplus reply, its own would arrive by then.
+        Had the last one been answered by a surplus reply, its own would arrive by then.
         """
         self._on_surplus = on_surplus
         self._expires_at = self.made_at + LONGEST_LIFE
         self._exchanges = 0
         self._asked_at = self.made_at
         self._under_way = False
-        self._slowest = 0.0
+        self._durations = deque[float](maxlen=_RECENT)
         self._reply: aiohttp.StreamReader | None = None
         self._exchange: Exchange | None = None
         self._params: dict[str, Any] = {}
@@ -214,8 +218,8 @@ class Connection(ResponseHandler):
         """The exchange is over. Unless it ended cleanly, the connection is not used again."""
         now = self._loop.time()
         self._under_way = False
-        self._slowest = max(self._slowest, now - self._asked_at)
-        self.rested_at = max(self.rested_at, now + self._slowest)
+        self._durations.append(now - self._asked_at)
+        self.rested_at = max(self.rested_at, now + max(self._durations))
         if not self._replied:
             self.force_close()
         elif self._holds_unread_bytes():

@@ -92,6 +92,8 @@ async def reading(
         unready=lambda: None,
         version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
+        # a rendering is shared for a second of real time, and seconds pass faster here
+        generation=object,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     complaints = exporter.complaints

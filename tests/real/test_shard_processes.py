@@ -195,7 +195,7 @@ def test_a_wrong_shard_is_one_line(
     done = run("serve", *arguments, environ=environ)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"agent-rest-exporter serve: argument --shard: {message}; "
+        f"agent-rest-exporter serve: invalid value for --shard: {message}; "
         "see agent-rest-exporter serve --help\n"
     )
 
