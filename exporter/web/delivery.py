@@ -5,6 +5,7 @@ its connection is closed, and so it is after a minute in any case.
 """
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
@@ -25,9 +26,8 @@ _RETRY_AFTER: Final = 1
 class Reply:
     """One reply in progress, from the question to the last byte."""
 
-    def __init__(self, request: web.Request, priority: Priority) -> None:
+    def __init__(self, request: web.Request) -> None:
         self._request = request
-        self.priority = priority
         self.waits_since = math.inf
         """Since when the reader has taken nothing; infinite while it need not."""
 
@@ -53,11 +53,12 @@ class Reply:
 class Delivery:
     """Replies to requests whose bodies are worth a bound: all but those of a sentence.
 
-    Pages, searches and scrapes of some families have half of the places, so that a whole scrape
-    finds one.
+    A place is taken by a rendering that is waited for, however many wait for it, and by a reply
+    that is being sent. Pages, searches and scrapes of some families have half of the places, so
+    that a whole scrape finds one.
 
     Args:
-        max_requests: replies in progress at once; 0 for any number.
+        max_requests: places; 0 for any number.
         renderings: makes the bodies.
         generation: gives what must be equal for two requests to share a rendering.
         send_timeout: seconds for a client to read its reply.
@@ -78,12 +79,14 @@ class Delivery:
         self._generation = generation
         self._send_timeout = send_timeout
         self._refused = no_refusals() if refused is None else refused
-        self._in_progress: dict[Reply, None] = {}
+        self._sending: dict[Reply, None] = {}
+        self._next_to_send = asyncio.Lock()
+        self._sent = asyncio.Event()
 
     @property
     def in_progress(self) -> int:
-        """How many replies have a place."""
-        return len(self._in_progress)
+        """How many places are taken."""
+        return len(self._renderings.pending()) + len(self._sending)
 
     async def send(
         self,
@@ -105,8 +108,8 @@ class Delivery:
             headers: of the reply.
             priority: over other renderings that wait.
         """
-        reply = Reply(request, priority)
-        if not self._admit(reply):
+        question = (self._generation(), question)
+        if not self._renderings.shares(question) and self._busy(priority):
             self._refused[Refusal.BUSY] += 1
             return web.Response(
                 text="503: too many requests are in progress: ask less often, or raise "
@@ -114,57 +117,69 @@ class Delivery:
                 status=503,
                 headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
             )
-        try:
-            asked = (self._generation(), question)
-            return await self._send(request, reply, asked, make, headers)
-        finally:
-            self._in_progress.pop(reply, None)
+        return await self._send(request, question, make, headers, priority)
 
     async def send_own(
         self, request: web.Request, make: Make, headers: Mapping[str, str]
     ) -> web.StreamResponse:
-        """Reply with a small body that no one else asks for, outside of the places."""
-        reply = Reply(request, Priority.SCRAPE)
-        return await self._send(request, reply, None, make, headers)
+        """Reply with a small body that no one else asks for, without a place."""
+        return await self._send(request, None, make, headers, Priority.SCRAPE)
 
-    def _admit(self, reply: Reply) -> bool:
-        """Whether there is a place: that of someone who has left or does not read, if need be."""
-        taken = [each for each in self._in_progress if each.present]
-        places = self._places
-        if reply.priority is not Priority.SCRAPE and len(taken) < places:
-            taken = [each for each in taken if each.priority is not Priority.SCRAPE]
-            places = max(1, places // 2)
-        if len(taken) >= places:
-            slowest = min(taken, key=lambda each: each.waits_since)
-            if slowest.waits_since > asyncio.get_running_loop().time() - _PATIENCE:
-                return False
-            self._refused[Refusal.SLOW_READER] += 1
-            del self._in_progress[slowest]
-            slowest.cut()
-        self._in_progress[reply] = None
-        return True
+    def _busy(self, priority: Priority) -> bool:
+        """Whether no place is left for one more rendering."""
+        pending = self._renderings.pending()
+        if len(pending) >= self._places:
+            return True
+        others = sum(each is not Priority.SCRAPE for each in pending)
+        return priority is not Priority.SCRAPE and others >= max(1, self._places // 2)
+
+    async def _take_place(self, reply: Reply) -> None:
+        """Wait until there is a place to send from: that of someone who does not read, if need be.
+
+        It takes `_PATIENCE` at most, and there are as many at a time as there are places.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._next_to_send:
+            while len(self._sending) >= self._places:
+                slowest = min(self._sending, key=lambda each: each.waits_since)
+                patience = min(slowest.waits_since - loop.time(), 0.0) + _PATIENCE
+                if patience <= 0:
+                    self._refused[Refusal.SLOW_READER] += 1
+                    del self._sending[slowest]
+                    slowest.cut()
+                    continue
+                self._sent.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(patience):
+                        await self._sent.wait()
+            self._sending[reply] = None
 
     async def _send(
         self,
         request: web.Request,
-        reply: Reply,
         question: Hashable | None,
         make: Make,
         headers: Mapping[str, str],
+        priority: Priority,
     ) -> web.StreamResponse:
+        reply = Reply(request)
         response = web.StreamResponse(headers=headers)
         vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
         response.headers[hdrs.VARY] = ", ".join(vary)
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
         if gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
-        rendering = await self._renderings.get(question, make, reply.priority, reply)
+        rendering = await self._renderings.get(question, make, priority, reply)
         try:
+            if question is not None:
+                await self._take_place(reply)
             if reply.present:  # or it left while its body was made
                 response.content_length = len(rendering.compressed) if gzip else rendering.size
                 await self._write(request, reply, response, rendering, gzip=gzip)
         finally:
             self._renderings.release(rendering, reply)
+            self._sending.pop(reply, None)
+            self._sent.set()
         return response
 
     async def _write(

@@ -102,6 +102,7 @@ class Renderings:
         self._held: dict[Rendering, None] = {}
         """Those that have bytes, the oldest first."""
         self.held_bytes = 0
+        self._pending: dict[Rendering, None] = {}
         self._waiting: list[tuple[Priority, int, Rendering]] = []
         self._numbers = count()
         self._maker: asyncio.Task[None] | None = None
@@ -113,9 +114,10 @@ class Renderings:
 
         It is empty if every reader has left before it was made.
         """
-        rendering = None if question is None else self._shared.get(question)
-        if rendering is None or self._too_old(rendering):
+        rendering = self._find(question)
+        if rendering is None:
             rendering = Rendering(question, make, priority)
+            self._pending[rendering] = None
             if question is not None and self._shared_for:
                 self._shared[question] = rendering
             heapq.heappush(self._waiting, (priority, next(self._numbers), rendering))
@@ -134,9 +136,20 @@ class Renderings:
         rendering.readers.discard(reader)
         self._drop_unused(rendering)
 
-    def _too_old(self, rendering: Rendering) -> bool:
+    def pending(self) -> list[Priority]:
+        """The priorities of those that are waited for: each of them costs a rendering."""
+        return [each.priority for each in self._pending if each.wanted]
+
+    def shares(self, question: Hashable) -> bool:
+        """Whether one more reader of this question costs no rendering."""
+        return self._find(question) is not None
+
+    def _find(self, question: Hashable | None) -> Rendering | None:
+        rendering = None if question is None else self._shared.get(question)
+        if rendering is None or rendering.begun is None:
+            return rendering
         now = asyncio.get_running_loop().time()
-        return rendering.begun is not None and now >= rendering.begun + self._shared_for
+        return rendering if now < rendering.begun + self._shared_for else None
 
     async def _make_all(self) -> None:
         try:
@@ -162,6 +175,8 @@ class Renderings:
             self._forget(rendering)
         else:
             rendering.complete.set_result(None)
+        finally:
+            del self._pending[rendering]
 
     async def _fill(self, rendering: Rendering) -> None:
         compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)

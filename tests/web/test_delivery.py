@@ -226,13 +226,27 @@ async def test_more_than_there_are_places() -> None:
             "503: too many requests are in progress: ask less often, or raise --web.max-requests.\n"
         )
         assert (await client.get("/?scrape")).status == 200
+        await _until(lambda: delivery.in_progress == 1)
         async with _reader(place, b"scrape-waits"):
             await _until(lambda: delivery.in_progress == 2)
-            assert (await client.get("/?scrape")).status == 503
+            assert (await client.get("/?another-scrape")).status == 503
         release.set()
         await _until(lambda: not delivery.in_progress)
         assert (await client.get("/?page")).status == 200
     assert refused[Refusal.BUSY] == 2
+
+
+async def test_the_same_question_needs_no_place_of_its_own() -> None:
+    """Any number may wait for one rendering; then they are sent, some at a time."""
+    delivery, handler, refused, release = _places(2)
+    async with _serving(handler) as place:
+        replies = [asyncio.create_task(_get(place, "waits")) for _ in range(60)]
+        await _until(lambda: delivery.in_progress == 1)
+        await asyncio.sleep(0.1)
+        release.set()
+        assert {status for status, _ in await asyncio.gather(*replies)} == {200}
+        await _until(lambda: not delivery.in_progress)
+    assert refused[Refusal.BUSY] == 0
 
 
 async def test_no_limit() -> None:
