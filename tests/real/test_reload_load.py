@@ -144,10 +144,12 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
                     while steady.requests < seen + 170:
                         await asyncio.sleep(0.05)
                 await check(prometheus, begin)
-            # on a busy machine a poll can time out, which costs its connection
+            # each poll in flight has a connection, and one that rests. A reload drops idle ones, as
+            # does a failed poll: on a busy machine, one can time out
             timeouts = int(TIMEOUTS.findall((await client.get("/metrics")).text)[0])
-            kept = 8 + timeouts
-            assert len(steady.connections) <= kept, "an unchanged server keeps its connections"
+            kept = 2 * 2 * 8 * (1 + 10 + timeouts)
+            assert len(steady.connections) <= kept, "polls share connections"
+            assert len(steady.connections) < steady.requests / 4
             assert len(other.connections) > 10, "a changed one gets others"
             assert steady.most_in_flight <= 8
             assert other.most_in_flight <= 8

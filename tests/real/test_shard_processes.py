@@ -183,7 +183,7 @@ async def test_a_shard_without_targets_waits_for_some(tmp_path: Path) -> None:
             [],
             (
                 "'auto/3': the ordinal of POD_NAME 'exporter-3' must be from 0 to TOTAL - 1, which "
-                "is 2: make TOTAL the number of replicas (from AGENT_REST_EXPORTER_SHARD)"
+                "is 2: make TOTAL the number of replicas"
             ),
         ),
     ],
@@ -193,9 +193,10 @@ def test_a_wrong_shard_is_one_line(
 ) -> None:
     """Before anything is read or polled; status 2."""
     done = run("serve", *arguments, environ=environ)
+    source = "--shard" if arguments else "AGENT_REST_EXPORTER_SHARD"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"agent-rest-exporter serve: invalid value for --shard: {message}; "
+        f"agent-rest-exporter serve: invalid value for {source}: {message}; "
         "see agent-rest-exporter serve --help\n"
     )
 
