@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -92,6 +93,8 @@ async def reading(
         unready=lambda: None,
         version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
+        # a test changes within a second what replies would share for one
+        generation=count().__next__,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     complaints = exporter.complaints
