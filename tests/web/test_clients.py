@@ -58,6 +58,12 @@ class World:
     async def big(self, _: web.Request) -> web.StreamResponse:
         return web.Response(body=bytes(BIG))
 
+    async def half(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        raise KeyError
+
     async def wait(self, _: web.Request) -> web.StreamResponse:
         self.requests += 1
         await self.release.wait()
@@ -81,6 +87,7 @@ async def serving(
     app.router.add_get("/", world.answer)
     app.router.add_get("/wait", world.wait)
     app.router.add_get("/big", world.big)
+    app.router.add_get("/half", world.half)
     listener = await listen(
         app,
         [Address("127.0.0.1", 0)],
@@ -277,6 +284,17 @@ async def test_defects_are_logged_now_and_then(caplog: pytest.LogCaptureFixture)
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "a request failed")
     assert record.fields["exception"].startswith("KeyError at ")  # type: ignore[attr-defined]
     assert "Zhang" not in str(record.__dict__)
+
+
+async def test_a_defect_after_the_beginning_of_a_reply(caplog: pytest.LogCaptureFixture) -> None:
+    """No second reply follows: the connection ends, so that the client sees that it is half."""
+    async with serving() as world:
+        reader, writer = await world.connect()
+        writer.write(GET.replace(b"/ ", b"/half ", 1))
+        reply = await received(reader)
+    assert reply.count(b"HTTP/1.1") == 1
+    assert not reply.endswith(b"0\r\n\r\n")
+    assert len(caplog.records) == 1
 
 
 async def test_a_reader_that_takes_nothing_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
