@@ -149,7 +149,6 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
             timeouts = int(TIMEOUTS.findall((await client.get("/metrics")).text)[0])
             kept = 2 * 2 * 8 * (1 + 10 + timeouts)
             assert len(steady.connections) <= kept, "polls share connections"
-            assert len(steady.connections) < steady.requests / 4
             assert len(other.connections) > 10, "a changed one gets others"
             assert steady.most_in_flight <= 8
             assert other.most_in_flight <= 8
