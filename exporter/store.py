@@ -177,6 +177,9 @@ class ServerStats:
     """Until when the server asked not to be polled, on the boot clock."""
     clock_skew: float | None = None
     """The server's `Date` less this host's clock in seconds, from the last reply."""
+    certificate_expiry: float | None = None
+    """Epoch seconds at which the first certificate of the chain expires that the server showed
+    when a connection was last opened. None for http and until then."""
     single_use_until: float | None = None
     """On the boot clock: each poll uses a new connection until then. None if they are kept."""
     failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))

@@ -101,6 +101,7 @@ class CmsClient:
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
         self._largest_listing = 0
+        self._fields = {"fields": {"cms": server.name}}
 
     @property
     def rate_limit(self) -> RateLimit:
@@ -345,13 +346,17 @@ class CmsClient:
         except ValueError as error:
             raise httpx.LocalProtocolError("no request can be made") from error
         request.extensions["exchange"] = exchange
-        return await self._transport.handle_async_request(request)
+        try:
+            return await self._transport.handle_async_request(request)
+        finally:
+            if exchange.certificate_expiry is not None:
+                self.stats.certificate_expiry = exchange.certificate_expiry
 
     def _uses_connections_once(self) -> bool:
         until = self.stats.single_use_until
         if until is not None and self._clock().boot >= until:
             self.stats.single_use_until = until = None
-            _log.info("connections are kept again", extra=self._fields())
+            _log.info("connections are kept again", extra=self._fields)
         return until is not None
 
     def _surplus_seen(self, connection: Connection) -> None:
@@ -360,16 +365,13 @@ class CmsClient:
             _log.warning(
                 "the server sent a reply that nobody asked for: each request uses a new connection "
                 "for the next hour",
-                extra=self._fields(),
+                extra=self._fields,
             )
         self.stats.single_use_until = self._clock().boot + SINGLE_USE
         error = failures.of_surplus_reply(self.server)
         for (cc_id, vdn), ended in connection.answers.items():
             self.on_doubt(cc_id, vdn, ended, error)
         connection.answers.clear()
-
-    def _fields(self) -> dict[str, dict[str, str]]:
-        return {"fields": {"cms": self.server.name}}
 
     async def _check(
         self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress

@@ -88,6 +88,9 @@ class Exchange:
     """Whether a connection was opened for it."""
     spoke_tls: bool = False
     """Whether the reply began with a message of TLS."""
+    certificate_expiry: float | None = None
+    """If a TLS handshake was made for it: when the first certificate that the server showed
+    expires, in epoch seconds."""
     connection: "Connection | None" = None
     position: int = 0
     """Its place among the exchanges on its connection, from 1."""

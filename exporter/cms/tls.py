@@ -2,7 +2,7 @@
 
 import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,19 +50,36 @@ class _Watched(ssl.SSLObject):
 
     def do_handshake(self) -> None:
         """Take the next step of the handshake."""
-        current.get().phase = Phase.HANDSHAKE
+        exchange = current.get()
+        exchange.phase = Phase.HANDSHAKE
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as error:
-            chain: list[Any] = []
-            # public only from Python 3.13 on, and without the contents
-            with contextlib.suppress(AttributeError, ssl.SSLError, ValueError):
-                received = self._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
-                chain = [certificate.get_info() for certificate in received or ()]
-            vars(error)["handshake"] = Handshake(self.cipher() is not None, tuple(chain))
+            chain = self._chain()
+            exchange.certificate_expiry = _earliest_end(chain)
+            vars(error)["handshake"] = Handshake(self.cipher() is not None, chain)
             raise
+        exchange.certificate_expiry = _earliest_end(self._chain())
+
+    def _chain(self) -> tuple[Mapping[str, Any], ...]:
+        """The certificates that the server has sent, not verified; none if that is unknown."""
+        # public only from Python 3.13 on, and without the contents
+        with contextlib.suppress(AttributeError, ssl.SSLError, ValueError):
+            received = self._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+            return tuple(certificate.get_info() for certificate in received or ())
+        return ()
+
+
+def _earliest_end(chain: Iterable[Mapping[str, Any]]) -> float | None:
+    """When the first of these certificates expires, in epoch seconds."""
+    ends: list[float] = []
+    for certificate in chain:
+        # a date that OpenSSL cannot write is no reason to fail the poll
+        with contextlib.suppress(KeyError, ValueError):
+            ends.append(ssl.cert_time_to_seconds(certificate["notAfter"]))
+    return min(ends, default=None)
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:

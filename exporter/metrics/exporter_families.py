@@ -94,6 +94,16 @@ class ExporterCollector:
             "The server's clock minus this host's clock, from the last Date header received.",
             ((cms, stats.clock_skew) for cms, stats in servers if stats.clock_skew is not None),
         )
+        yield _gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "Unix time at which the first certificate expires of the chain that the server sent "
+            "when a connection was last opened, even if it was refused. Absent for http.",
+            (
+                (cms, stats.certificate_expiry)
+                for cms, stats in servers
+                if stats.certificate_expiry is not None
+            ),
+        )
         yield _counter(
             "polls_skipped",
             "Polls skipped because the target's previous poll was still in flight.",

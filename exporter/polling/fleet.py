@@ -100,6 +100,8 @@ class Fleet:
         for target in plan.targets:
             keys[target.key.cms].append(target.key)
         for name, client in plan.clients.items():
+            # it may be http now, or lead to another machine
+            self._store.server(name).certificate_expiry = None
             poller = Poller(client, keys[name], self._store, self._clock)
             self._members[name] = _Member(client, poller, Prober(client))
             self._start(name)

@@ -309,6 +309,7 @@ def test_own_families_of_an_idle_exporter() -> None:
         "requests": "counter",
         "poll_failures": "counter",
         "clock_skew_seconds": "gauge",
+        "tls_certificate_expiry_timestamp_seconds": "gauge",
         "polls_skipped": "counter",
         "poll_delay_seconds": "histogram",
         "polls_in_flight": "gauge",
@@ -330,6 +331,7 @@ def test_own_families_of_an_idle_exporter() -> None:
     )
     assert set(samples.values()) == {0}
     assert (f"{prefix}clock_skew_seconds", "") not in samples
+    assert (f"{prefix}tls_certificate_expiry_timestamp_seconds", "") not in samples
     assert metrics[0].samples[0].labels == {"version": "1.2.3", "python_version": "3.11.0"}
 
 
@@ -339,6 +341,7 @@ def test_own_families_of_a_busy_exporter() -> None:
     stats = store.server("lima")
     stats.requests, stats.skipped, stats.in_flight, stats.clock_skew = 9, 2, 3, -1.5
     stats.paused_until = ENDED.boot + 45
+    stats.certificate_expiry = 1_700_000_000.0
     stats.failures[Reason.TLS] += 4
     stats.single_use_until = 1.0
     stats.duration.observe(0.3)
@@ -362,6 +365,7 @@ def test_own_families_of_a_busy_exporter() -> None:
     assert samples[f"{prefix}pause_remaining_seconds", ""] == 45
     assert samples[f"{prefix}single_use_connections", ""] == 1
     assert samples[f"{prefix}clock_skew_seconds", ""] == -1.5
+    assert samples[f"{prefix}tls_certificate_expiry_timestamp_seconds", ""] == 1_700_000_000
     assert samples[f"{prefix}poll_failures_total", "tls"] == 4
     assert samples[f"{prefix}poll_failures_total", "dns"] == 0
     assert samples[f"{prefix}web_refused_total", "busy"] == 5

@@ -187,6 +187,18 @@ async def test_a_pause_ends_with_the_server_that_asked_for_it(network: Network) 
         assert {vdn for _, vdn in network.floor("http://elsewhere").asked} == {1, 2}
 
 
+async def test_a_certificate_is_forgotten_with_the_server_that_showed_it(network: Network) -> None:
+    """The changed one may be http, and would be said to have a certificate for ever."""
+    assert network.open() == []
+    async with working(server("lima"), server("cusco")) as world:
+        for name in ("lima", "cusco"):
+            world.store.server(name).certificate_expiry = 1.0
+        world.follow(server("lima", url="http://elsewhere"), server("cusco"))
+
+        assert world.store.server("lima").certificate_expiry is None
+        assert world.store.server("cusco").certificate_expiry == 1.0
+
+
 async def test_a_server_that_is_changed_time_and_again_loses_nothing(network: Network) -> None:
     """Twenty reloads, each in the middle of polls: one set of connections is open in the end."""
     network.floor("http://lima").takes = 2.0
