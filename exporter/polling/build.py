@@ -1,6 +1,6 @@
 """From servers to clients that poll them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
@@ -19,7 +19,10 @@ class BuildError(Exception):
 
 
 def clients(
-    servers: Iterable[Server], environ: Mapping[str, str], clock: Clock
+    servers: Iterable[Server],
+    environ: Mapping[str, str],
+    clock: Clock,
+    transport: Callable[[Server, Mapping[str, str]], Transport] = Transport,
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
@@ -27,6 +30,7 @@ def clients(
         servers: what they poll.
         environ: where a proxy is looked up for servers without `proxy_url`.
         clock: for signatures and rate limits.
+        transport: makes the transport of a server; it may be one that records.
 
     Raises:
         BuildError: certificates, keys or proxies cannot be used.
@@ -35,7 +39,7 @@ def clients(
     wrong: list[str] = []
     for server in servers:
         try:
-            made[server.name] = CmsClient(server, Transport(server, environ), clock)
+            made[server.name] = CmsClient(server, transport(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
         except ProxyAddressError as error:
