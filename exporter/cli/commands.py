@@ -15,10 +15,12 @@ COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 """Set by click's completion scripts."""
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
-FAULTS: Final = (
-    *("hang", "slow", "drop", "cut", "unauthorized", "clock", "forbidden", "rate-limited"),
-    *("unavailable", "error", "redirect", "api-error", "unknown-vdn", "legacy-only", "crowded"),
-    *("zeros", "seconds", "garbage", "html", "wrong-shape", "oversized", "gzip-bomb"),
+SCENARIOS: Final = (
+    *("quiet", "lunch-rush", "approver-absent", "overdue"),
+    *("hang", "slow", "drop", "cut", "flapping", "error", "unavailable", "rate-limited"),
+    *("forbidden", "redirect", "html", "garbage", "oversized", "gzip-bomb"),
+    *("unauthorized", "key-rotated", "clock"),
+    *("api-error", "unknown-vdn", "legacy-only", "crowded", "zeros", "seconds", "wrong-shape"),
     *("ignore-offset", "endless", "overlap"),
 )
 """As the simulator has them."""
@@ -26,7 +28,7 @@ FAULTS: Final = (
 _PATH: Final = click.Path(dir_okay=False)
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
 _TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
-_FAULT: Final = Parsed("scenario", "exporter.simulator:parse_scenario", FAULTS)
+_NAMED: Final = Parsed("scenario", "exporter.simulator:parse_scenario", SCENARIOS)
 
 _FILE: Final = click.Argument(["file"], type=_PATH, required=False)
 _CONFIG_FILE: Final = Flag("config.file", "Configuration file.", "config.yaml", _PATH)
@@ -36,9 +38,9 @@ _TELEMETRY_PATH: Final = Flag(
 _JSON: Final = Flag("json", "Print JSON, for scripts.", is_flag=True)
 _SCENARIO: Final = Flag(
     "scenario",
-    "Fail on purpose: FAULT[=VALUE][@ccId/vdn], such as slow=5s or api-error=0100003@1/7. The "
-    f"faults are {', '.join(FAULTS)}.",
-    type=_FAULT,
+    "What happens on the floor, or fails: NAME[=VALUE][@ccId/vdn], such as lunch-rush, slow=5s or "
+    f"api-error=0100003@1/7. `{PROGRAM} simulate --list` explains all.",
+    type=_NAMED,
     multiple=True,
 )
 _SEED: Final = Flag(
@@ -155,7 +157,7 @@ _QUERY: Final = Command(
 )
 _SIMULATE: Final = Command(
     "simulate",
-    "Run a simulated CC-CMS, which can fail on demand.",
+    "Run a simulated CC-CMS, to rehearse alerts and failures.",
     {
         "Server": [
             Flag(
@@ -178,6 +180,20 @@ _SIMULATE: Final = Command(
             Flag("secret-key", "Secret key for the access key.", SECRET_KEY),
             Flag("tls.cert-file", "Serve HTTPS with this certificate (PEM).", type=_PATH),
             Flag("tls.key-file", "Its private key, if in a file of its own (PEM).", type=_PATH),
+            Flag(
+                "tls.make-ca",
+                "Serve HTTPS with a certificate of a CA that is made now, and write the CA's "
+                "certificate (PEM) to this file. Needs the program openssl.",
+                type=_PATH,
+            ),
+            Flag(
+                "tls.days",
+                "For how many days the certificate that --tls.make-ca makes is valid; with 0 it "
+                "has expired.",
+                "365",
+                click.IntRange(0, 3650),
+                metavar="DAYS",
+            ),
         ],
         "Simulation": [
             _SCENARIO,
@@ -187,6 +203,25 @@ _SIMULATE: Final = Command(
                 "Simulated seconds per second.",
                 "1",
                 Parsed("number", "exporter.cli.simulate:parse_speed"),
+            ),
+            Flag(
+                "replay",
+                "Serve what `query --record` has written to this file, not simulated floors.",
+                type=_PATH,
+                multiple=True,
+            ),
+        ],
+        "Output": [
+            Flag(
+                "request-log",
+                "Append a line for each request to this file; - is stderr.",
+                type=click.Path(dir_okay=False, allow_dash=True),
+            ),
+            Flag("list", "List all scenarios, and end.", is_flag=True),
+            Flag(
+                "print-config",
+                "Print a configuration for the exporter that polls such a simulator, and end.",
+                is_flag=True,
             ),
         ],
     },

@@ -1,4 +1,4 @@
-"""`simulate`: a simulated CC-CMS by itself."""
+"""`simulate`: a simulated CC-CMS by itself; or a list of its scenarios, a configuration for it."""
 
 import errno
 import math
@@ -6,23 +6,30 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from exporter.cli import loop
+from exporter.cli import loop, rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
+from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.signals import Signals
-from exporter.cli.terminal import console
+from exporter.cli.terminal import console, print_table
+from exporter.config.files import UnreadableError, read_file
 from exporter.simulator import (
     ALLOWED_DRIFT,
     DEFAULT_SEED,
     Accelerated,
+    Recordings,
     Scenario,
+    Seen,
     Settings,
     SimulatedFloors,
     Simulator,
+    line,
     serving,
 )
 from exporter.web.listening.addresses import Address, ListenError
@@ -46,13 +53,15 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def simulator(
+def simulator(  # noqa: PLR0913  # by name
     *,
     scenarios: Sequence[Scenario] = (),
     seed: int = DEFAULT_SEED,
     speed: float = 1.0,
     cti_version: str = "3.8",
     keys: dict[str, str] | None = None,
+    recordings: Recordings | None = None,
+    on_answer: Callable[[Seen], None] = lambda _: None,
 ) -> Simulator:
     """A stand-in server with believable floors."""
     return Simulator(
@@ -61,9 +70,11 @@ def simulator(
             cti_version="3.6" if cti_version == "3.6" else "3.8",
             access_keys=keys if keys is not None else {ACCESS_KEY: SECRET_KEY},
             scenarios=tuple(scenarios),
-            floors=SimulatedFloors(seed),
+            floors=SimulatedFloors(seed, scenarios=scenarios),
             # a fast clock runs away from its clients' by design
             allowed_drift=ALLOWED_DRIFT if speed == 1 else math.inf,
+            recordings=recordings,
+            on_answer=on_answer,
         )
     )
 
@@ -77,20 +88,52 @@ def run(  # noqa: PLR0913  # a flag each
     secret_key: str,
     tls_cert_file: str | None,
     tls_key_file: str | None,
+    tls_make_ca: str | None,
+    tls_days: int,
     scenario: Sequence[Scenario],
+    replay: Sequence[str],
     seed: int,
     speed: float,
+    request_log: str | None,
+    list: bool,  # noqa: A002  # the flag's name
+    print_config: bool,
 ) -> int:
     """Simulate a CC-CMS until a signal stops it."""
-    simulated = simulator(
-        scenarios=scenario,
-        seed=seed,
-        speed=speed,
-        cti_version=cti_version,
-        keys={access_key: secret_key} if access_key else {},
-    )
-    context = _tls(tls_cert_file, tls_key_file)
-    loop.run(_simulate(simulated, listen_address, context, signals))
+    if list:
+        _show_list()
+        return 0
+    if tls_make_ca and tls_cert_file:
+        _refuse("--tls.make-ca and --tls.cert-file are both given: use one of them")
+    recordings = _recordings(replay)
+    if print_config:
+        if not listen_address.port:
+            _refuse("--print-config: the configuration needs a port: set --listen-address")
+        found = rehearsal.Rehearsal(
+            listen=listen_address,
+            cti_version=cti_version,
+            access_key=access_key,
+            secret_key=secret_key,
+            ca_file=Path(tls_make_ca) if tls_make_ca else None,
+            own_certificate=tls_cert_file is not None,
+            scenarios=scenario,
+            recordings=recordings,
+        )
+        print(rehearsal.configuration(found), end="")
+        return 0
+    with _logging(request_log) as on_answer:
+        simulated = simulator(
+            scenarios=scenario,
+            seed=seed,
+            speed=speed,
+            cti_version=cti_version,
+            keys={access_key: secret_key} if access_key else {},
+            recordings=recordings,
+            on_answer=on_answer,
+        )
+        context = _tls(tls_cert_file, tls_key_file)
+        if tls_make_ca:
+            context = _made(Path(tls_make_ca), listen_address, tls_days)
+        loop.run(_simulate(simulated, listen_address, context, signals))
     return 0
 
 
@@ -124,5 +167,58 @@ def _tls(cert_file: str | None, key_file: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error.strerror
         problem = f"--tls.cert-file: {cert_file} has no certificate with its private key: {reason}"
-        raise click.UsageError(problem, click.get_current_context()) from None
+        _refuse(problem)
     return context
+
+
+def _made(ca_file: Path, listen: Address, days: int) -> ssl.SSLContext:
+    try:
+        return make_ca(ca_file, rehearsal.hosts(listen), days)
+    except CertificateError as error:
+        _refuse(f"--tls.make-ca: {error}")
+
+
+def _recordings(files: Sequence[str]) -> Recordings | None:
+    contents = {}
+    for name in files:
+        try:
+            contents[name] = read_file(Path(name), once=True)
+        except UnreadableError as error:
+            _refuse(f"--replay: {name} cannot be read: {error}")
+    try:
+        return Recordings(contents) if contents else None
+    except ValueError as error:
+        _refuse(f"--replay: {error}")
+
+
+@contextmanager
+def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
+    """What writes a line for each request, to stderr if the file is called -."""
+    with ExitStack() as stack:
+        stream = sys.stderr
+        if file not in {None, "-"}:
+            try:
+                # line by line: a person may be watching
+                opened = Path(str(file)).open("a", 1, encoding="utf-8")  # noqa: SIM115  # closed by the stack
+            except OSError as error:
+                _refuse(f"--request-log: {file} cannot be written: {error.strerror}")
+            stream = stack.enter_context(opened)
+        yield lambda seen: print(line(seen), file=stream) if file else None
+
+
+def _show_list() -> None:
+    out = console(sys.stdout)
+    groups = rehearsal.listing()
+    width = max(len(name) for rows in groups.values() for name, _ in rows)
+    for title, rows in groups.items():
+        out.print(title, style="bold")
+        print_table(out, [(f"  {name:{width}}", does) for name, does in rows])
+        out.print()
+    out.print(
+        "Values are the defaults. NAME@ccId/vdn is for one VDN only, such as hang@1/7.\n"
+        "Several can be played at once: --scenario quiet --scenario slow=2s@1/3"
+    )
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise click.UsageError(problem, click.get_current_context())

@@ -5,26 +5,43 @@ repeated here.
 """
 
 from exporter.simulator.floors import DEFAULT_SEED, AgentRow, Floor, FloorSource, SimulatedFloors
-from exporter.simulator.scenarios import DESCRIPTIONS, Fault, Scenario, parse_scenario
+from exporter.simulator.replay import Recordings
+from exporter.simulator.request_log import Seen, line
+from exporter.simulator.scenarios import (
+    DESCRIPTIONS,
+    GROUPS,
+    Course,
+    Fault,
+    Scenario,
+    parse_scenario,
+    written,
+)
 from exporter.simulator.signature_check import ALLOWED_DRIFT, Refusal, Verdict
-from exporter.simulator.stand_in import Accelerated, Address, Settings, Simulator, serving
+from exporter.simulator.stand_in import ROTATED, Accelerated, Address, Settings, Simulator, serving
 
 __all__ = [
     "ALLOWED_DRIFT",
     "DEFAULT_SEED",
     "DESCRIPTIONS",
+    "GROUPS",
+    "ROTATED",
     "Accelerated",
     "Address",
     "AgentRow",
+    "Course",
     "Fault",
     "Floor",
     "FloorSource",
+    "Recordings",
     "Refusal",
     "Scenario",
+    "Seen",
     "Settings",
     "SimulatedFloors",
     "Simulator",
     "Verdict",
+    "line",
     "parse_scenario",
     "serving",
+    "written",
 ]

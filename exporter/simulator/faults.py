@@ -9,15 +9,20 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from email.utils import formatdate
 from types import MappingProxyType
 
 from aiohttp import web
 
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.messages import endless_rows
+from exporter.simulator.replay import Served
 from exporter.simulator.scenarios import Fault, Scenario
 
 PAGING_FAULTS = frozenset({Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP, Fault.CROWDED})
+
+JSON = "application/json;charset=UTF-8"
+"""The content type of the server's replies."""
 
 BOMB_SIZE = 1 << 30
 """What the gzip bomb expands to, in bytes, before the correct reply that follows it."""
@@ -36,6 +41,7 @@ _PAGES: Mapping[Fault, tuple[int, str, str]] = MappingProxyType(
         Fault.FORBIDDEN: (403, "<h1>403 Forbidden</h1>address not allowed", "text/html"),
         Fault.RATE_LIMITED: (429, "too many requests", "text/plain"),
         Fault.UNAVAILABLE: (503, "<h1>503 Service Unavailable</h1>", "text/html"),
+        Fault.FLAPPING: (502, "<h1>502 Bad Gateway</h1>", "text/html"),
         Fault.ERROR: (500, "<h1>500 Internal Server Error</h1>NullPointerException", "text/html"),
         Fault.REDIRECT: (302, "", "text/html"),
         Fault.HTML: (200, _LOGIN_PAGE, "text/html"),
@@ -93,28 +99,47 @@ def page_of(
 
 
 async def gateway_answer(
-    request: web.Request, scenario: Scenario, date: str
+    request: web.Request, scenario: Scenario, now: float
 ) -> web.StreamResponse | None:
     """The answer to a request that never reaches the server, because of a fault in front of it.
 
-    None if the fault is of another kind. `date` is the value for the header `Date`.
+    None if the fault is of another kind. `now` is the server's time in seconds since the epoch.
     """
-    if scenario.fault is Fault.HANG:
+    if scenario.kind is Fault.HANG:
         await asyncio.get_running_loop().create_future()  # until the client or the server closes
-    if scenario.fault is Fault.DROP:
-        if request.transport is not None:  # the client may have closed it already
-            request.transport.close()
-        return web.Response()
-    page = _PAGES.get(scenario.fault)
-    if page is None:
+    if scenario.kind is Fault.DROP:
+        return hung_up(request)
+    page = _PAGES.get(scenario.kind) if isinstance(scenario.kind, Fault) else None
+    if page is None or (scenario.kind is Fault.FLAPPING and not _is_down(scenario, now)):
         return None
-    headers = {"Date": date}
-    if scenario.fault is Fault.REDIRECT:
+    headers = {"Date": formatdate(now, usegmt=True)}
+    if scenario.kind is Fault.REDIRECT:
         headers["Location"] = "/login"
-    if scenario.seconds:
+    if scenario.kind in {Fault.RATE_LIMITED, Fault.UNAVAILABLE} and scenario.seconds:
         headers["Retry-After"] = str(math.ceil(scenario.seconds))
     status, text, content_type = page
     return web.Response(status=status, text=text, content_type=content_type, headers=headers)
+
+
+def hung_up(request: web.Request) -> web.StreamResponse:
+    """Closes the connection: the client gets no reply."""
+    if request.transport is not None:  # the client may have closed it already
+        request.transport.close()
+    return web.Response()
+
+
+async def replayed(request: web.Request, reply: Served) -> web.StreamResponse:
+    """Sends a recorded reply; one that was not read to its end is cut again."""
+    headers = dict(reply.headers)
+    if reply.complete:
+        return web.Response(status=reply.status, body=reply.body, headers=headers)
+    headers["Content-Length"] = str(len(reply.body) + 1)
+    return await _stream(request, headers, (reply.body,), reply.status)
+
+
+def _is_down(scenario: Scenario, now: float) -> bool:
+    """Whether a server that flaps fails at a time: in the first half of each period."""
+    return now % scenario.seconds < scenario.seconds / 2
 
 
 async def send(
@@ -124,7 +149,7 @@ async def send(
 
     `body` is the correct reply, `date` the value for the header `Date`.
     """
-    headers = {"Date": date, "Content-Type": "application/json;charset=UTF-8"}
+    headers = {"Date": date, "Content-Type": JSON}
     match fault:
         case Fault.GARBAGE:
             return web.Response(body=b"\x00\xff no JSON " + body[::-1], headers=headers)
@@ -160,10 +185,10 @@ def gzip_bomb(body: bytes, size: int = BOMB_SIZE) -> Iterator[bytes]:
 
 
 async def _stream(
-    request: web.Request, headers: Mapping[str, str], pieces: Iterable[bytes]
+    request: web.Request, headers: Mapping[str, str], pieces: Iterable[bytes], status: int = 200
 ) -> web.StreamResponse:
     """Sends pieces until there are no more or the client leaves, and closes the connection."""
-    response = web.StreamResponse(headers=headers)
+    response = web.StreamResponse(status=status, headers=headers)
     response.force_close()
     await response.prepare(request)
     for piece in pieces:

@@ -3,13 +3,22 @@
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import NamedTuple
 
+from exporter.simulator.courses import requests_in
 from exporter.simulator.day import Period, Stage, simulate
-from exporter.simulator.roster import DAY, name_of, requests_of, staff_of, work_number
+from exporter.simulator.roster import (
+    DAY,
+    name_of,
+    random_of,
+    requests_of,
+    staff_of,
+    work_number,
+)
+from exporter.simulator.scenarios import Scenario, course_for
 
 DEFAULT_SEED = 0
 
@@ -62,10 +71,17 @@ class SimulatedFloors:
         seed: another seed gives other agents and other days.
         capacity: days to cache, about 20 KB each; the least recently used goes first. With fewer
             than the VDNs in use, every request simulates a day anew, for a few milliseconds.
+        scenarios: which floors do not have an ordinary day; faults are left to the server.
     """
 
-    def __init__(self, seed: int = DEFAULT_SEED, capacity: int = 16_384) -> None:
+    def __init__(
+        self,
+        seed: int = DEFAULT_SEED,
+        capacity: int = 16_384,
+        scenarios: Iterable[Scenario] = (),
+    ) -> None:
         self._seed = seed
+        self._scenarios = tuple(scenarios)
         self._staff = lru_cache(maxsize=capacity)(partial(staff_of, seed))
         self._day = lru_cache(maxsize=capacity)(self._make_day)
 
@@ -97,7 +113,10 @@ class SimulatedFloors:
 
     def _make_day(self, cc_id: int, vdn: int, day: int) -> "_Day":
         staff = self._staff(cc_id, vdn)
-        return _Day(simulate(staff, requests_of(staff, self._seed, cc_id, vdn, day)))
+        course = course_for(self._scenarios, (cc_id, vdn))
+        rng = random_of("course", self._seed, cc_id, vdn, day)
+        ordinary = requests_of(staff, self._seed, cc_id, vdn, day)
+        return _Day(simulate(staff, requests_in(course, ordinary, staff, rng)))
 
 
 class _Day:

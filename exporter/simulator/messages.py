@@ -43,12 +43,17 @@ class Query:
     Args:
         cc_id: call center, 1 to 65535.
         vdn: VDN, 1 to 5000.
-        paging: (offset, limit) in rows; by default what CTI 3.6 assumes if both are missing.
+        given_paging: (offset, limit) in rows; None if both are missing.
     """
 
     cc_id: int
     vdn: int
-    paging: tuple[int, int] = (0, 100)
+    given_paging: tuple[int, int] | None = None
+
+    @property
+    def paging(self) -> tuple[int, int]:
+        """(offset, limit), or what CTI 3.6 assumes if both are missing."""
+        return self.given_paging or (0, 100)
 
 
 def read_query(content_type: str, body: bytes, *, pages: bool = True) -> Query:

@@ -108,7 +108,7 @@ class RestRequest:
 
 def staff_of(seed: int, cc_id: int, vdn: int) -> Staff:
     """The VDN's agents: 20 to 60 of them."""
-    rng = _random("staff", seed, cc_id, vdn)
+    rng = random_of("staff", seed, cc_id, vdn)
     agents = rng.randint(_FEWEST_AGENTS, _MOST_AGENTS)
     max_resting = max(2, round(agents * _PLACES_PER_AGENT))
     return Staff(
@@ -122,13 +122,19 @@ def staff_of(seed: int, cc_id: int, vdn: int) -> Staff:
 
 def requests_of(staff: Staff, seed: int, cc_id: int, vdn: int, day: int) -> tuple[RestRequest, ...]:
     """The rests that the VDN's agents will request in an operating day, in no special order."""
-    rng = _random("wishes", seed, cc_id, vdn, day)
+    rng = random_of("wishes", seed, cc_id, vdn, day)
     return tuple(
         _request(rng, agent, middle, durations)
         for agent in range(staff.agents)
         for middle, durations in _RESTS_OF_A_SHIFT
         if rng.random() < _REQUESTED
     )
+
+
+def shift_of(agent: int) -> tuple[int, int]:
+    """When the agent's shift begins, and when it is back from the last rest: seconds of the day."""
+    signs_in = _SHIFT_OF[agent % len(_SHIFT_OF)] * _SHIFT_EVERY
+    return signs_in, signs_in + _SHIFT - _BACK_BEFORE_LEAVING
 
 
 def work_number(vdn: int, agent: int) -> int:
@@ -146,12 +152,16 @@ def name_of(seed: int, cc_id: int, work_no: int) -> str:
     return f"{last}{given[first]}" if chinese else f"{given[first]} {last}"
 
 
+def random_of(*key: int | str) -> random.Random:
+    """A generator of its own for each purpose, so that one draw more does not shift the others."""
+    return random.Random("/".join(map(str, key)))  # noqa: S311 - a believable day, not a secret
+
+
 def _request(
     rng: random.Random, agent: int, middle: float, durations: tuple[int, ...]
 ) -> RestRequest:
     """One rest, requested around `middle` hours into the agent's shift."""
-    signs_in = _SHIFT_OF[agent % len(_SHIFT_OF)] * _SHIFT_EVERY
-    back_by = signs_in + _SHIFT - _BACK_BEFORE_LEAVING
+    signs_in, back_by = shift_of(agent)
     duration = rng.choice(durations)
     withdrawn_at = back_by - duration - _LONGEST_WRAP_UP
     earliest, latest = signs_in + _FIRST_AFTER_SIGN_IN, withdrawn_at - _PATIENCE
@@ -179,8 +189,3 @@ def _overrun(rng: random.Random) -> float:
     if roll < _ENDS_IN_TIME + _ENDS_A_LITTLE_LATE:
         return rng.uniform(1.0, 1.4)
     return rng.uniform(1.8, 3.0)
-
-
-def _random(*key: int | str) -> random.Random:
-    """A generator of its own for each purpose, so that one draw more does not shift the others."""
-    return random.Random("/".join(map(str, key)))  # noqa: S311 - a believable day, not a secret

@@ -1,6 +1,7 @@
-"""The faults that the simulator can be told to have, and how `--scenario` names them.
+"""What the simulator can play, on the floor or as a fault, and how `--scenario` names it.
 
-Pure: text in, scenarios out. `faults` has what they do on the wire.
+Pure: text in, scenarios out. `courses` has what happens on the floor, `faults` what goes wrong on
+the wire.
 
 Three failures of a poll have no fault here: no server can produce a name that does not resolve or a
 refused connection, and a certificate that is not trusted depends on how the server is started.
@@ -18,6 +19,24 @@ CC_IDS = range(1, 65_536)
 VDNS = range(1, 5_001)
 
 
+class Course(StrEnum):
+    """What happens on a floor instead of an ordinary day: name and description."""
+
+    QUIET = "quiet", "at most one agent rests, none waits"
+    LUNCH_RUSH = "lunch-rush", "from each full hour, all want a meal: limits are reached"
+    APPROVER_ABSENT = "approver-absent", "nobody approves rests, so all wait, longer and longer"
+    OVERDUE = "overdue", "one agent of each shift asks for 15m, and stays away"
+
+    description: str
+
+    def __new__(cls, name: str, description: str) -> Self:
+        """Makes a member whose value is its name."""
+        course = str.__new__(cls, name)
+        course._value_ = name
+        course.description = description
+        return course
+
+
 class Fault(StrEnum):
     """What the server does wrong: name, description, and the default of its value if it has one.
 
@@ -25,34 +44,27 @@ class Fault(StrEnum):
     """
 
     HANG = "hang", "accepts the request and never answers"
-    SLOW = "slow", "answers after a delay (slow=5s)", 5.0
+    SLOW = "slow", "answers after a delay", 5.0
     DROP = "drop", "closes the connection without an answer"
     CUT = "cut", "sends a shorter body than Content-Length announces"
     UNAUTHORIZED = "unauthorized", "401, as for a wrong signature"
-    CLOCK = (
-        "clock",
-        "has a wrong clock, and so refuses signatures (clock=20m or clock=-20m)",
-        1200.0,
-    )
+    KEY_ROTATED = "key-rotated", "then accepts only the secret key followed by -rotated", 300.0
+    CLOCK = "clock", "its clock is fast (or slow: clock=-20m), so it refuses", 1200.0
     FORBIDDEN = "forbidden", "403 from a gateway"
-    RATE_LIMITED = "rate-limited", "429 with Retry-After (rate-limited=30s)", 30.0
-    UNAVAILABLE = "unavailable", "503 with Retry-After (unavailable=30s)", 30.0
+    RATE_LIMITED = "rate-limited", "429 with Retry-After", 30.0
+    UNAVAILABLE = "unavailable", "503 with Retry-After", 30.0
+    FLAPPING = "flapping", "502 in the first half of each such period", 120.0
     ERROR = "error", "500 with an HTML page"
     REDIRECT = "redirect", "302 to a login page"
-    API_ERROR = (
-        "api-error",
-        "200 with a result code of failure (api-error=0100003)",
-        0.0,
-        "0100001",
-    )
-    UNKNOWN_VDN = "unknown-vdn", "200 with result code 0100002, as for a VDN that does not exist"
+    API_ERROR = "api-error", "200 with a result code of failure", 0.0, "0100001"
+    UNKNOWN_VDN = "unknown-vdn", "200 with result code 0100002, as for an unknown VDN"
     LEGACY_ONLY = "legacy-only", "404 but for the interface of 8.13 and earlier"
-    CROWDED = "crowded", "250 agents rest, and CTI 3.6 lists 100 of them unless asked in pages"
+    CROWDED = "crowded", "250 agents rest; CTI 3.6 lists 100 unless asked in pages"
     ZEROS = "zeros", "rows with 0 in every field but the agent's name and ID"
     SECONDS = "seconds", "beginTime in seconds, not milliseconds"
     GARBAGE = "garbage", "200 with a body that is not valid JSON"
     HTML = "html", "200 with a login page"
-    WRONG_SHAPE = "wrong-shape", "JSON with a counter missing, negative, a string or null, in turn"
+    WRONG_SHAPE = "wrong-shape", "a counter is missing, negative, text or null, in turn"
     OVERSIZED = "oversized", "a body that never ends"
     GZIP_BOMB = "gzip-bomb", "about 1 MB of gzip that expands to 1 GiB"
     IGNORE_OFFSET = "ignore-offset", "CTI 3.6 that answers every page with the first page"
@@ -71,7 +83,28 @@ class Fault(StrEnum):
         return fault
 
 
-DESCRIPTIONS: Mapping[Fault, str] = MappingProxyType({fault: fault.description for fault in Fault})
+Kind = Course | Fault
+"""What a scenario plays."""
+
+GROUPS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
+    {
+        "On the floor": tuple(Course),
+        "Failures of the server or a gateway": (
+            *(Fault.HANG, Fault.SLOW, Fault.DROP, Fault.CUT, Fault.FLAPPING, Fault.ERROR),
+            *(Fault.UNAVAILABLE, Fault.RATE_LIMITED, Fault.FORBIDDEN, Fault.REDIRECT, Fault.HTML),
+            *(Fault.GARBAGE, Fault.OVERSIZED, Fault.GZIP_BOMB),
+        ),
+        "Keys and clocks": (Fault.UNAUTHORIZED, Fault.KEY_ROTATED, Fault.CLOCK),
+        "Answers of CC-CMS": (
+            *(Fault.API_ERROR, Fault.UNKNOWN_VDN, Fault.LEGACY_ONLY, Fault.CROWDED, Fault.ZEROS),
+            *(Fault.SECONDS, Fault.WRONG_SHAPE, Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP),
+        ),
+    }
+)
+"""Everything that can be played, by the headings of `simulate --list`."""
+DESCRIPTIONS: Mapping[Kind, str] = MappingProxyType(
+    {kind: kind.description for kinds in GROUPS.values() for kind in kinds}
+)
 
 _NOT_SIMULATED: Mapping[str, str] = MappingProxyType(
     {
@@ -88,60 +121,79 @@ _TARGET = re.compile(r"([0-9]{1,5})/([0-9]{1,4})")
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A fault, and the requests that it applies to.
+    """What is played, and the requests that it applies to.
 
     Args:
-        fault: what goes wrong.
+        kind: what happens on the floor, or what goes wrong.
         target: (ccId, vdn) of the only target that it applies to; None for every request.
         seconds: how slow the server is, how far its clock is ahead, or the value of Retry-After;
-            0 for faults without a duration.
+            0 for kinds without a duration.
         code: the result code of `API_ERROR`; empty for the others.
     """
 
-    fault: Fault
+    kind: Kind
     target: tuple[int, int] | None = None
     seconds: float = 0.0
     code: str = ""
 
 
 def parse_scenario(text: str) -> Scenario:
-    """Parses `FAULT[=VALUE][@ccId/vdn]`, such as `hang`, `slow=3s` or `api-error=0100003@1/7`.
+    """Parses `NAME[=VALUE][@ccId/vdn]`, such as `hang`, `slow=3s` or `api-error=0100003@1/7`.
 
     Raises:
         ValueError: one sentence says what is wrong with the text and what to write instead.
     """
     rest, at, target = text.partition("@")
     name, equals, value = rest.partition("=")
-    fault = _fault(text, name)
-    seconds, code = fault.seconds, fault.code
+    kind = _kind(text, name)
+    seconds, code = (kind.seconds, kind.code) if isinstance(kind, Fault) else (0.0, "")
     if equals and code:
         code = _code(text, value)
     elif equals:
-        seconds = _seconds(text, fault, value)
-    return Scenario(fault, _target(text, target) if at else None, seconds, code)
+        seconds = _seconds(text, kind, value)
+    return Scenario(kind, _target(text, target) if at else None, seconds, code)
+
+
+def written(kind: Kind) -> str:
+    """As it is asked for, with the value that it has by default: `slow=5s`."""
+    if isinstance(kind, Course) or not (kind.seconds or kind.code):
+        return str(kind)
+    size, unit = next(known for known in _UNITS if kind.seconds >= known[0] or kind.code)
+    return f"{kind}={kind.code or f'{kind.seconds / size:.0f}{unit}'}"
 
 
 def scenario_for(scenarios: Iterable[Scenario], target: tuple[int, int] | None) -> Scenario | None:
-    """The scenario for a request.
+    """The fault for a request.
 
     One for its target takes precedence over one for every request; of several, the last applies.
     `target` is None if the request could not be read.
     """
-    by_target = {scenario.target: scenario for scenario in scenarios}
+    faults = (scenario for scenario in scenarios if isinstance(scenario.kind, Fault))
+    by_target = {scenario.target: scenario for scenario in faults}
     return by_target.get(target) or by_target.get(None)
 
 
-def _fault(text: str, name: str) -> Fault:
-    for fault in Fault:
-        if fault == name:
-            return fault
+def course_for(scenarios: Iterable[Scenario], target: tuple[int, int]) -> Course | None:
+    """What happens on a floor, by the same rules; None for an ordinary day."""
+    by_target = {
+        scenario.target: scenario.kind
+        for scenario in scenarios
+        if isinstance(scenario.kind, Course)
+    }
+    return by_target.get(target) or by_target.get(None)
+
+
+def _kind(text: str, name: str) -> Kind:
+    known = {str(kind): kind for kind in DESCRIPTIONS}
+    if name in known:
+        return known[name]
     if name in _NOT_SIMULATED:
         raise ValueError(
             f"scenario {text!r}: the simulator cannot produce {name!r}; {_NOT_SIMULATED[name]}"
         )
-    close = get_close_matches(name, list(Fault), n=1)
-    remedy = f"did you mean '{close[0]}'?" if close else f"the faults are {', '.join(Fault)}"
-    raise ValueError(f"scenario {text!r}: there is no fault {name!r}; {remedy}")
+    close = get_close_matches(name, known, n=1)
+    remedy = f"did you mean '{close[0]}'?" if close else f"the scenarios are {', '.join(known)}"
+    raise ValueError(f"scenario {text!r}: there is no scenario {name!r}; {remedy}")
 
 
 def _target(text: str, target: str) -> tuple[int, int]:
@@ -166,17 +218,19 @@ def _code(text: str, code: str) -> str:
     return code
 
 
-def _seconds(text: str, fault: Fault, duration: str) -> float:
-    if not fault.seconds:
-        raise ValueError(f"scenario {text!r}: {fault} takes no value; write {str(fault)!r}")
+def _seconds(text: str, kind: Kind, duration: str) -> float:
+    if isinstance(kind, Course) or not kind.seconds:
+        raise ValueError(f"scenario {text!r}: {kind} takes no value; write {str(kind)!r}")
     form = _DURATION.fullmatch(duration)
     if form is None or not any(form.groups()[1:]):
         raise ValueError(
             f"scenario {text!r}: {duration!r} is not a duration; write one such as 5s or 1m30s"
         )
-    if form[1] and fault is not Fault.CLOCK:
-        raise ValueError(f"scenario {text!r}: the duration of {fault} cannot be negative")
+    if form[1] and kind is not Fault.CLOCK:
+        raise ValueError(f"scenario {text!r}: the duration of {kind} cannot be negative")
     seconds = sum(
         int(count or 0) * size for count, (size, _) in zip(form.groups()[1:], _UNITS, strict=True)
     )
+    if kind is Fault.FLAPPING and not seconds:
+        raise ValueError(f"scenario {text!r}: the period of {kind} must be above 0s")
     return -seconds if form[1] else seconds

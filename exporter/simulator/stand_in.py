@@ -17,9 +17,20 @@ from typing import Literal
 from aiohttp import web
 
 from exporter.simulator import messages
-from exporter.simulator.faults import PAGING_FAULTS, altered, gateway_answer, page_of, send
+from exporter.simulator.faults import (
+    JSON,
+    PAGING_FAULTS,
+    altered,
+    gateway_answer,
+    hung_up,
+    page_of,
+    replayed,
+    send,
+)
 from exporter.simulator.floors import FloorSource, SimulatedFloors
 from exporter.simulator.messages import INVALID_PARAMETER, Query, ViolationError, read_query
+from exporter.simulator.replay import Recordings, Served
+from exporter.simulator.request_log import Seen
 from exporter.simulator.scenarios import Fault, Scenario, scenario_for
 from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, Verdict, verify
 
@@ -27,6 +38,9 @@ _PATH = r"/{prefix:(?:.+/)?}rest/cmsapp/v1/openapi/agentgroup/"
 _LARGEST_REQUEST = 65_536
 _SHUTDOWN_SECONDS = 0.1
 _REMEMBERED_REFUSALS = 1_000
+_SEEN = web.RequestKey("seen", Seen)
+ROTATED = "-rotated"
+"""What follows the secret key once it was rotated."""
 _ABOUT = """\
 This is a simulator, not a CC-CMS: a part of agent-rest-exporter, with made-up agents.
 It answers POST /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos, and .../agentrestinfo as
@@ -65,9 +79,11 @@ class Settings:
         cti_version: "3.8" answers all rows at once, "3.6" answers in pages.
         access_keys: the secret key of each access key; if empty, signatures are not checked.
         allowed_drift: seconds that a signature's timestamp may differ from the clock.
-        scenarios: the faults.
+        scenarios: the faults; what happens on the floors is up to `floors`.
         floors: the floor of a VDN at a time; by default simulated days.
         targets: the (ccId, vdn) that exist; None if all do.
+        recordings: what answers instead of the floors, if there are any.
+        on_answer: called with each query after its answer, valid or not.
     """
 
     clock: Callable[[], float] = time.time
@@ -78,6 +94,8 @@ class Settings:
     scenarios: tuple[Scenario, ...] = ()
     floors: FloorSource = field(default_factory=SimulatedFloors)
     targets: Collection[tuple[int, int]] | None = None
+    recordings: Recordings | None = None
+    on_answer: Callable[[Seen], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +126,7 @@ class Simulator:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
+        self._started = self._settings.clock()
         self._wrong_shapes = 0
         self.requests = 0
         self.requests_by_target = Counter[tuple[int, int]]()
@@ -130,46 +149,91 @@ class Simulator:
         self.requests += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        clock = self._settings.clock
+        seen = request[_SEEN] = Seen(clock(), request.method, request.raw_path)
+        started = asyncio.get_running_loop().time()
         try:
-            return await self._answer(request, legacy=legacy)
+            answer = await self._answer(request, legacy=legacy)
+            seen.status = answer.status
+            return answer
         finally:
             self.in_flight -= 1
+            seen.seconds = asyncio.get_running_loop().time() - started
+            self._settings.on_answer(seen)
 
     async def _answer(self, request: web.Request, *, legacy: bool) -> web.StreamResponse:
-        settings = self._settings
+        settings, seen = self._settings, request[_SEEN]
         body = await request.read()
         asked: Query | ViolationError
-        target: tuple[int, int] | None = None
         try:
             asked = read_query(request.headers.get("Content-Type", ""), body, pages=not legacy)
-            target = asked.cc_id, asked.vdn
-            self.requests_by_target[target] += 1
+            seen.target, seen.paging = (asked.cc_id, asked.vdn), asked.given_paging
+            self.requests_by_target[seen.target] += 1
         except ViolationError as violation:
             asked = violation
+            seen.problem = str(violation)
 
-        scenario = scenario_for(settings.scenarios, target)
-        fault = scenario.fault if scenario else None
+        scenario = scenario_for(settings.scenarios, seen.target)
+        fault = None
+        if scenario and isinstance(scenario.kind, Fault):
+            fault = scenario.kind
+            seen.scenario = str(fault)
         if scenario and fault is Fault.SLOW:
             await settings.sleep(scenario.seconds)
         now = settings.clock() + (scenario.seconds if scenario and fault is Fault.CLOCK else 0.0)
         date = formatdate(now, usegmt=True)
-        if scenario and (answer := await gateway_answer(request, scenario, date)):
+        if scenario and (answer := await gateway_answer(request, scenario, now)):
             return answer
         if fault is Fault.LEGACY_ONLY and not legacy:
             return web.Response(status=404, headers={"Date": date})
 
         if settings.access_keys:
-            verdict = verify(_raw(request, body), settings.access_keys, now, settings.allowed_drift)
+            keys = self._keys(scenario, now)
+            verdict = verify(_raw(request, body), keys, now, settings.allowed_drift)
             if verdict.refusal:
                 self.refusals.append(verdict)
+                seen.problem = verdict.detail
                 return web.Response(status=401, text=verdict.detail, headers={"Date": date})
+        if settings.recordings and isinstance(asked, Query):
+            return await self._replay(request, settings.recordings, asked, now, legacy=legacy)
         return await send(request, fault, self._reply(asked, scenario, now, legacy=legacy), date)
+
+    def _keys(self, scenario: Scenario | None, now: float) -> Mapping[str, str]:
+        keys = self._settings.access_keys
+        rotated = scenario is not None and scenario.kind is Fault.KEY_ROTATED
+        if scenario is None or not rotated or now - self._started < scenario.seconds:
+            return keys
+        return {access: secret + ROTATED for access, secret in keys.items()}
+
+    async def _replay(
+        self,
+        request: web.Request,
+        recordings: Recordings,
+        asked: Query,
+        now: float,
+        *,
+        legacy: bool,
+    ) -> web.StreamResponse:
+        offset, limit = asked.given_paging or (None, None)
+        question = asked.cc_id, asked.vdn, offset, limit
+        answer = recordings.answer(question, now, legacy=legacy)
+        if isinstance(answer, Served):
+            return await replayed(request, answer)
+        if answer == "none":
+            return hung_up(request)
+        sentence = f"no recording has this question: ccId {asked.cc_id}, vdn {asked.vdn}"
+        if limit is not None:
+            sentence += f", offset {offset}, limit {limit}"
+        request[_SEEN].problem = sentence
+        headers = {"Date": formatdate(now, usegmt=True), "Content-Type": JSON}
+        body = messages.failure(INVALID_PARAMETER, sentence, legacy=legacy)
+        return web.Response(body=body, headers=headers)
 
     def _reply(
         self, asked: Query | ViolationError, scenario: Scenario | None, now: float, *, legacy: bool
     ) -> bytes:
         settings = self._settings
-        fault = scenario.fault if scenario else None
+        fault = scenario.kind if scenario and isinstance(scenario.kind, Fault) else None
         if isinstance(asked, ViolationError):
             return messages.failure(INVALID_PARAMETER, str(asked), legacy=legacy)
         exists = settings.targets is None or (asked.cc_id, asked.vdn) in settings.targets

@@ -14,7 +14,7 @@ import trustme
 
 from exporter import __version__
 from exporter.cli import main
-from exporter.cli.commands import COMMANDS, FAULTS
+from exporter.cli.commands import COMMANDS, SCENARIOS
 from exporter.cli.flags import Command
 from exporter.config import Config, load
 from exporter.simulator import DESCRIPTIONS
@@ -255,7 +255,7 @@ def test_a_missing_configuration(tmp_path: Path) -> None:
             ["simulate", "--scenario=hung"],
             (
                 "agent-rest-exporter simulate: invalid value for --scenario: scenario 'hung': "
-                "there is no fault 'hung'; did you mean 'hang'?"
+                "there is no scenario 'hung'; did you mean 'hang'?"
             ),
         ),
         (
@@ -353,7 +353,7 @@ def test_repeatable_flags() -> None:
 def test_repeatable_flags_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """With commas."""
     monkeypatch.setenv("AGENT_REST_EXPORTER_SCENARIO", "hang@1/2,slow=1s")
-    assert [str(each.fault) for each in parsed(["demo"]).scenario] == ["hang", "slow"]
+    assert [str(each.kind) for each in parsed(["demo"]).scenario] == ["hang", "slow"]
 
 
 def test_a_level_has_the_name_that_prometheus_gives_it() -> None:
@@ -492,7 +492,7 @@ def test_every_flag_has_a_name_of_its_own_and_help() -> None:
 
 def test_the_help_names_every_fault() -> None:
     """It does not import the simulator for them."""
-    assert tuple(map(str, DESCRIPTIONS)) == FAULTS
+    assert tuple(map(str, DESCRIPTIONS)) == SCENARIOS
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["sentences", "json"])

@@ -140,7 +140,7 @@ async def test_drop_closes_without_a_byte() -> None:
 async def test_drop_does_nothing_if_the_client_has_left_first() -> None:
     """There is no connection left to close."""
     request = Mock(web.Request, transport=None)
-    assert await gateway_answer(request, Scenario(Fault.DROP), "") is not None
+    assert await gateway_answer(request, Scenario(Fault.DROP), 0.0) is not None
 
 
 async def test_cut_ends_before_the_announced_length() -> None:
@@ -303,3 +303,20 @@ async def test_a_fault_applies_only_to_its_target() -> None:
     simulator = simulator_of("error@1/2")
     assert (await answer_of(simulator, vdn=2)).status == 500
     assert (await answer_of(simulator, vdn=1)).status == 200
+
+
+async def test_flapping_fails_in_the_first_half_of_each_period() -> None:
+    """By the server's clock, so that polls see failures and successes in turn."""
+    statuses = [
+        (await answer_of(simulator_of("flapping=4s", clock=lambda now=now: now))).status
+        for now in (NOW, NOW + 1, NOW + 2, NOW + 3, NOW + 4)
+    ]
+    assert NOW % 4 == 0
+    assert statuses == [502, 502, 200, 200, 502]
+
+
+async def test_flapping_asks_for_no_pause() -> None:
+    """A pause would make the failures rarer than they are meant to be."""
+    answer = await answer_of(simulator_of("flapping", clock=lambda: 0.0))
+    assert "Retry-After" not in answer.headers
+    assert answer.body == b"<h1>502 Bad Gateway</h1>"

@@ -12,21 +12,24 @@ from hypothesis import strategies as st
 from exporter.simulator import (
     DESCRIPTIONS,
     AgentRow,
+    Course,
     Fault,
     Floor,
     Scenario,
     messages,
     parse_scenario,
+    written,
 )
 from exporter.simulator.faults import gzip_bomb, page_of
 from exporter.simulator.messages import Query, ViolationError, read_query
-from exporter.simulator.scenarios import scenario_for
+from exporter.simulator.scenarios import course_for, scenario_for
 
 JSON = "application/json; charset=UTF-8"
-ALL_FAULTS = (
-    "hang, slow, drop, cut, unauthorized, clock, forbidden, rate-limited, unavailable, error, "
-    "redirect, api-error, unknown-vdn, legacy-only, crowded, zeros, seconds, garbage, html, "
-    "wrong-shape, oversized, gzip-bomb, ignore-offset, endless, overlap"
+ALL = (
+    "quiet, lunch-rush, approver-absent, overdue, hang, slow, drop, cut, flapping, error, "
+    "unavailable, rate-limited, forbidden, redirect, html, garbage, oversized, gzip-bomb, "
+    "unauthorized, key-rotated, clock, api-error, unknown-vdn, legacy-only, crowded, zeros, "
+    "seconds, wrong-shape, ignore-offset, endless, overlap"
 )
 
 
@@ -58,8 +61,8 @@ def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hnag", "scenario 'hnag': there is no fault 'hnag'; did you mean 'hang'?"),
-        ("", f"scenario '': there is no fault ''; the faults are {ALL_FAULTS}"),
+        ("hnag", "scenario 'hnag': there is no scenario 'hnag'; did you mean 'hang'?"),
+        ("", f"scenario '': there is no scenario ''; the scenarios are {ALL}"),
         (
             "dns",
             (
@@ -98,6 +101,8 @@ def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
             ),
         ),
         ("slow=-5s", "scenario 'slow=-5s': the duration of slow cannot be negative"),
+        ("quiet=5s", "scenario 'quiet=5s': quiet takes no value; write 'quiet'"),
+        ("flapping=0s", "scenario 'flapping=0s': the period of flapping must be above 0s"),
     ],
 )
 def test_a_scenario_that_cannot_be_read_says_why(text: str, message: str) -> None:
@@ -107,10 +112,21 @@ def test_a_scenario_that_cannot_be_read_says_why(text: str, message: str) -> Non
     assert str(caught.value) == message
 
 
-def test_every_fault_is_described_and_can_be_asked_for() -> None:
-    """What a help text lists is what the parser accepts."""
-    assert list(DESCRIPTIONS) == list(Fault)
-    assert [parse_scenario(fault).fault for fault in DESCRIPTIONS] == list(Fault)
+def test_every_scenario_is_described_and_can_be_asked_for() -> None:
+    """What a list shows is what the parser accepts, with the values that it has by default."""
+    assert sorted(DESCRIPTIONS) == sorted([*Course, *Fault])
+    assert [parse_scenario(kind) for kind in DESCRIPTIONS] == [
+        parse_scenario(written(kind)) for kind in DESCRIPTIONS
+    ]
+    assert [parse_scenario(kind).kind for kind in DESCRIPTIONS] == list(DESCRIPTIONS)
+    kinds: tuple[Course | Fault, ...] = (Course.QUIET, Fault.SLOW, Fault.CLOCK, Fault.API_ERROR)
+    assert [written(kind) for kind in (*kinds, Fault.HANG)] == [
+        "quiet",
+        "slow=5s",
+        "clock=20m",
+        "api-error=0100001",
+        "hang",
+    ]
 
 
 def test_a_targets_own_scenario_takes_precedence_and_the_last_one_applies() -> None:
@@ -121,6 +137,16 @@ def test_a_targets_own_scenario_takes_precedence_and_the_last_one_applies() -> N
     assert scenario_for(given_ones, None) == Scenario(Fault.HTML)
     assert scenario_for(reversed(given_ones), (1, 1)) == Scenario(Fault.DROP, (1, 1))
     assert scenario_for(given_ones[:2], (1, 2)) is None
+
+
+def test_a_floor_has_its_course_beside_any_fault() -> None:
+    """By the same rules: its own, and of several the last."""
+    texts = ("quiet", "hang", "overdue@1/1", "lunch-rush@1/1", "drop@1/1")
+    given_ones = [parse_scenario(text) for text in texts]
+    assert course_for(given_ones, (1, 1)) is Course.LUNCH_RUSH
+    assert course_for(given_ones, (1, 2)) is Course.QUIET
+    assert course_for(given_ones[1:], (1, 2)) is None
+    assert scenario_for(given_ones, (1, 2)) == Scenario(Fault.HANG)
 
 
 @pytest.mark.parametrize(

@@ -294,3 +294,25 @@ def test_an_ipv6_address_is_written_in_brackets() -> None:
 def test_settings_do_not_print_secret_keys() -> None:
     """The secret keys stay out of a repr."""
     assert "canary" not in repr(Settings(access_keys={"AK": "canary"}))
+
+
+async def test_a_rotated_key_is_another_one_from_then_on() -> None:
+    """Only where the scenario is played, and by the server's clock."""
+    now = NOW
+    settings = settings_of(
+        clock=lambda: now,
+        access_keys={"AKEXAMPLE0001": "sk"},
+        scenarios=(parse_scenario("key-rotated=5m@1/1"),),
+    )
+    async with serving(Simulator(settings)) as address:
+
+        async def status(key: str, vdn: int = 1) -> int:
+            body = body_of(1, vdn)
+            host = f"{address.host}:{address.port}"
+            signature = authorization(host, body, key, now)
+            return (await ask(address.url + PATH, body, Authorization=signature)).status
+
+        assert (await status("sk"), await status("sk-rotated")) == (200, 401)
+        now += 300
+        assert (await status("sk"), await status("sk-rotated")) == (401, 200)
+        assert await status("sk", 2) == 200

@@ -1,0 +1,95 @@
+"""A configuration as text, with comments: what `init` and `simulate --print-config` write. Pure."""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.config.yaml.plain import resolve
+
+_WIDTH: Final = 100
+_INDENT: Final = "  "
+_PLAIN: Final = re.compile(r"[A-Za-z0-9/$][A-Za-z0-9 _./+:${}-]*[A-Za-z0-9_/}-]|[A-Za-z0-9/]")
+"""Text that means the same without quotes: no comment, no key and no flow can begin in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A value that is written exactly so: a flow mapping, for example."""
+
+    text: str
+
+
+Scalar = str | int | bool | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a block.
+
+    Args:
+        key: as in the file.
+        value: a scalar, a list of scalars, or the entries of a block below it.
+        comment: what the reader should know; one line or more above the key.
+        active: False comments the key out.
+    """
+
+    key: str
+    value: "Scalar | list[Scalar] | tuple[Entry, ...]"
+    comment: str = ""
+    active: bool = True
+
+
+def written(head: Sequence[str], server: Sequence[Entry]) -> str:
+    """A file with one server.
+
+    Args:
+        head: paragraphs of the comment at its beginning.
+        server: the keys of its block; the first has no comment.
+    """
+    lines: list[str] = []
+    for number, paragraph in enumerate(head):
+        lines += [*(["#"] if number else []), *_comment(paragraph, "")]
+    lines += ["", "cms:"] if lines else ["cms:"]
+    block = list(_block(server, _INDENT * 2))
+    block[0] = f"{_INDENT}- {block[0].lstrip()}"
+    return "\n".join([*lines, *block]) + "\n"
+
+
+def _block(entries: Sequence[Entry], indent: str) -> Iterator[str]:
+    for entry in entries:
+        yield from _comment(entry.comment, indent)
+        hidden = "" if entry.active else "#"
+        start = f"{indent}{hidden}{entry.key}:"
+        match entry.value:
+            case tuple(below):
+                yield start
+                below_indent = indent + _INDENT
+                for line in _block(below, below_indent):
+                    yield line if entry.active else f"{indent}#{line.removeprefix(indent)}"
+            case list(items):
+                yield start
+                for item in items:
+                    yield f"{indent}{hidden}{_INDENT}- {_scalar(item)}"
+            case value:
+                yield f"{start} {_scalar(value)}"
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in textwrap.wrap(text, _WIDTH - len(indent) - 2)]
+
+
+def _scalar(value: Scalar) -> str:
+    """As YAML reads it back: quoted unless that cannot matter."""
+    if isinstance(value, Text):
+        return value.text
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    plain = _PLAIN.fullmatch(value) and isinstance(resolve(value), str)
+    if plain and ": " not in value and not value.endswith(":"):
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())

@@ -1,0 +1,193 @@
+"""Recorded exchanges, served again: what `query --record` has written, as the server answers it.
+
+The times of a recording are shifted to the simulator's clock, so that ages are what they were. A
+question that was asked more than once is answered in the order recorded, over and over.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from email.utils import formatdate, parsedate_to_datetime
+from typing import Literal
+
+import msgspec
+
+from exporter.simulator.scenarios import CC_IDS, VDNS
+
+FORMAT = "agent-rest-exporter recording"
+
+_BEGIN_TIME = re.compile(r'(?i)("begintime"\s*:\s*"?)(\d{9,13})\b')
+_MILLISECONDS = 10**11
+"""A later time in seconds would be in the year 5138."""
+_LONGEST_AGE = 500 * 86_400
+_GZIP, _ZLIB = 31, 15
+
+Question = tuple[int, int, int | None, int | None]
+"""ccId, vdn, offset, limit; None without paging."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A reply as it was recorded.
+
+    Args:
+        status: of HTTP.
+        headers: name and value of each.
+        body: its text; bytes that are not UTF-8 are lone surrogates.
+        complete: whether it was read to its end.
+        coding: how it was compressed; empty if it was not.
+        damaged: whether it could not be decompressed.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    complete: bool = True
+    coding: str = ""
+    damaged: bool = False
+
+    def at(self, shift: int, clock: int) -> "Served":
+        """The reply with its times shifted.
+
+        Args:
+            shift: seconds.
+            clock: the recorder's time in the recording, in seconds since the epoch.
+        """
+        body = _BEGIN_TIME.sub(
+            lambda found: found[1] + _shifted(int(found[2]), shift, clock), self.body
+        )
+        data = body.encode("utf-8", "surrogateescape")
+        headers = [
+            (name, _date(value, shift) if name.lower() == "date" else value)
+            for name, value in self.headers
+        ]
+        if self.coding and not self.damaged:
+            data = _compressed(data, self.coding)
+        if self.coding:
+            headers.append(("Content-Encoding", self.coding))
+        return Served(self.status, tuple(headers), data, self.complete)
+
+
+class Served(msgspec.Struct, frozen=True):
+    """A reply as it is sent."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    complete: bool
+
+
+class _Request(msgspec.Struct, frozen=True, rename="camel"):
+    api: Literal["agentrestinfos", "agentrestinfo"]
+    cc_id: int
+    vdn: int
+    offset: int | None = None
+    limit: int | None = None
+
+
+class _Exchange(msgspec.Struct, frozen=True):
+    request: _Request
+    reply: Reply | None
+
+
+class _File(msgspec.Struct, frozen=True):
+    format: Literal["agent-rest-exporter recording"]
+    version: Literal[1]
+    clock: int
+    exchanges: tuple[_Exchange, ...]
+
+
+class Recordings:
+    """What recorded files answer.
+
+    Args:
+        files: the bytes of each, by its name.
+
+    Raises:
+        ValueError: one is not a recording; a sentence names the file.
+    """
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._answers: dict[tuple[bool, Question], list[tuple[Reply | None, int]]] = {}
+        self._turns: dict[tuple[bool, Question], int] = {}
+        self.page_size: int | None = None
+        """The largest page that was asked for; None without paging."""
+        self.legacy = False
+        """Whether the first exchange is of the interface of 8.13 and earlier."""
+        for name, data in files.items():
+            self._add(name, data)
+        first = next(iter(self._answers))
+        self.legacy = first[0]
+
+    @property
+    def targets(self) -> tuple[tuple[int, int], ...]:
+        """The (ccId, vdn) that were asked for, in order."""
+        return tuple(dict.fromkeys(question[:2] for _, question in self._answers))
+
+    def answer(
+        self, question: Question, now: float, *, legacy: bool
+    ) -> Served | Literal["unknown", "none"]:
+        """The next reply to a question.
+
+        Args:
+            question: what is asked.
+            now: the server's time in seconds since the epoch.
+            legacy: whether it came by the interface of 8.13 and earlier.
+
+        Returns:
+            `unknown` if the question was not recorded, `none` if no reply came to it.
+        """
+        key = legacy, question
+        answers = self._answers.get(key)
+        if answers is None:
+            return "unknown"
+        turn = self._turns.get(key, 0)
+        self._turns[key] = turn + 1
+        reply, clock = answers[turn % len(answers)]
+        return "none" if reply is None else reply.at(int(now) - clock, clock)
+
+    def _add(self, name: str, data: bytes) -> None:
+        try:
+            file = msgspec.json.decode(data, type=_File)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise ValueError(f"{name} is not a recording: make one with query --record") from None
+        wrong = [
+            each.request
+            for each in file.exchanges
+            if each.request.cc_id not in CC_IDS or each.request.vdn not in VDNS
+        ]
+        if wrong or not file.exchanges:
+            raise ValueError(f"{name} is a recording without an exchange of a VDN: record it again")
+        for each in file.exchanges:
+            asked = each.request
+            question = asked.cc_id, asked.vdn, asked.offset, asked.limit
+            key = asked.api == "agentrestinfo", question
+            self._answers.setdefault(key, []).append((each.reply, file.clock))
+            self.page_size = max(filter(None, (self.page_size, asked.limit)), default=None)
+
+
+def recorded(files: Iterable[tuple[str, bytes]]) -> Recordings | None:
+    """The recordings in files; None if there are none. Raises ValueError."""
+    found = dict(files)
+    return Recordings(found) if found else None
+
+
+def _shifted(value: int, shift: int, clock: int) -> str:
+    """A begin time in its own unit; one that is no time near the recording's stays what it is."""
+    unit = 1000 if value > _MILLISECONDS else 1
+    near = abs(value / unit - clock) < _LONGEST_AGE
+    return str(value + shift * unit if near else value)
+
+
+def _date(text: str, shift: int) -> str:
+    try:
+        return formatdate(parsedate_to_datetime(text).timestamp() + shift, usegmt=True)
+    except (ValueError, OverflowError):
+        return text
+
+
+def _compressed(data: bytes, coding: str) -> bytes:
+    wbits = {"gzip": _GZIP, "deflate": _ZLIB}.get(coding)
+    if wbits is None:
+        return data
+    stream = zlib.compressobj(wbits=wbits)
+    return stream.compress(data) + stream.flush()

@@ -1,0 +1,82 @@
+"""What the simulator tells of each request."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from exporter.simulator import Floor, Seen, Settings, Simulator, line, parse_scenario, serving
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos"
+JSON = "application/json; charset=UTF-8"
+
+
+async def seen_of(body: bytes, *scenarios: str, path: str = PATH, **changes: Any) -> Seen:
+    """What is known of one query."""
+    seen: list[Seen] = []
+    settings = Settings(
+        clock=lambda: 1_760_000_000.5,
+        floors=lambda *_: Floor(0, 0, 0),
+        scenarios=tuple(map(parse_scenario, scenarios)),
+        on_answer=seen.append,
+        **changes,
+    )
+    async with serving(Simulator(settings)) as address, aiohttp.ClientSession() as session:
+        try:
+            async with (
+                asyncio.timeout(0.3),
+                session.post(address.url + path, data=body, headers={"Content-Type": JSON}) as got,
+            ):
+                await got.read()
+        except TimeoutError:
+            pass
+    (found,) = seen
+    found.seconds = 0.0012
+    return found
+
+
+QUERY = b'{"queryParam":{"ccId":1,"vdn":2,"offset":5,"limit":10}}'
+BEGIN = f"time=2025-10-09T08:53:20.500Z method=POST path={PATH}"
+
+
+@pytest.mark.parametrize(
+    ("body", "scenarios", "rest"),
+    [
+        (QUERY, (), "cc_id=1 vdn=2 offset=5 limit=10 status=200 duration_ms=1"),
+        (
+            b'{"queryParam":{"ccId":1,"vdn":2}}',
+            ("slow=1ms",),
+            "cc_id=1 vdn=2 status=200 duration_ms=1 scenario=slow",
+        ),
+        (QUERY, ("quiet",), "cc_id=1 vdn=2 offset=5 limit=10 status=200 duration_ms=1"),
+        (
+            QUERY,
+            ("error",),
+            "cc_id=1 vdn=2 offset=5 limit=10 status=500 duration_ms=1 scenario=error",
+        ),
+        (
+            QUERY,
+            ("hang",),
+            "cc_id=1 vdn=2 offset=5 limit=10 status=none duration_ms=1 scenario=hang",
+        ),
+        (b"{", (), 'status=200 duration_ms=1 problem="the body is not valid JSON"'),
+    ],
+)
+async def test_a_line_for_each_request(body: bytes, scenarios: tuple[str, ...], rest: str) -> None:
+    """What was asked, what was played, and how it ended."""
+    assert line(await seen_of(body, *scenarios)) == f"{BEGIN} {rest}"
+
+
+async def test_a_refused_signature_is_told_without_it() -> None:
+    """The reason, and nothing of the header."""
+    found = line(await seen_of(QUERY, access_keys={"AK": "SK"}))
+    assert found.endswith('status=401 duration_ms=1 problem="the Authorization header is missing"')
+
+
+async def test_a_path_that_needs_quotes_gets_them() -> None:
+    """A line stays one line, and its fields can be told apart."""
+    found = line(await seen_of(QUERY, path=f"/a%22b{PATH}?x=1"))
+    assert f'path="/a%22b{PATH}?x=1"' in found
