@@ -2,9 +2,10 @@
 #   make demo   metrics of a simulated call center in a minute, without any configuration
 #   make test   everything that CI runs: lint, types, tests, coverage
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
+#   make site   the documentation as a site, in build/site
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit parts lock schema dashboards clean
+.PHONY: demo test bench format lint types unit parts lock schema dashboards reference site clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -50,6 +51,15 @@ schema: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py
 
+reference: $(VENV)/.dev
+	@$(BIN)/python -m tests.support.reference_pages
+
+# Warnings are errors: a link or an anchor that leads nowhere, a page that no index lists.
+site: $(VENV)-site/.done
+	@$(VENV)-site/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet --fresh-env \
+		-d build/site-cache -c docs/site docs build/site
+	@echo "The site is in build/site: open build/site/index.html"
+
 # The lock files are valid for every platform and every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
@@ -58,6 +68,7 @@ lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
+	$(COMPILE) --group site -o requirements-site.lock
 
 $(VENV)/bin/python:
 	.ci/python --check
@@ -77,5 +88,12 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	$(PIP) --require-hashes -r requirements-bench.lock
 	@touch $@
 
+$(VENV)-site/.done: requirements-site.lock
+	.ci/python --check
+	$(PYTHON) -m venv --clear $(VENV)-site
+	$(VENV)-site/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r requirements-site.lock
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-site build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -7,14 +7,14 @@ import pytest
 
 from exporter import metrics
 from exporter.cli.commands import COMMANDS, PROGRAM
-from exporter.clock import Moment, system_clock
+from exporter.clock import system_clock
 from exporter.config.model import keys
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES, own_registry
 from exporter.rest import WaitReason
-from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
-from exporter.web.app import application
+from exporter.store import ReloadStatus
 from tests.support.alert_rules import alerts
+from tests.support.example_application import example_application
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
 
@@ -112,26 +112,8 @@ def test_the_readme_lists_every_alert() -> None:
 
 def test_the_readme_lists_every_path() -> None:
     """Every path that is served over HTTP."""
-    status = ReloadStatus(successful=True, last_success=0.0)
-    store = store_of([])
-
-    async def reload() -> ReloadOutcome:
-        raise NotImplementedError
-
-    async def poll(_target: Target, _within: float | None) -> TargetState:
-        raise NotImplementedError
-
-    app = application(
-        store=store,
-        moment=lambda: Moment(0.0, 0.0, 0.0),
-        registry=own_registry(store, lambda: status, system_clock, version="1"),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        reload=reload,
-        poll=poll,
-        version="1",
-    )
-    paths = {route.resource.canonical for route in app.router.routes() if route.resource}
+    routes = example_application().router.routes()
+    paths = {route.resource.canonical for route in routes if route.resource}
     assert set(first_column("| path | returns |")) == paths
 
 

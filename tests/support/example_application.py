@@ -1,0 +1,32 @@
+"""The web application without targets, to see which paths it has."""
+
+from aiohttp import web
+
+from exporter.clock import Moment, system_clock
+from exporter.metrics import own_registry
+from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
+from exporter.web.app import application
+from tests.support.stores import store_of
+
+
+def example_application() -> web.Application:
+    """All paths, also those that need a poller and a reloader; it must not be asked for them."""
+    status = ReloadStatus(successful=True, last_success=0.0)
+    store = store_of([])
+
+    async def reload() -> ReloadOutcome:
+        raise NotImplementedError
+
+    async def poll(_target: Target, _within: float | None) -> TargetState:
+        raise NotImplementedError
+
+    return application(
+        store=store,
+        moment=lambda: Moment(0.0, 0.0, 0.0),
+        registry=own_registry(store, lambda: status, system_clock, version="1"),
+        unhealthy=lambda: None,
+        unready=lambda: None,
+        reload=reload,
+        poll=poll,
+        version="1",
+    )
