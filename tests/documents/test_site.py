@@ -14,9 +14,9 @@ import yaml
 
 from exporter.cli.commands import PROGRAM
 from exporter.config import load
-from tests.support.reference_pages import FOLDER, PAGES
 from tests.support.command_line import parsed
 from tests.support.paths import ROOT
+from tests.support.reference_pages import FOLDER, PAGES
 
 DOCS = ROOT / "docs"
 REPOSITORY = "https://github.com/agent-rest-exporter/agent-rest-exporter"
