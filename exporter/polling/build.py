@@ -22,7 +22,7 @@ def clients(
     servers: Iterable[Server],
     environ: Mapping[str, str],
     clock: Clock,
-    transport: Callable[[Server, Mapping[str, str]], Transport] = Transport,
+    transport: Callable[[Server, Mapping[str, str]], Transport] | None = None,
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
@@ -30,16 +30,17 @@ def clients(
         servers: what they poll.
         environ: where a proxy is looked up for servers without `proxy_url`.
         clock: for signatures and rate limits.
-        transport: makes the transport of a server; it may be one that records.
+        transport: makes the transport of a server, such as one that records.
 
     Raises:
         BuildError: certificates, keys or proxies cannot be used.
     """
+    make = transport or Transport
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []
     for server in servers:
         try:
-            made[server.name] = CmsClient(server, transport(server, environ), clock)
+            made[server.name] = CmsClient(server, make(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
         except ProxyAddressError as error:
