@@ -3,9 +3,11 @@
 #   make test   everything that CI runs: lint, types, tests, coverage
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make site   the documentation as a site, in build/site
+#   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit parts lock schema dashboards reference site clean
+.PHONY: demo test bench format lint types unit parts lock schema dashboards reference site chart \
+	chart-test clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -60,6 +62,15 @@ site: $(VENV)-site/.done
 		-d build/site-cache -c docs/site docs build/site
 	@echo "The site is in build/site: open build/site/index.html"
 
+# Writes what follows from values.yaml and templates, and the package dist/agent-rest-exporter-*.tgz.
+chart: $(VENV)/.chart
+	$(BIN)/python deploy/helm/generate.py
+	$(BIN)/python deploy/helm/render.py
+	$(BIN)/python deploy/helm/package.py
+
+chart-test: $(VENV)/.chart
+	$(BIN)/python -m pytest tests/chart
+
 # The lock files are valid for every platform and every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
@@ -69,6 +80,7 @@ lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
 	$(COMPILE) --group site -o requirements-site.lock
+	$(COMPILE) pyproject.toml --group chart -c requirements-dev.lock -o requirements-chart.lock
 
 $(VENV)/bin/python:
 	.ci/python --check
@@ -93,6 +105,10 @@ $(VENV)-site/.done: requirements-site.lock
 	$(PYTHON) -m venv --clear $(VENV)-site
 	$(VENV)-site/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --only-binary :all: -r requirements-site.lock
+	@touch $@
+
+$(VENV)/.chart: requirements-chart.lock $(VENV)/.dev
+	$(PIP) --require-hashes -r requirements-chart.lock
 	@touch $@
 
 clean:

@@ -1,4 +1,7 @@
-"""The Kubernetes manifests, as far as they can be tested without a cluster."""
+"""The manifests of deploy/kubernetes, as far as they can be tested without Helm and a cluster.
+
+tests/chart proves that they are what the chart renders.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from exporter import __version__
 from exporter.config import load
 from exporter.config.shard import Shard
 from exporter.web.listening.listener import DRAIN_TIMEOUT
@@ -14,6 +18,7 @@ from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
 NAME = "agent-rest-exporter"
+NAMESPACE = "agent-rest"
 
 
 def manifest(name: str) -> Any:
@@ -33,13 +38,19 @@ def container() -> Any:
 
 
 def test_everything_is_applied() -> None:
-    """The kustomization names every file of the directory."""
+    """The kustomization names every manifest of the directory, and one namespace."""
     kustomization = manifest("kustomization")
     [generated] = kustomization["configMapGenerator"]
-    named = {*kustomization["resources"], *generated["files"], "kustomization.yaml"}
+    named = {*kustomization["resources"], *generated["files"], "kustomization.yaml", "values.yaml"}
     assert named == {path.name for path in FOLDER.iterdir()}
-    assert kustomization["namespace"] == manifest("namespace")["metadata"]["name"]
-    assert [image["name"] for image in kustomization["images"]] == [container()["image"]]
+    spaces = {
+        manifest(name.removesuffix(".yaml"))["metadata"].get("namespace", NAMESPACE)
+        for name in kustomization["resources"]
+    }
+    assert spaces == {manifest("namespace")["metadata"]["name"], generated["namespace"]}
+    [image] = kustomization["images"]
+    assert container()["image"] == f"{image['name']}:{__version__}"
+    assert image["newTag"] == __version__
 
 
 @pytest.mark.parametrize("ordinal", [0, 1, 2])
@@ -68,18 +79,19 @@ def test_the_configuration_is_valid(tmp_path: Path) -> None:
     [server] = config.servers
     assert len(config.targets) == 5000
     host, _, port = server.url.removeprefix("https://").partition(":")
-    to_server, _to_dns = manifest("networkpolicy")["spec"]["egress"]
+    _to_dns, to_server = manifest("networkpolicy")["spec"]["egress"]
     assert to_server["to"] == [{"ipBlock": {"cidr": f"{host}/32"}}]
-    assert to_server["ports"] == [{"port": int(port)}]
+    assert to_server["ports"] == [{"port": int(port), "protocol": "TCP"}]
 
 
 def test_volumes_are_what_is_made() -> None:
-    """The ConfigMap of the kustomization, and the secret that docs/scaling.md creates."""
+    """The ConfigMap of the kustomization, and the secret that docs/kubernetes.md creates."""
     volumes = {volume["name"]: volume for volume in pod()["spec"]["volumes"]}
     [generated] = manifest("kustomization")["configMapGenerator"]
     assert volumes["config"]["configMap"]["name"] == generated["name"]
-    page = (FOLDER.parents[1] / "docs/scaling.md").read_text(encoding="utf-8")
-    assert f"create secret generic {volumes['secrets']['secret']['secretName']} " in page
+    page = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+    secret = volumes["secrets"]["secret"]["secretName"]
+    assert f"kubectl -n {NAMESPACE} create secret generic {secret} " in page
     assert {mount["name"] for mount in container()["volumeMounts"]} == set(volumes)
 
 
@@ -100,8 +112,21 @@ def test_what_selects_pods_finds_them() -> None:
     [port] = container()["ports"]
     assert endpoint["port"] == port["name"]
     assert [each["targetPort"] for each in specs["service"]["ports"]] == [port["name"]]
-    # the job's name: alert rules and dashboards look for it
-    assert labels[specs["podmonitor"]["jobLabel"]] == NAME
+    # alert rules and dashboards look for this job
+    assert {"targetLabel": "job", "replacement": NAME} in endpoint["relabelings"]
+    account = manifest("serviceaccount")
+    assert pod()["spec"]["serviceAccountName"] == account["metadata"]["name"]
+
+
+def test_the_alert_of_a_missing_shard_counts_these_pods() -> None:
+    """With the number of replicas, their names and their namespace."""
+    [group] = manifest("prometheusrule")["spec"]["groups"]
+    [rule] = group["rules"]
+    assert (
+        f'namespace="{NAMESPACE}",pod=~"{manifest("statefulset")["metadata"]["name"]}-[0-9]+"'
+        in (rule["expr"])
+    )
+    assert rule["expr"].endswith(f" < {manifest('statefulset')['spec']['replicas']}")
 
 
 def test_pods_may_run_where_the_namespace_is_restricted() -> None:

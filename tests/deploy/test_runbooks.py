@@ -10,10 +10,17 @@ import pytest
 
 from exporter.cli.commands import PROGRAM
 from exporter.errors import Reason
-from tests.support.alert_rules import RUNBOOKS, alerts, exposed_names, names_in, rules
+from tests.support.alert_rules import (
+    RUNBOOKS,
+    alerts,
+    alerts_of_the_chart,
+    exposed_names,
+    names_in,
+    rules,
+)
 from tests.support.command_line import parsed
 
-ALERTS = alerts()
+ALERTS = alerts() | alerts_of_the_chart()
 INDEX = RUNBOOKS / "README.md"
 PAGES = sorted(RUNBOOKS / f"{name}.md" for name in ALERTS)
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
