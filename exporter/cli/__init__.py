@@ -7,7 +7,9 @@ need.
 """
 
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from exporter.cli.signals import Signals, Stopped
@@ -70,7 +72,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         error.show()
         return error.exit_code
     except click.UsageError as error:
-        print(flags.usage_error(error, PROGRAM), file=sys.stderr)
+        _complain(flags.usage_error(error, PROGRAM))
         return 2
 
 
@@ -88,5 +90,21 @@ def _fail(error: Exception) -> int:
     elif not isinstance(error, ConfigError | BuildError | TelemetryPathError):
         # its own message may quote a reply
         message, status = internal_error(error), 1
-    print(message, file=sys.stderr)
+    _complain(message)
     return status
+
+
+def _complain(message: str) -> None:
+    """Print lines to stderr; those that are too long for a terminal are wrapped at words."""
+    for line in message.split("\n"):
+        if sys.stderr.isatty():
+            wrapped = textwrap.wrap(
+                line,
+                max(shutil.get_terminal_size().columns, 20),
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            print(*wrapped, sep="\n", file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)

@@ -119,7 +119,14 @@ _CHECK: Final = Command(
     {
         "Configuration": [_CONFIG_FILE],
         "Checks": [
-            Flag("live", "Also poll every target once, and explain failures.", is_flag=True)
+            Flag("live", "Also poll every target once, and explain failures.", is_flag=True),
+            Flag(
+                "cms",
+                "Name of a server: predict the load on it, and poll its targets, and no others. "
+                "The whole configuration is validated in any case.",
+                metavar="NAME",
+                multiple=True,
+            ),
         ],
         "Output": [_JSON],
     },
@@ -150,6 +157,24 @@ _QUERY: Final = Command(
             ),
         ],
         "Output": [
+            Flag(
+                "watch",
+                "Poll again and again, by default every 5s, until Ctrl-C.",
+                type=Parsed("interval", "exporter.cli.watch:parse_interval"),
+                is_flag=False,
+                flag_value="5s",
+            ),
+            Flag(
+                "raw",
+                "Show the requests and replies as they were exchanged, with names, keys and "
+                "signatures masked.",
+                is_flag=True,
+            ),
+            Flag(
+                "explain-signature",
+                "Show what is signed, and how, without sending anything. No secret is shown.",
+                is_flag=True,
+            ),
             Flag("show-names", "Show agents' full names, not masked.", is_flag=True),
             _JSON,
         ],

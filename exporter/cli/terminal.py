@@ -1,19 +1,30 @@
 """What commands print: tables, colour and a progress bar on a terminal, plain lines elsewhere.
 
-Plain means what `grep` and `awk` expect: no colour, no lines drawn, nothing wrapped.
+Plain means what `grep` and `awk` expect: no colour, no lines drawn, nothing wrapped and nothing cut
+off. On a terminal sentences are wrapped at words, and tables are made to fit.
 """
 
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
-from typing import TextIO
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 Row = Sequence[str]
+Line = tuple[str, str | None]
+"""A line, and its style."""
+BLANK: Final[Line] = ("", None)
+
+_INDENT: Final = "  "
+_GAP: Final = 2
+"""Cells between two columns."""
+_NARROWEST: Final = 8
+"""Cells that a column keeps, however narrow the terminal is."""
 
 
 def console(stream: TextIO) -> Console:
@@ -32,22 +43,95 @@ def console(stream: TextIO) -> Console:
     )
 
 
-def print_table(target: Console, rows: Sequence[Row], heads: Row = ()) -> None:
+def say(target: Console, text: str, style: str | None = None) -> None:
+    """Print a sentence: on a terminal wrapped at words, elsewhere in one line."""
+    print_lines(target, sentence_lines(target, text, style))
+
+
+def sentence_lines(target: Console, text: str, style: str | None = None) -> list[Line]:
+    """The lines that `say` prints, all but the first indented."""
+    if not target.is_terminal or cell_len(text) <= target.width:
+        return [(text, style)]
+    width = max(target.width - len(_INDENT), _NARROWEST)
+    first, *further = [line.plain.rstrip() for line in Text(text).wrap(target, width)]
+    return [(first, style), *((_INDENT + line, style) for line in further)]
+
+
+def print_lines(target: Console, lines: Iterable[Line]) -> None:
+    """Print lines."""
+    for text, style in lines:
+        target.print(text, style=style)
+
+
+def print_table(
+    target: Console, rows: Sequence[Row], heads: Row = (), numbers: Collection[int] = ()
+) -> None:
     """Print columns; a terminal sees the heads set off. A Chinese character takes two cells.
 
     Args:
         target: where.
         rows: of as many cells as there are heads.
-        heads: titles of the columns; none for a list of facts.
+        heads: titles of the columns; none for a list of facts, the last of which is wrapped.
+        numbers: columns that a terminal shows flush right.
     """
-    table = [heads, *rows] if heads else rows
+    print_lines(target, table_lines(target, rows, heads, numbers))
+
+
+def table_lines(
+    target: Console, rows: Sequence[Row], heads: Row = (), numbers: Collection[int] = ()
+) -> list[Line]:
+    """The lines that `print_table` prints."""
+    table = [heads, *rows] if heads else [*rows]
     widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    lines = ["  ".join(map(set_cell_size, row, widths)).rstrip() for row in table]
-    if heads:
-        target.print(lines.pop(0), style="bold")
-        if target.is_terminal:
-            target.print("─" * (sum(widths) + 2 * len(widths) - 2), style="dim")
-    target.print("\n".join(lines))
+    if not heads:
+        return [(line, None) for line in _facts(target, table, widths)]
+    if not target.is_terminal:
+        first, *lines = [_line(row, widths) for row in table]
+        return [(first, "bold"), *((line, None) for line in lines)]
+    widths = fitted(widths, target.width)
+    first, *lines = [_line(row, widths, numbers) for row in table]
+    rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
+    return [(first, "bold"), (rule, "dim"), *((line, None) for line in lines)]
+
+
+def fitted(widths: Sequence[int], width: int) -> list[int]:
+    """The widths of columns that fit: the widest ones are made narrower, as evenly as possible."""
+    found = [*widths]
+    excess = sum(found) + _GAP * (len(found) - 1) - width
+    while excess > 0 and max(found) > _NARROWEST:
+        widest = max(found)
+        column = found.index(widest)
+        second = max([*(each for each in found if each < widest), _NARROWEST])
+        cut = min(excess, max(1, widest - second))
+        found[column] -= cut
+        excess -= cut
+    return found
+
+
+def _facts(target: Console, rows: Sequence[Row], widths: Sequence[int]) -> list[str]:
+    """Columns of which the last one is text, that goes on below itself."""
+    before = sum(widths[:-1]) + _GAP * (len(widths) - 1)
+    fits = not target.is_terminal or before + widths[-1] <= target.width
+    if fits or target.width - before < _NARROWEST:
+        return [_line(row, widths) for row in rows]
+    lines = []
+    for *cells, text in rows:
+        first, *further = Text(text).wrap(target, target.width - before) or [Text()]
+        lines.append(_line([*cells, first.plain.rstrip()], widths))
+        lines += [" " * before + line.plain.rstrip() for line in further]
+    return lines
+
+
+def _line(row: Row, widths: Sequence[int], numbers: Collection[int] = ()) -> str:
+    cells = []
+    for column, (text, width) in enumerate(zip(row, widths, strict=True)):
+        if cell_len(text) > width:
+            cells.append(set_cell_size(text, width - 1) + "…")
+        elif column in numbers:
+            cells.append(" " * (width - cell_len(text)) + text)
+        else:
+            cells.append(set_cell_size(text, width))
+    return (" " * _GAP).join(cells).rstrip()
 
 
 def print_json(found: Mapping[str, object]) -> None:

@@ -119,6 +119,28 @@ async def _decompressed(
     return body
 
 
+def unpacked(data: bytes, coding: str) -> bytes:
+    """The start of a body that is in memory as it was received, for a person to look at.
+
+    Args:
+        data: the bytes as received, whole or not.
+        coding: value of the `Content-Encoding` header, or empty.
+
+    Returns:
+        At most `MAX_DECOMPRESSED` bytes if it was compressed.
+
+    Raises:
+        CodingError: the bytes are not valid in that coding.
+    """
+    coding = coding.strip().lower()
+    if coding not in _COMPRESSIONS or len(data) < 2:  # noqa: PLR2004  # zlib's header
+        return data
+    try:
+        return zlib.decompressobj(_window_bits(coding, data)).decompress(data, MAX_DECOMPRESSED)
+    except zlib.error:
+        raise CodingError(coding) from None
+
+
 def _window_bits(coding: str, start: bytes) -> int:
     """How zlib is to read it. `deflate` has a header by its name, and often has none in truth."""
     if coding != "deflate":

@@ -86,6 +86,10 @@ class Requests:
                 request.headers["authorization"] = secret.loaded.reveal()
         return request
 
+    def canonical(self, question: bytes, auth: Signature) -> str:
+        """The text that `make` signs for that body, for a person who compares it."""
+        return signing.with_body(self._head(auth, len(question)).canonical, question)
+
     def _head(self, auth: Auth, length: int) -> _Head:
         """Depends only on the length, and bodies have a handful of lengths."""
         signed_headers: tuple[str, ...] = ()

@@ -159,8 +159,13 @@ class FailureLog:
         _log.log(level if shown else logging.DEBUG, message, extra={"fields": fields})
 
 
+def without_seconds(message: str) -> str:
+    """A message without what differs from poll to poll: those that are alike then are one cause."""
+    return _SECONDS.sub("N s", message)
+
+
 def _cause(failure: Failure) -> _Cause:
-    return failure.reason.value, _SECONDS.sub("N s", failure.message)
+    return failure.reason.value, without_seconds(failure.message)
 
 
 def _doubts(state: TargetState) -> tuple[Doubt, ...]:

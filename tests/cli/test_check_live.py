@@ -7,15 +7,18 @@ import os
 import pty
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from rich.console import Console
 
-from exporter.cli.check import Answer, Round, failures, show_summary
+from exporter.cli.answers import Answer, Feed, grouped, show_summary
+from exporter.cli.inspection_page import CHANGED
+from exporter.cli.live_round import Round
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient
@@ -148,12 +151,72 @@ def test_failures_that_are_alike_are_one_line() -> None:
         failed("quito", 1, 1),
         *(doubtful("quito", vdn) for vdn in (2, 3)),
     ]
-    assert failures(answers) == [
+    assert [group.text for group in grouped(answers)] == [
         "lima: ccId 1, vdn 1-3, 7; ccId 2, vdn 9: api: no",
         "lima: ccId 1, vdn 4: api: never",
         "quito: ccId 1, vdn 1: api: no",
         f"quito: ccId 1, vdn 2-3: doubtful: {Doubt.UNLISTED.sentence}",
     ]
+
+
+def fed(
+    targets: dict[str, int], *answers: Answer, done: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """What the feed writes to stdout and to stderr, neither of which is a terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    feed = Feed(console(out), console(err), targets)
+    for each in answers:
+        feed.add(each)
+    for cms in done:
+        feed.server_done(cms)
+    return out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_each_answer_of_a_few_is_said_when_it_comes() -> None:
+    """What is wrong to stderr, once for each cause; the rest to stdout."""
+    out, err = fed(
+        {"lima": 5, "quito": 1},
+        doubtful("lima", 1),
+        failed("lima", 1, 2, "no reply within 9.97 s"),
+        failed("lima", 1, 3, "no reply within 10 s"),
+        failed("lima", 2, 9, "never"),
+        failed("quito", 1, 1, "never"),
+        done=["lima", "quito"],
+    )
+    assert out == [
+        "live:",
+        "  lima: ccId 1, vdn 1: answered in 1.00 s: 1 resting, 0 waiting, 0 approved",
+        "  lima: ccId 1, vdn 3: api: as for ccId 1, vdn 2",
+    ]
+    assert err == [
+        f"lima: ccId 1, vdn 1: doubtful: {Doubt.UNLISTED.sentence}",
+        "lima: ccId 1, vdn 2: api: no reply within 9.97 s",
+        "lima: ccId 2, vdn 9: api: never",
+        "quito: ccId 1, vdn 1: api: never",
+    ]
+
+
+def test_of_many_targets_only_what_is_wrong_is_said() -> None:
+    """Ten thousand lines would hide it. A server says when it is done while others are not."""
+    out, err = fed(
+        {"lima": 21, "quito": 21},
+        doubtful("lima", 1),
+        *(failed("lima", 1, vdn) for vdn in range(2, 22)),
+        done=["lima", "quito"],
+    )
+    assert out == ["live:", "  lima: done: 1 of 21 targets answered"]
+    assert err == [
+        f"lima: ccId 1, vdn 1: doubtful: {Doubt.UNLISTED.sentence}",
+        "lima: ccId 1, vdn 2: api: no",
+    ]
+
+
+def test_a_listing_that_changed_while_it_was_read_is_said() -> None:
+    """It is no failure."""
+    answered = doubtful("lima", 1)
+    moved = msgspec.structs.replace(answered.result, moved=True)
+    _, err = fed({"lima": 1}, Answer(answered.target, moved))
+    assert err[1:] == [f"lima: ccId 1, vdn 1: changed: {CHANGED}"]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +234,6 @@ def test_the_summary_names_clocks_that_differ(skew: float | None, said: str) -> 
     stream = io.StringIO()
     show_summary(console(stream), answers)
     assert stream.getvalue().splitlines() == [
-        "live:",
         f"  lima: 0 of 1 target answered, 1 request, the slowest took 0.12 s{said}",
         "  all: 0 of 1 target answered, 1 request, the slowest took 0.12 s",
     ]
@@ -228,12 +290,16 @@ async def test_all_is_well(tmp_path: Path) -> None:
     async with configured(tmp_path, simulator()) as path:
         done = await asyncio.to_thread(run, "check", "--live", f"--config.file={path}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.sub(r"took \d+\.\d\d s", "took T", done.stdout) == (
+    assert re.sub(r"(took|in) \d+\.\d\d s", r"\1 T", done.stdout) == (
         f"{path}: valid\n"
         "  lima: 5 targets every 30s: 600 requests per hour, 1 in the busiest second\n"
         "  all: 5 targets: 600 requests per hour\n"
         "live:\n"
-        "  lima: 5 of 5 targets answered, 5 requests, the slowest took T\n"
+        + "".join(
+            f"  lima: ccId 1, vdn {vdn}: answered in T: 1 resting, 0 waiting, 1 approved\n"
+            for vdn in range(1, 6)
+        )
+        + "  lima: 5 of 5 targets answered, 5 requests, the slowest took T\n"
         "  all: 5 of 5 targets answered, 5 requests, the slowest took T\n"
     )
 
@@ -245,13 +311,23 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
     async with configured(tmp_path, simulator(*faults)) as path:
         done = await asyncio.to_thread(run, "check", "--live", f"--config.file={path}")
     assert done.returncode == 1
-    assert done.stderr == (
-        "lima: ccId 1, vdn 2-3: api: the server returned result code 0100001, the call failed (the "
-        "CTI does not answer): check the CTI platform and BMS behind CC-CMS, and the state of the "
-        'VDN\nlima: ccId 1, vdn 5: decode: the reply is a web page with the title "Sign in" '
-        "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check host, "
-        "port and path of url\n"
+    failed_call = (
+        "api: the server returned result code 0100001, the call failed (the CTI does not answer): "
+        "check the CTI platform and BMS behind CC-CMS, and the state of the VDN"
     )
+    *as_they_came, together = done.stderr.splitlines()
+    # which of the two answers first is chance
+    first, other = (2, 3) if f"vdn 2: {failed_call}" in done.stderr else (3, 2)
+    assert sorted(as_they_came) == [
+        f"lima: ccId 1, vdn {first}: {failed_call}",
+        (
+            'lima: ccId 1, vdn 5: decode: the reply is a web page with the title "Sign in" '
+            "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check host, "
+            "port and path of url"
+        ),
+    ]
+    assert together == f"lima: ccId 1, vdn 2-3: {failed_call}"
+    assert f"  lima: ccId 1, vdn {other}: api: as for ccId 1, vdn {first}\n" in done.stdout
     assert "  lima: 2 of 5 targets answered, 5 requests, " in done.stdout
     assert "anary" not in done.stdout + done.stderr
 
@@ -278,6 +354,7 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "resting_agents": 1,
         "waiting_agents": 0,
         "doubts": [],
+        "changed_while_read": False,
     }
     assert bad.pop("message").startswith(
         "the server returned result code 0100001, the call failed ("
@@ -291,6 +368,46 @@ async def test_scripts_get_every_answer(tmp_path: Path) -> None:
         "reason": "api",
     }
     assert "anary" not in done.stdout
+
+
+@pytest.mark.anyio
+async def test_one_server_of_several(tmp_path: Path) -> None:
+    """Its load, and its targets; the others are not asked."""
+    server = simulator()
+    async with serving(server) as address:
+        keys = {"access_key": "AK", "secret_key": "canary-key"}
+        shape = {"url": address.url, "auth": keys, "targets": [{"ccId": 1, "vdn": "1-2"}]}
+        names = ("lima", "quito", "bogota")
+        blocks = [{"name": name, **shape} for name in names]
+        (tmp_path / "config.yaml").write_text(json.dumps({"cms": blocks}), encoding="utf-8")
+        asking = ("check", "--live", "--cms=quito")
+        done = await asyncio.to_thread(run, *asking, cwd=tmp_path)
+        both = await asyncio.to_thread(run, *asking, "--cms=lima", "--json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lima" not in done.stdout
+    assert "  all: 2 targets: 240 requests per hour\n" in done.stdout
+    assert "  all: 2 of 2 targets answered, 2 requests" in done.stdout
+    found = json.loads(both.stdout)
+    assert [each["cms"] for each in found["servers"]] == ["lima", "quito"]
+    assert [each["cms"] for each in found["live"]] == ["lima", "lima", "quito", "quito"]
+    assert server.requests == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("limo", "did you mean lima? See"), ("bogota", "it has lima, quito; see")],
+)
+def test_a_server_that_is_not_there(tmp_path: Path, name: str, hint: str) -> None:
+    """Status 2, with the names that there are."""
+    block = "- {{name: {}, url: 'http://127.0.0.1:1', targets: [{{ccId: 1, vdn: 1}}]}}\n"
+    text = "cms:\n" + block.format("lima") + block.format("quito")
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    done = run("check", "--cms=lima", f"--cms={name}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"agent-rest-exporter check: --cms: the configuration has no server {name!r}; {hint} "
+        "agent-rest-exporter check --help\n"
+    )
 
 
 def test_a_wrong_configuration_is_not_asked(tmp_path: Path) -> None:
@@ -346,7 +463,7 @@ async def test_a_terminal_sees_the_bar(tmp_path: Path, *, plain: bool) -> None:
     assert ("\x1b[31m" in seen) is not plain
     assert (re.search(r"\x1b\[[0-9;]*m", seen) is None) is plain
     assert "5/5 polled, 1 failed" in re.sub(r"\x1b\[[0-9;]*m", "", seen)
-    assert "api: the server" in seen.rpartition("\x1b[2K")[2]
+    assert "lima: ccId 1, vdn 2: api: the server" in re.sub(r"\x1b\[[0-9;]*[mK]", "", seen)
 
 
 @pytest.mark.anyio

@@ -81,9 +81,10 @@ def test_check_on_a_terminal(config: Path) -> None:
         f"{config}: valid",
         "SERVER  TARGETS  INTERVAL  REQUESTS/HOUR  BUSIEST SECOND",
         "─" * 56,
-        "lima    60       30s       at least 7200  5",
-        "quito   1        1m        60             1",
-        "all     61                 7260",
+        "lima         60       30s  at least 7200               5",
+        "quito         1        1m             60               1",
+        "all          61                     7260",
+        "",
         (
             "  lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
             "will be skipped; raise it, or lengthen interval"

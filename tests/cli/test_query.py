@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from exporter.cli.query import Question, agents, show
+from exporter.cli.inspection_page import CHANGED, Question, agents, as_json, show
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
@@ -164,13 +165,33 @@ def test_a_terminal_gets_tables_that_line_up() -> None:
     """A Chinese character takes two cells."""
     rows = [row("金丝雀", 0, 1_749_999_940), row(2, 1, 1_749_999_940)]
     page = finding(Counters(0, 0, 2), *rows).page(width=100)
-    lines = [line for line in page.splitlines() if "2025-06-15 17:05" in line]
-    columns = {cell_len(line.partition("2025")[0]) for line in lines}
+    lines = [line for line in page.splitlines() if " 17:05:40 " in line]
+    columns = {cell_len(line.partition("17:05")[0]) for line in lines}
     assert (len(lines), len(columns)) == (2, 1)
     assert "───" in page
     plain = finding(Counters(0, 0, 2), *rows).page().splitlines()
     assert "金丝雀  waits  2025-06-15 17:05:40+02:00  1m   -          awaiting approval  -" in plain
     assert "2       waits  2025-06-15 17:05:40+02:00  1m   -          busy               -" in plain
+
+
+def test_a_terminal_gets_the_date_only_of_another_day() -> None:
+    """So that the table fits; a pipe gets all of it."""
+    rows = [row(1, 0, 1_749_999_940), row(2, 0, 1_749_999_940 - 86_400)]
+    page = finding(Counters(0, 0, 2), *rows).page(width=80)
+    assert re.findall(r"^(\d)      waits  (.+?)  +1", page, re.MULTILINE) == [
+        ("2", "2025-06-14 17:05"),
+        ("1", "17:05:40"),
+    ]
+
+
+def test_a_listing_that_changed_while_it_was_read() -> None:
+    """It says so, because its rows may not match its counters."""
+    found = finding(Counters(0, 0, 0))
+    result = msgspec.structs.replace(found.inspection.result, moved=True)
+    page = Finding(found.question, Inspection(result, ())).page()
+    assert page.endswith(f"\nchanged: {CHANGED}\n")
+    data = as_json(found.question, Inspection(result, ()), show_names=False)
+    assert data["changed_while_read"] is True
 
 
 def test_durations_beyond_measure() -> None:
@@ -314,6 +335,7 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
         "unclassified_agents": 2,
         "unlisted_agents": 0,
         "doubts": [],
+        "changed_while_read": False,
         "unusable_begin_times": 0,
     }
 

@@ -1,0 +1,356 @@
+"""What `query` shows of one poll: the counters, each agent's row, and what is known of it.
+
+The only place where agents' names become text. They are masked unless full names were asked for,
+and nothing that a server sent keeps its control characters.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from rich.console import Console
+
+from exporter.cli.terminal import BLANK, Line, counted, print_lines, sentence_lines, table_lines
+from exporter.cms.agent_names import NamedRow
+from exporter.cms.client import Inspection
+from exporter.durations import format_duration
+from exporter.rest import (
+    BeginTimeUnit,
+    Kind,
+    Overdue,
+    Snapshot,
+    WaitReason,
+    classify,
+    once_each,
+    usable_start,
+)
+from exporter.secret import Secret
+from exporter.store import TargetKey
+
+CHANGED: Final = (
+    "the counters changed between the pages of the listing, in two readings of it, so they may not "
+    "match the rows: poll again; a larger page_size makes this rarer"
+)
+"""What `PollResult.moved` means."""
+NOTHING: Final = "-"
+_HEADS: Final = ("AGENT", "STATE", "BEGAN", "AGE", "REQUESTED", "REASON", "NAME")
+_MASK: Final = "***"
+_LONGEST: Final = 60
+_REASONS: Final = tuple(WaitReason)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which target was polled, and how its rows are to be read."""
+
+    target: TargetKey
+    name: str | None
+    begin_time_unit: BeginTimeUnit
+    configured: bool = True
+    """Whether it is a target of the configuration, which it need not be."""
+
+    def __str__(self) -> str:
+        name = f" ({self.name})" if self.name else ""
+        return f"{self.target.cms}, ccId {self.target.cc_id}, vdn {self.target.vdn}{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One row, as it may be shown."""
+
+    work_no: int | str | None
+    name: str | None
+    """Masked, unless full names were asked for."""
+    kind: Kind
+    reason: WaitReason | None
+    """Why the agent waits; None if it is not certain that it does."""
+    reason_code: int | None
+    """As sent."""
+    start: float | None
+    """Epoch seconds by the server's clock; None if `begin_time` is not plausible."""
+    begin_time: int | None
+    """As sent."""
+    requested: int | None
+    """Seconds."""
+
+
+def agents(
+    rows: Iterable[NamedRow], seen: Snapshot, unit: BeginTimeUnit, *, show_names: bool
+) -> list[Agent]:
+    """Every agent once, the earliest start first, those without one last.
+
+    Args:
+        rows: of every page, in the order sent.
+        seen: what these rows were reduced to.
+        unit: of `begin_time`.
+        show_names: in full instead of masked.
+    """
+    listing = once_each(rows)
+    kinds = classify(seen, listing, unit)
+    found = [
+        Agent(
+            work_no=_printable(row.work_no) if isinstance(row.work_no, str) else row.work_no,
+            name=None if row.name is None else _shown(row.name, in_full=show_names),
+            kind=kind,
+            reason=_reason(row.reason) if kind is Kind.WAITS else None,
+            reason_code=row.reason,
+            start=usable_start(row.begin_time, seen.server_time, unit),
+            begin_time=row.begin_time,
+            requested=row.duration,
+        )
+        for row, kind in zip(listing, kinds, strict=True)
+    ]
+    return sorted(found, key=lambda agent: math.inf if agent.start is None else agent.start)
+
+
+def show(
+    console: Console,
+    question: Question,
+    inspection: Inspection,
+    *,
+    show_names: bool,
+    zone: tzinfo | None = None,
+) -> None:
+    """Print the page for people.
+
+    Args:
+        console: where.
+        question: what was polled.
+        inspection: of a poll that succeeded.
+        show_names: in full instead of masked.
+        zone: of the times; this host's by default.
+    """
+    print_lines(console, [*sentence_lines(console, headline(question, inspection), "bold"), BLANK])
+    print_lines(console, numbers(console, inspection, zone))
+    print_lines(console, rows(console, question, inspection, show_names=show_names, zone=zone))
+
+
+def headline(question: Question, inspection: Inspection) -> str:
+    """What was polled, and what it took."""
+    result = inspection.result
+    stray = "" if question.configured else "; not a target of the configuration"
+    requests = counted(result.requests, "request")
+    return f"{question}: replied in {result.duration:.2f} s, {requests}{stray}"
+
+
+def numbers(console: Console, inspection: Inspection, zone: tzinfo | None = None) -> list[Line]:
+    """The counters, and what is to be known about them."""
+    result, seen = inspection.result, _succeeded(inspection)
+    lines = table_lines(console, _facts(seen, result.clock_skew, zone))
+    for doubt in seen.doubts:
+        lines += sentence_lines(console, f"doubtful: {doubt.sentence}", "yellow")
+    if result.moved:
+        lines += sentence_lines(console, f"changed: {CHANGED}", "yellow")
+    return lines
+
+
+def rows(
+    console: Console,
+    question: Question,
+    inspection: Inspection,
+    *,
+    show_names: bool,
+    zone: tzinfo | None = None,
+) -> list[Line]:
+    """A table of the agents, and the rules by which each of their states was found."""
+    seen = _succeeded(inspection)
+    shown = _agents(question, inspection, seen, show_names=show_names)
+    lines: list[Line] = []
+    if shown:
+        brief = console.is_terminal
+        cells = [_cells(agent, seen.server_time, zone, brief=brief) for agent in shown]
+        lines += [BLANK, *table_lines(console, cells, _HEADS, {3, 4}), BLANK]
+    for kind in Kind:
+        if any(agent.kind is kind for agent in shown):
+            lines += sentence_lines(console, f"{kind.state}: {kind.rule}", "dim")
+    if twice := len(inspection.rows) - len(shown):
+        repeated = f"Rows repeated on a later page, each counted once: {twice}."
+        lines += sentence_lines(console, repeated, "dim")
+    return lines
+
+
+def _succeeded(inspection: Inspection) -> Snapshot:
+    seen = inspection.result.snapshot
+    assert seen is not None  # noqa: S101  # only such polls are shown
+    return seen
+
+
+def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> dict[str, object]:
+    """The same for scripts. Times are epoch seconds by the server's clock."""
+    result, seen = inspection.result, inspection.result.snapshot
+    found: dict[str, object] = {
+        **question.target._asdict(),
+        "name": question.name,
+        "configured": question.configured,
+        "up": seen is not None,
+        "requests": result.requests,
+        "clock_skew_seconds": result.clock_skew,
+    }
+    if result.error is not None:
+        found |= {"reason": result.error.reason.value, "message": result.error.message}
+    if seen is None:
+        return found
+    now, overdue = seen.server_time, seen.overdue(seen.server_time)
+    reasons = zip(WaitReason, seen.waiting_by_reason, strict=True)
+    return found | {
+        "duration_seconds": round(result.duration, 3),
+        "server_timestamp_seconds": now,
+        "approved_agents": seen.approved,
+        "resting_agents": seen.resting,
+        "waiting_agents": seen.waiting,
+        "waiting_reason_agents": {reason.value: count for reason, count in reasons},
+        "longest_rest_seconds": seen.longest_rest(now),
+        "longest_rest_start_timestamp_seconds": seen.longest_rest_start,
+        "longest_wait_seconds": seen.longest_wait(now),
+        "overdue_agents": overdue and overdue.agents,
+        "longest_overdue_seconds": overdue and overdue.longest,
+        "unclassified_agents": seen.unclassified,
+        "unlisted_agents": seen.unlisted,
+        "unusable_begin_times": seen.unusable_begin_times,
+        "doubts": [doubt.value for doubt in seen.doubts],
+        "changed_while_read": result.moved,
+        "rows": [
+            {
+                "work_no": agent.work_no,
+                "agent_name": agent.name,
+                "state": agent.kind.state.replace(" ", "_"),
+                "rule": agent.kind.rule,
+                "reason": agent.reason and agent.reason.value,
+                "reason_code": agent.reason_code,
+                "begin_time": agent.begin_time,
+                "start_timestamp_seconds": agent.start,
+                "requested_seconds": agent.requested,
+            }
+            for agent in _agents(question, inspection, seen, show_names=show_names)
+        ],
+    }
+
+
+def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tuple[str, str, str]]:
+    overdue = seen.overdue(seen.server_time)
+    by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
+    reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
+    late = f"by up to {duration(overdue.longest)}" if overdue and overdue.agents else ""
+    waited = seen.longest_wait(seen.server_time)
+    facts = [
+        ("approved", str(seen.approved), "allowed to rest, still working"),
+        ("resting", str(seen.resting), ""),
+        ("waiting", str(seen.waiting), reasons),
+        ("longest rest", *_longest_rest(seen, zone)),
+        ("overdue", _overdue(seen, overdue), late),
+    ]
+    if seen.waiting:
+        facts.append(("longest wait", NOTHING if waited is None else duration(waited), ""))
+    if seen.unclassified:
+        facts.append(
+            (
+                "unclassified",
+                str(seen.unclassified),
+                "rows of agents who may rest or wait, beyond the resting ones",
+            )
+        )
+    if seen.unlisted:
+        facts.append(
+            ("unlisted", str(seen.unlisted), "resting agents without a row that has a start")
+        )
+    if seen.unusable_begin_times:
+        facts.append(("unusable", str(seen.unusable_begin_times), "rows without a plausible start"))
+    if skew is None:
+        return [*facts, ("clock skew", NOTHING, "the reply has no Date header")]
+    return [*facts, ("clock skew", f"{skew:+.1f} s", "the server's clock minus this host's")]
+
+
+def _longest_rest(seen: Snapshot, zone: tzinfo | None) -> tuple[str, str]:
+    age = longest_rest(seen)
+    if not seen.resting:
+        return age, "no agent rests"
+    if seen.longest_rest_start is None:
+        return age, "the reply has no usable start time"
+    return age, f"since {moment(seen.longest_rest_start, zone)}"
+
+
+def longest_rest(seen: Snapshot) -> str:
+    """The age of the longest rest when it was polled, with "at most" or "at least" if needed."""
+    if not seen.resting or seen.longest_rest_start is None:
+        return NOTHING
+    return f"{seen.bound}{duration(seen.server_time - seen.longest_rest_start)}"
+
+
+def _overdue(seen: Snapshot, overdue: Overdue | None) -> str:
+    if overdue is None:
+        return NOTHING
+    none = seen.unclassified and not overdue.agents  # at most none is none
+    return "0" if none else f"{seen.bound}{overdue.agents}"
+
+
+def _cells(agent: Agent, now: float, zone: tzinfo | None, *, brief: bool) -> tuple[str, ...]:
+    began, age = NOTHING, NOTHING
+    if agent.start is not None:
+        ago = now - agent.start
+        began = _brief_moment(agent.start, now, zone) if brief else moment(agent.start, zone)
+        age = duration(ago) if ago >= 0 else f"in {duration(-ago)}"
+    elif agent.begin_time is not None:
+        began = f"unusable: {agent.begin_time}"
+    return (
+        NOTHING if agent.work_no is None else str(agent.work_no),
+        agent.kind.state,
+        began,
+        age,
+        NOTHING if agent.requested is None else duration(agent.requested),
+        NOTHING if agent.reason is None else _words(agent.reason),
+        agent.name or NOTHING,
+    )
+
+
+def _agents(
+    question: Question, inspection: Inspection, seen: Snapshot, *, show_names: bool
+) -> list[Agent]:
+    return agents(inspection.rows, seen, question.begin_time_unit, show_names=show_names)
+
+
+def _reason(code: int | None) -> WaitReason | None:
+    return None if code is None or code < 0 else _REASONS[min(code, len(_REASONS) - 1)]
+
+
+def _shown(name: Secret, *, in_full: bool) -> str:
+    text = _printable(name.reveal().strip())
+    if in_full:
+        return text
+    # the first character of a name of one character would be all of it
+    return text[:1] + _MASK if len(text) > 1 else _MASK
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
+
+
+def _words(reason: WaitReason) -> str:
+    return reason.value.replace("_", " ")
+
+
+def moment(timestamp: float, zone: tzinfo | None = None) -> str:
+    """A time of day with its date and zone."""
+    found = datetime.fromtimestamp(timestamp, UTC).astimezone(zone)
+    return found.isoformat(sep=" ", timespec="seconds")
+
+
+def _brief_moment(timestamp: float, now: float, zone: tzinfo | None) -> str:
+    """A time of day, with its date unless that is today's."""
+    found, today = (datetime.fromtimestamp(at, UTC).astimezone(zone) for at in (timestamp, now))
+    same_day = found.date() == today.date()
+    return time_of_day(timestamp, zone) if same_day else f"{found:%Y-%m-%d %H:%M}"
+
+
+def time_of_day(timestamp: float, zone: tzinfo | None = None) -> str:
+    """Hours, minutes and seconds."""
+    return f"{datetime.fromtimestamp(timestamp, UTC).astimezone(zone):%H:%M:%S}"
+
+
+def duration(seconds: float) -> str:
+    """A duration as Prometheus writes it, in whole seconds."""
+    try:
+        return format_duration(round(seconds))
+    except ValueError:
+        return f"{seconds:.0f} s"

@@ -1,0 +1,52 @@
+"""Which servers of the configuration `--cms` names."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Final, NoReturn
+
+import click
+
+from exporter.server import Server
+
+_LISTED: Final = 10
+"""Servers that an error names at most."""
+
+
+def one(servers: Sequence[Server], name: str | None) -> Server:
+    """The server of that name; without a name the only one.
+
+    Raises:
+        click.UsageError: there is none of that name, or there are several and no name was given.
+    """
+    if name is not None:
+        return some(servers, [name])[0]
+    if len(servers) != 1:
+        _refuse(
+            f"--cms is required, because the configuration has {len(servers)} servers: "
+            f"{_listed(servers)}"
+        )
+    return servers[0]
+
+
+def some(servers: Sequence[Server], names: Iterable[str]) -> Sequence[Server]:
+    """The servers of these names, in the order of the configuration; without names all of them.
+
+    Raises:
+        click.UsageError: there is none of one of these names.
+    """
+    known = [server.name for server in servers]
+    wanted = {*names}
+    for name in sorted(wanted.difference(known)):
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {_listed(servers)}"
+        _refuse(f"--cms: the configuration has no server {name!r}; {hint}")
+    return [server for server in servers if server.name in wanted] if wanted else servers
+
+
+def _listed(servers: Sequence[Server]) -> str:
+    names = [server.name for server in servers[:_LISTED]]
+    return ", ".join(names) + (", …" if len(servers) > _LISTED else "")
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise click.UsageError(problem, click.get_current_context())
