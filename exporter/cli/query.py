@@ -110,8 +110,9 @@ def _show_exchanges(
     out = console(sys.stdout)
     if inspection is not None and inspection.result.error is None:
         print_lines(out, [*sentence_lines(out, headline(question, inspection), "bold"), BLANK])
-    redaction = Redaction(server, client.foreign_text, show_names=show_names)
-    print_lines(out, exchanges(transports[0].recorded, redaction))
+    (transport,) = transports
+    redaction = Redaction(server, transport.proxy_in_use, show_names=show_names)
+    print_lines(out, exchanges(transport.recorded, redaction))
     sys.stdout.flush()
     if inspection is None:
         return stopped

@@ -108,11 +108,6 @@ class CmsClient:
         """When the next request may start."""
         return self._rate_limit
 
-    @property
-    def foreign_text(self) -> ForeignText:
-        """What makes the server's words fit to be shown: it knows every secret that was sent."""
-        return self._foreign
-
     def free_by(self, waiting_since: float) -> float:
         """When a poll that waits for its turn can start at the latest, in monotonic seconds.
 

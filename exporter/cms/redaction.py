@@ -4,9 +4,10 @@ Nothing is looked for and struck out; everything is masked that is not on a list
 are the headers that the exporter sets itself, with the access key and the signature taken out of
 `Authorization`. Of a reply: headers that gateways and servers are known to send, and in a listing
 the interface's own fields, without names. A reply without a listing is what a server or a gateway
-has to say, so its text is shown as far as `foreign_text` lets it pass. Pure.
+has to say, so its text is shown as far as `foreign_text` lets it pass.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -15,9 +16,11 @@ from typing import Final
 
 from exporter.cms import agent_names, wire
 from exporter.cms.body import CodingError, unpacked
-from exporter.cms.foreign_text import ForeignText
+from exporter.cms.foreign_text import ForeignText, secrets_of
+from exporter.cms.proxy import ChosenProxy
 from exporter.cms.recording import Headers, Recorded
-from exporter.server import Server
+from exporter.cms.requests import with_secrets
+from exporter.server import Auth, Server
 
 MASK: Final = "***"
 
@@ -82,13 +85,15 @@ class Redaction:
 
     Args:
         server: that was asked.
-        foreign: for what it says; knows every secret that was sent.
+        proxy: that led to it, if there is one.
         show_names: agents' names in full.
     """
 
-    def __init__(self, server: Server, foreign: ForeignText, *, show_names: bool = False) -> None:
+    def __init__(
+        self, server: Server, proxy: ChosenProxy | None = None, *, show_names: bool = False
+    ) -> None:
         self._own_headers = _OWN_HEADERS - {name for name, _ in server.headers}
-        self._foreign = foreign
+        self._foreign = ForeignText(secrets_of(server, _auths(server), proxy))
         self._show_names = show_names
 
     def request(self, recorded: Recorded) -> Shown:
@@ -187,6 +192,13 @@ class Redaction:
     def _key(self, key: str, names: Collection[str]) -> str:
         harmless = _KEY.fullmatch(key) and self._foreign.sentence(key, names=names) == key
         return key if harmless or key.casefold() in _FIELDS else MASK
+
+
+def _auths(server: Server) -> Iterator[Auth]:
+    """With the secrets that were read first, and with those of now: a poll may have sent either."""
+    yield with_secrets(server.auth, lambda source: source.loaded)
+    with contextlib.suppress(Exception):
+        yield with_secrets(server.auth, lambda source: source.read())
 
 
 def _coding(headers: Headers) -> str:

@@ -322,8 +322,8 @@ async def test_each_failure_is_explained(tmp_path: Path) -> None:
         f"lima: ccId 1, vdn {first}: {failed_call}",
         (
             'lima: ccId 1, vdn 5: decode: the reply is a web page with the title "Sign in" '
-            "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check host, "
-            "port and path of url"
+            "(text/html), not JSON: a login page or a gateway answers instead of CC-CMS; check "
+            "host, port and path of url"
         ),
     ]
     assert together == f"lima: ccId 1, vdn 2-3: {failed_call}"
