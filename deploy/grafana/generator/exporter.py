@@ -6,18 +6,52 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 
 from exporter.rest import Doubt
-from generator.frame import EXPORTER, VARIABLES, Board, vdn_links
+from generator.alerts import PLATFORM_TEAM, active, marks
+from generator.frame import EXPORTER, VARIABLES, Board, label_choice
 from generator.panels import About, Look, Query, course, single
 from generator.polling import polling
-from generator.promql import KEY, NAMED, lacking, of_process, of_server, polled, rate
-from generator.tables import Column, rows
-from generator.vocabulary import DOUBT, FAILING, OWN, STALE, SUCCESS, UP
+from generator.promql import (
+    KEY,
+    NAMED,
+    lacking,
+    of_exporter,
+    of_process,
+    of_scrape,
+    of_server,
+    polled,
+    rate,
+)
+from generator.tables import Column, Label, rows
+from generator.vdns import VDN_LABELS, VDN_LEGEND
+from generator.vocabulary import (
+    CERTIFICATE,
+    DOUBT,
+    FAILING,
+    FAILURES,
+    FLAPPING,
+    OWN,
+    POLLS,
+    STALE,
+    SUCCESS,
+    UNCLASSIFIED,
+    UNLISTED,
+    UNUSABLE,
+    UP,
+)
 
 _BUILD: Final = f"{OWN}build_info"
+# Probes are a job of their own, whose instances are targets.
+_JOBS: Final = f'{{__name__=~"{_BUILD}|{UP}"}}'
 _CHOICES: Final = (
-    ("job", "Job", _BUILD, model.VariableSort.ALPHABETICAL_ASC),
-    ("instance", "Instance", f'{_BUILD}{{job=~"$job"}}', model.VariableSort.ALPHABETICAL_ASC),
+    label_choice("job", "Job", _JOBS),
+    label_choice("instance", "Instance", f'{_BUILD}{{job=~"$job"}}'),
 )
+_AGE: Final = units.DurationInDaysHoursMinutesSeconds
+_SENTENCE: Final = 110
+"""Letters of a line of a doubt's sentence: the longest ones take two lines."""
+_LONG_EXPIRED: Final = -(10**9)
+"""Where red begins; below it is the colour of a panel without any certificate."""
+
 # If two exporters poll the same VDN, the worse state counts: each of them has to work.
 _WORST_UP: Final = f"min by ({KEY}) ({polled(UP)})"
 _OLDEST_SUCCESS: Final = polled(SUCCESS)
@@ -38,10 +72,17 @@ def exporter() -> model.Dashboard:
         "For exporter operators: is the exporter up, is its data fresh, what fails and why, and "
         "does polling keep up.",
         since="now-6h",
-        variables=[*_CHOICES, *VARIABLES],
+        choices=[*_CHOICES, *VARIABLES],
     )
+    board.filter(
+        "Filters by the labels that the exporter's configuration gives to targets. Panels about "
+        "servers and processes have no such labels, and are empty while a filter is set."
+    )
+    board.mark(marks(PLATFORM_TEAM))
     _health(board)
+    board.row("Alerts", active(PLATFORM_TEAM))
     _targets(board)
+    _doubts(board)
     polling(board)
     return board.build()
 
@@ -49,6 +90,7 @@ def exporter() -> model.Dashboard:
 def _health(board: Board) -> None:
     words = {1: ("up", "green"), 0: ("down", "red")}
     loaded = {1: ("loaded", "green"), 0: ("failed", "red")}
+    expiry = f"min by (cms) ({of_server(f'{OWN}tls_certificate_expiry_timestamp_seconds')})"
     board.row(
         "Health",
         single(
@@ -60,7 +102,8 @@ def _health(board: Board) -> None:
                 ("AgentRestExporterDown",),
             ),
             Look("none", words=words),
-            Query(f"min by (instance) ({of_process('up')})", "{{instance}}"),
+            Query(f"min by (instance) ({of_scrape('up')})", "{{instance}}"),
+            width=6,
             empty="absent",
         ),
         single(
@@ -72,6 +115,7 @@ def _health(board: Board) -> None:
             ),
             Look(units.Short, ((1, "red"),), decimals=0),
             Query(f"sum(1 - {_WORST_UP})", "down"),
+            width=6,
         ),
         single(
             About(
@@ -86,6 +130,7 @@ def _health(board: Board) -> None:
                 lacking(_WORST_UP, f"min by ({KEY}) ({_OLDEST_SUCCESS})"),
                 "never succeeded",
             ),
+            width=6,
         ),
         single(
             About(
@@ -94,8 +139,9 @@ def _health(board: Board) -> None:
                 "The target's data has disappeared from the Floor dashboard. See what fails below.",
                 ("AgentRestDataStale",),
             ),
-            Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
+            Look(_AGE, ((STALE, "red"),)),
             Query(f"time() - min({_OLDEST_SUCCESS})", "oldest success"),
+            width=6,
         ),
         single(
             About(
@@ -107,9 +153,10 @@ def _health(board: Board) -> None:
             ),
             Look("none", words=loaded),
             Query(
-                f"min by (instance) ({of_process(f'{OWN}config_last_reload_successful')})",
+                f"min by (instance) ({of_exporter(f'{OWN}config_last_reload_successful')})",
                 "{{instance}}",
             ),
+            width=6,
         ),
         single(
             About(
@@ -119,18 +166,45 @@ def _health(board: Board) -> None:
                 "changed file did not reach the exporter.",
                 ("AgentRestReloadFailed",),
             ),
-            Look(units.DurationSeconds, base="blue", decimals=0),
+            Look(_AGE, base="blue"),
             Query(
                 "time() - max by (instance) "
-                f"({of_process(f'{OWN}config_last_reload_success_timestamp_seconds')})",
+                f"({of_exporter(f'{OWN}config_last_reload_success_timestamp_seconds')})",
                 "{{instance}}",
             ),
+            width=6,
+        ),
+        single(
+            About(
+                "Next certificate to expire",
+                "The server whose certificate expires first, and in how many days and hours.",
+                "Have the certificate renewed: once it has expired, every poll of the server "
+                "fails. Empty if no server is reached over TLS.",
+                ("AgentRestCertificateExpires",),
+            ),
+            Look(_AGE, ((_LONG_EXPIRED, "red"), (CERTIFICATE, "green")), base="blue"),
+            Query(f"bottomk(1, {expiry}) - time()", "{{cms}}"),
+            width=6,
+            empty="no TLS",
+        ),
+        single(
+            About(
+                "Last start",
+                "How long ago an exporter last started.",
+                "If nobody restarted it, it crashed or was killed: see its log, and the memory "
+                "limit of its unit or container.",
+                ("AgentRestCrashLooping",),
+            ),
+            Look(_AGE, base="blue"),
+            Query(f"time() - max({of_process('process_start_time_seconds')})", "last start"),
+            width=6,
         ),
     )
 
 
 def _targets(board: Board) -> None:
     failures = rate(of_server(f"{OWN}poll_failures_total"))
+    share = f"{rate(polled(FAILURES))} / {rate(polled(POLLS))}"
     board.row(
         "Targets",
         course(
@@ -141,8 +215,9 @@ def _targets(board: Board) -> None:
                 "climb together point to a server or the network.",
                 ("AgentRestDataStale", "AgentRestAllTargetsDown"),
             ),
-            Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
+            Look(units.Seconds, ((STALE, "red"),)),
             Query(f"time() - min by (cms) ({_OLDEST_SUCCESS})", "{{cms}}"),
+            width=12,
         ),
         course(
             About(
@@ -154,6 +229,7 @@ def _targets(board: Board) -> None:
             ),
             Look(units.Short, decimals=0),
             Query(f"sum by (cms) (1 - {_WORST_UP})", "{{cms}}"),
+            width=12,
             stacked=True,
         ),
         course(
@@ -168,7 +244,21 @@ def _targets(board: Board) -> None:
             ),
             Look(units.CountsPerMinute),
             Query(f"60 * sum by (reason) ({failures})", "{{reason}}"),
+            width=12,
             stacked=True,
+        ),
+        course(
+            About(
+                "Share of failed polls",
+                "The share of polls that fail, for the ten targets where it is highest. Empty with "
+                "/probe, which counts nothing.",
+                "A target near 100 % is down: see below. One that fails now and then flaps: a "
+                "timeout that is too short, a gateway that restarts, or a server at its limit.",
+                ("AgentRestFlapping",),
+            ),
+            Look(units.PercentUnit, ((FLAPPING, "red"),)),
+            Query(f"topk(10, max by ({NAMED}) ({share}))", VDN_LEGEND),
+            width=12,
         ),
         rows(
             About(
@@ -178,7 +268,7 @@ def _targets(board: Board) -> None:
                 "target now and explains the failure.",
                 ("AgentRestTargetDown", "AgentRestAuthRefused"),
             ),
-            ("cms", "cc_id", "vdn", "name", "reason"),
+            (*VDN_LABELS, Label("reason", "disconnected")),
             (
                 Column(
                     Query(
@@ -188,9 +278,16 @@ def _targets(board: Board) -> None:
                     Look("none", words={1: ("failing", "red")}),
                 ),
             ),
-            {"vdn": vdn_links("__data.fields")},
             empty="no failing targets",
+            height=7,
         ),
+    )
+
+
+def _doubts(board: Board) -> None:
+    by_doubt = f"count by (doubt) (max by ({KEY}, doubt) ({polled(DOUBT)}))"
+    board.row(
+        "Doubts",
         rows(
             About(
                 "Doubtful numbers",
@@ -201,15 +298,49 @@ def _targets(board: Board) -> None:
                 "setting of the server.",
                 ("AgentRestNumbersDoubtful",),
             ),
-            ("cms", "cc_id", "vdn", "name", "doubt"),
+            (*VDN_LABELS, Label("doubt", "unusable_begin_times")),
             (
                 Column(
                     Query(f"max by ({NAMED}, doubt) ({_NUMBERED_DOUBTS})", "meaning and remedy"),
                     Look("none", words=_DOUBT_WORDS),
+                    widest="m" * _SENTENCE,
                     sentences=True,
                 ),
             ),
-            {"vdn": vdn_links("__data.fields")},
             empty="no doubtful numbers",
+            height=7,
+        ),
+        course(
+            About(
+                "Doubtful VDNs by doubt",
+                "VDNs whose numbers are doubtful, by doubt. A VDN can have several.",
+                "A step that many VDNs make at once points to a setting or to a new release of the "
+                "server; the table above has the remedy.",
+                ("AgentRestNumbersDoubtful",),
+            ),
+            Look(units.Short, decimals=0),
+            Query(by_doubt, "{{doubt}}"),
+            width=12,
+        ),
+        course(
+            About(
+                "Rows in doubt",
+                "What the rows leave open, over all selected VDNs: rows that may be resting agents "
+                "or not (unclassified), resting agents without a row (unlisted), and rows whose "
+                "start cannot be believed.",
+                "Unclassified rows are an everyday matter where agents wait for approval: the "
+                "longest rest is then an upper bound. For the other two, see the table above.",
+                ("AgentRestNumbersDoubtful",),
+            ),
+            Look(units.Short, decimals=0),
+            *(
+                Query(f"sum(max by ({KEY}) ({polled(family)}))", legend)
+                for family, legend in (
+                    (UNCLASSIFIED, "unclassified"),
+                    (UNLISTED, "unlisted"),
+                    (UNUSABLE, "unusable starts"),
+                )
+            ),
+            width=12,
         ),
     )

@@ -8,38 +8,25 @@ from typing import Final
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import units
 
-from generator.frame import FLOOR, VARIABLES, Board, vdn_links
-from generator.panels import About, Look, Query, bars, course, single
-from generator.promql import KEY, each, lacking, number_of, on_floor, once, total
+from generator.alerts import FLOOR_TEAM, active, marks
+from generator.frame import FLOOR, VARIABLES, Board, label_choice
+from generator.panels import About, Look, Query, course, single
+from generator.promql import each, lacking, number_of, on_floor, once, total
+from generator.rests import rests, waits
 from generator.trouble import REST_TOO_LONG, WAIT_TOO_LONG, trouble
 from generator.vocabulary import (
     APPROVED,
     DOUBT,
     LIMIT,
     LONGEST,
-    LONGEST_OVERDUE,
     LONGEST_WAIT,
-    MAX_REST,
-    MAX_WAIT,
     OVERDUE,
-    REASON,
     RESTING,
-    RESTING_LONGER,
-    TOO_LONG,
-    TOO_OVERDUE,
     UP,
-    WAITED_TOO_LONG,
     WAITING,
 )
 
-_VDN: Final = "{{cms}} {{cc_id}}/{{vdn}} {{name}}"
-_JOB: Final = ("job", "Job", UP, model.VariableSort.ALPHABETICAL_ASC)
-
-_FULL: Final = 1
-_BEYOND_FULL: Final = 1.0001
-"""Grafana applies a threshold to values equal to it, but a full VDN is not over its limit."""
-
-_SHARE: Final = f"{each(RESTING)} / {each(LIMIT)}"
+_JOB: Final = label_choice("job", "Job", UP)
 
 
 def floor() -> model.Dashboard:
@@ -50,12 +37,16 @@ def floor() -> model.Dashboard:
         "For floor supervisors: how many agents rest compared to the limit, who waits and why, and "
         "which VDN needs attention first.",
         since="now/d",
-        variables=[_JOB, *VARIABLES],
+        choices=[_JOB, *VARIABLES],
     )
+    board.filter("Filters by the labels that the exporter's configuration gives to targets.")
+    board.mark(marks(FLOOR_TEAM))
     _now(board)
     _attention(board)
+    board.row("Alerts", active(FLOOR_TEAM))
     trouble(board)
-    _rests(board)
+    rests(board)
+    waits(board)
     _day(board)
     return board.build()
 
@@ -63,7 +54,7 @@ def floor() -> model.Dashboard:
 def _now(board: Board) -> None:
     count = Look(units.Short, base="blue", decimals=0)
     # the limits differ from VDN to VDN, so the colours are those of Needs attention
-    length = Look(units.DurationSeconds, base="blue")
+    length = Look(units.DurationInHoursMinutesSeconds, base="blue")
     board.row(
         "Now",
         single(
@@ -207,94 +198,8 @@ def _attention(board: Board) -> None:
     )
 
 
-def _rests(board: Board) -> None:
-    links = vdn_links("__field.labels")
-    share = Look(units.PercentUnit, ((0.8, "yellow"), (_FULL, "orange"), (_BEYOND_FULL, "red")))
-    board.row(
-        "Limits and long rests",
-        bars(
-            About(
-                "Resting against the limit",
-                "Resting agents as a share of the VDN's limit, for the twenty VDNs with the "
-                "highest share. Only VDNs with max_resting in the exporter's configuration.",
-                "Above 100 %, call agents back. At 100 %, no further agent should start a rest.",
-                ("AgentRestTooManyResting",),
-            ),
-            share,
-            Query(f"sort_desc(topk(20, {_SHARE}))", _VDN),
-            links,
-        ),
-        course(
-            About(
-                "Longest rests",
-                "The longest rest of each VDN, for the ten VDNs where it is longest. It grows "
-                "between polls and drops when the rest ends. Dashed lines are the VDNs' own limits "
-                "(max_rest), and one hour for VDNs without.",
-                "A rest above its limit has usually been forgotten, or the session was lost: ask "
-                "the supervisor.",
-                ("AgentRestTooLong",),
-            ),
-            Look(units.DurationSeconds, ((TOO_LONG, "red"),)),
-            Query(f"topk(10, {each(LONGEST)})", _VDN),
-            Query(
-                f"{each(MAX_REST)} and topk(10, {each(LONGEST)})", f"limit of {_VDN}", dashed=True
-            ),
-            links=links,
-        ),
-        course(
-            About(
-                "Longest overdue",
-                "By how much the most overdue rest of each VDN exceeds its requested duration, for "
-                "the ten VDNs where it is most.",
-                "At ten minutes or more, ask the agent's supervisor.",
-                ("AgentRestOverdue",),
-            ),
-            Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
-            Query(f"topk(10, {each(LONGEST_OVERDUE)})", _VDN),
-            links=links,
-        ),
-        course(
-            About(
-                "Longest waits",
-                "The longest wait of each VDN, for the ten VDNs where it is longest, from the "
-                "start that the agent asked for. Dashed lines are the VDNs' own limits (max_wait), "
-                "and 15 minutes for VDNs without.",
-                "Waiting by reason shows what agents wait for. A line that is missing although "
-                "agents wait means that the server reported no usable start.",
-                ("AgentRestApprovalsWaiting",),
-            ),
-            Look(units.DurationSeconds, ((WAITED_TOO_LONG, "red"),)),
-            Query(f"topk(10, {each(LONGEST_WAIT)})", _VDN),
-            Query(
-                f"{each(MAX_WAIT)} and topk(10, {each(LONGEST_WAIT)})",
-                f"limit of {_VDN}",
-                dashed=True,
-            ),
-            width=12,
-            links=links,
-        ),
-        course(
-            About(
-                "Resting longer than",
-                "Agents who have been resting for longer than each of rest_bounds in the "
-                "exporter's configuration, given in seconds. Empty if none are set.",
-                "If the longest bounds grow through the shift, agents overstay: see Longest rests "
-                "for the VDNs.",
-                ("AgentRestTooLong",),
-            ),
-            Look(units.Short, decimals=0),
-            Query(
-                f"sum by (bound) (max by ({KEY}, bound) ({on_floor(RESTING_LONGER)}))",
-                "longer than {{bound}} s",
-            ),
-            width=12,
-        ),
-    )
-
-
 def _day(board: Board) -> None:
     count = Look(units.Short, decimals=0)
-    by_reason = f"sum by (reason) (max by ({KEY}, reason) ({on_floor(REASON)}))"
     board.row(
         "Over time",
         course(
@@ -314,21 +219,6 @@ def _day(board: Board) -> None:
         ),
         course(
             About(
-                "Waiting by reason",
-                "What waiting agents wait for. The reasons add up to all waiting agents; unknown "
-                "means that the server gave no usable reason.",
-                "Depends on the reason. awaiting_approval: a supervisor has to decide. vdn_limit, "
-                "skill_queue_limit: the limit is reached. busy: the agent is on a call. "
-                "no_skill_queue: the agent has to sign in to a skill queue.",
-                ("AgentRestApprovalsWaiting", "AgentRestLimitReached"),
-            ),
-            count,
-            Query(by_reason, "{{reason}}"),
-            width=12,
-            stacked=True,
-        ),
-        course(
-            About(
                 "Resting by call center",
                 "Resting agents of each call center, stacked.",
                 "If one call center drops to zero or disappears while others continue, its data "
@@ -339,19 +229,5 @@ def _day(board: Board) -> None:
             Query(f"sum by (cms, cc_id) ({once(RESTING)})", "{{cms}} {{cc_id}}"),
             width=12,
             stacked=True,
-        ),
-        course(
-            About(
-                "Share of the limit",
-                "Resting agents as a share of the VDN's limit, for the ten VDNs with the highest "
-                "share at each moment.",
-                "A VDN that is full for long periods needs a higher limit or a different break "
-                "schedule.",
-                ("AgentRestTooManyResting",),
-            ),
-            Look(units.PercentUnit, ((_BEYOND_FULL, "red"),)),
-            Query(f"topk(10, {_SHARE})", _VDN),
-            width=12,
-            links=vdn_links("__field.labels"),
         ),
     )

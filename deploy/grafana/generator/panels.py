@@ -77,12 +77,14 @@ class Shape(Enum):
     """Like `NOW`, with a row for each series."""
 
 
-def single(about: About, look: Look, query: Query, *, empty: str = "no data") -> stat.Panel:
+def single(
+    about: About, look: Look, query: Query, *, empty: str = "no data", width: int = 4
+) -> stat.Panel:
     """One number for each series, or the text `empty` if there is none."""
     panel = (
         stat.Panel()
         .height(4)
-        .span(4)
+        .span(width)
         .no_value(empty)
         .graph_mode(options.BigValueGraphMode.NONE)
         .color_mode(options.BigValueColorMode.BACKGROUND_SOLID)
@@ -104,6 +106,7 @@ def bars(
         .orientation(options.VizOrientation.HORIZONTAL)
         .display_mode(options.BarGaugeDisplayMode.BASIC)
         .reduce_options(_last())
+        .text(common.VizTextDisplayOptions().title_size(14).value_size(16))
         .data_links(list(links))
     )
     return dressed(panel, about, look, [query], Shape.NOW)
@@ -155,8 +158,9 @@ def course(
         panel.thresholds_style(
             common.GraphThresholdsStyleConfig().mode(options.GraphThresholdsStyleMode.DASHED)
         )
-    # Lines keep their own colours; thresholds are drawn as dashed lines.
-    panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    # Each line has a colour of its own; thresholds are drawn as dashed lines. By name, two lines of
+    # a panel can have the same colour.
+    panel.color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
     panel.data_links(list(links))
     dashes = model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [10, 10]})
     for letter, query in zip(ascii_uppercase, queries, strict=False):

@@ -4,7 +4,15 @@ from grafana_foundation_sdk.models import units
 
 from generator.frame import Board
 from generator.panels import About, Look, Query, course
-from generator.promql import of_process, of_server, quantile, rate
+from generator.promql import (
+    exporters_only,
+    of_exporter,
+    of_process,
+    of_scrape,
+    of_server,
+    quantile,
+    rate,
+)
 from generator.vocabulary import LATE, OWN, SKEWED
 
 
@@ -111,7 +119,10 @@ def _polls(board: Board) -> None:
 
 
 def _process(board: Board) -> None:
-    files = f"{of_process('process_open_fds')} / {of_process('process_max_fds')}"
+    cpu = rate(of_exporter("process_cpu_seconds_total"))
+    files = f"{of_exporter('process_open_fds')} / {of_exporter('process_max_fds')}"
+    refused = rate(of_exporter(f"{OWN}web_refused_total"))
+    dropped = rate(of_exporter(f"{OWN}log_lines_dropped_total"))
     board.row(
         "Process",
         course(
@@ -136,7 +147,7 @@ def _process(board: Board) -> None:
             ),
             Look(units.PercentUnit, ((0.9, "red"),)),
             Query(
-                f"max by (instance) ({rate(of_process('process_cpu_seconds_total'))})",
+                f"max by (instance) ({exporters_only(cpu)})",
                 "{{instance}}",
             ),
         ),
@@ -147,7 +158,7 @@ def _process(board: Board) -> None:
                 "Raise the limit on open files, or lower max_concurrency.",
             ),
             Look(units.PercentUnit, ((0.8, "red"),)),
-            Query(f"max by (instance) ({files})", "{{instance}}"),
+            Query(f"max by (instance) ({exporters_only(files)})", "{{instance}}"),
         ),
         course(
             About(
@@ -158,8 +169,8 @@ def _process(board: Board) -> None:
                 ("AgentRestExporterDown",),
             ),
             Look(units.Seconds),
-            Query(f"max by (instance) ({of_process('scrape_duration_seconds')})", "{{instance}}"),
-            width=12,
+            Query(f"max by (instance) ({of_scrape('scrape_duration_seconds')})", "{{instance}}"),
+            width=6,
         ),
         course(
             About(
@@ -167,13 +178,42 @@ def _process(board: Board) -> None:
                 "Targets of each exporter, by CMS.",
                 "This changes only with the configuration. A drop means that a target file is "
                 "missing or that a shard is down.",
-                ("AgentRestReloadFailed",),
+                ("AgentRestReloadFailed", "AgentRestNoTargets"),
             ),
             Look(units.Short, decimals=0),
             Query(
                 f"max by (instance, cms) ({of_server(f'{OWN}targets')})",
                 "{{instance}} {{cms}}",
             ),
-            width=12,
+            width=6,
+        ),
+        course(
+            About(
+                "Time since the start",
+                "How long each exporter has been running.",
+                "A line with many teeth is an exporter that is killed or crashes: see its log, and "
+                "the memory limit of its unit or container.",
+                ("AgentRestCrashLooping",),
+            ),
+            Look(units.Seconds),
+            Query(
+                f"time() - max by (instance) ({of_process('process_start_time_seconds')})",
+                "{{instance}}",
+            ),
+            width=6,
+        ),
+        course(
+            About(
+                "Clients refused",
+                "Requests and connections of clients that were refused or cut off per minute, by "
+                "reason, and log lines that could not be written.",
+                "Nobody polls the servers less because of it. busy and too_many_connections: more "
+                "clients than the limits allow. slow_reader: a client or network that stalls. "
+                "Dropped log lines: the program that reads stderr is blocked.",
+            ),
+            Look(units.CountsPerMinute),
+            Query(f"60 * sum by (instance, reason) ({refused})", "{{instance}} {{reason}}"),
+            Query(f"60 * sum by (instance) ({dropped})", "{{instance}} log lines dropped"),
+            width=6,
         ),
     )

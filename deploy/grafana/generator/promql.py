@@ -3,6 +3,9 @@
 Two exporters may poll the same VDNs, and two Prometheus servers may scrape them. A VDN's state then
 exists several times and must be counted once: `max by` its key, or `min by` where the worse state
 counts. Work that exporters do, such as requests, is summed.
+
+Prometheus also scrapes processes of others. Families that everybody has, such as `up` and
+`process_cpu_seconds_total`, are therefore joined with a family that only this exporter has.
 """
 
 from typing import Final
@@ -15,7 +18,12 @@ NAMED: Final = f"{KEY}, name"
 _JOB: Final = 'job=~"$job"'
 _INSTANCE: Final = f'{_JOB}, instance=~"$instance"'
 _CMS: Final = f'{_INSTANCE}, cms=~"$cms"'
-_VDN: Final = 'cms=~"$cms", cc_id=~"$cc_id", vdn=~"$vdn"'
+_VDN: Final = 'cms=~"$cms", cc_id=~"$cc_id", vdn=~"$vdn", name=~"$name"'
+
+_BUILD_INFO: Final = "agent_rest_exporter_build_info"
+_SAME_TARGET: Final = "and on (job, instance)"
+_SHIPPED_JOB: Final = 'job="agent-rest-exporter"'
+"""The job of the shipped configuration, which AgentRestExporterDown looks for."""
 
 
 def on_floor(family: str, *matchers: str) -> str:
@@ -33,9 +41,55 @@ def of_server(family: str) -> str:
     return _selector(family, _CMS)
 
 
-def of_process(family: str) -> str:
-    """A family with one series for each exporter."""
+def of_exporter(family: str) -> str:
+    """A family with one series for each exporter, which only this exporter has."""
     return _selector(family, _INSTANCE)
+
+
+def of_process(family: str) -> str:
+    """A family that other processes have as well, of exporters only.
+
+    The result is a binary expression: aggregate it, or put it in brackets.
+    """
+    return exporters_only(of_exporter(family))
+
+
+def exporters_only(expr: str) -> str:
+    """The series of an expression that come from exporters which answer scrapes."""
+    return f"{expr} {_SAME_TARGET} {of_exporter(_BUILD_INFO)}"
+
+
+def times_of_reloads() -> str:
+    """When each exporter loaded its configuration, in milliseconds, on either dashboard."""
+    family = "agent_rest_exporter_config_last_reload_success_timestamp_seconds"
+    return f"1000 * {_selector(family, _JOB)}"
+
+
+def times_of_starts() -> str:
+    """When each exporter started, in milliseconds, on either dashboard."""
+    starts = _selector("process_start_time_seconds", _JOB)
+    return f"1000 * {starts} {_SAME_TARGET} {_selector(_BUILD_INFO, _JOB)}"
+
+
+def of_scrape(family: str) -> str:
+    """A family that Prometheus writes itself for each scrape, even for one that fails.
+
+    An exporter that is down has no `build_info`. So this includes the exporters that had one within
+    the range of the dashboard, and the shipped job, whose exporter may never have answered.
+    """
+    within = f"last_over_time({of_exporter(_BUILD_INFO)}[$__range])"
+    shipped = _selector(family, _SHIPPED_JOB, _INSTANCE)
+    return f"{shipped}\nor {of_exporter(family)} {_SAME_TARGET} {within}"
+
+
+def of_alerts(family: str, team: str, *matchers: str) -> str:
+    """A family that Prometheus writes for alerts: those of one team, about what is selected.
+
+    An alert lacks the labels that its expression sums over, so each may be empty.
+    """
+    labels = ("job", "cms", "cc_id", "vdn", "name")
+    about = [f'{label}=~"${label}|"' for label in labels]
+    return _selector(family, 'alertname=~"AgentRest.+"', f'team="{team}"', *matchers, *about)
 
 
 def each(family: str) -> str:

@@ -1,13 +1,15 @@
 """The table of the floor dashboard: each VDN with its worst problem, the worst VDNs first."""
 
+from dataclasses import replace
 from typing import Final
 
 from grafana_foundation_sdk.models import units
 
-from generator.frame import Board, vdn_links
+from generator.frame import Board
 from generator.panels import About, Look, Query
 from generator.promql import NAMED, each, exceeding, on_floor
 from generator.tables import Column, rows
+from generator.vdns import VDN_LABELS
 from generator.vocabulary import (
     APPROVED,
     DOUBT,
@@ -62,6 +64,8 @@ _TROUBLE_WORDS: Final = {
 def trouble(board: Board) -> None:
     """Add the row with the table."""
     count = Look(units.Short, decimals=0)
+    # An empty cell is neither good nor bad, so only bad ones have a colour.
+    length = Look(units.DurationInHoursMinutesSeconds, base="transparent")
     awaiting = on_floor(REASON, 'reason="awaiting_approval"')
     board.row(
         "VDNs, problems first",
@@ -74,27 +78,30 @@ def trouble(board: Board) -> None:
                 "doubtful VDN the counts are right, but not all rests are known.",
                 ("AgentRestTooManyResting", "AgentRestNumbersDoubtful", "AgentRestTargetDown"),
             ),
-            ("cms", "cc_id", "vdn", "name"),
+            VDN_LABELS,
             (
-                Column(Query(_TROUBLE, "problem"), Look(units.Short, words=_TROUBLE_WORDS)),
+                Column(
+                    Query(_TROUBLE, "problem"),
+                    Look(units.Short, words=_TROUBLE_WORDS),
+                    widest="rest too long",
+                ),
                 Column(Query(each(RESTING), "resting"), count),
                 Column(Query(each(LIMIT), "limit"), count),
                 Column(Query(each(APPROVED), "approved"), count),
                 Column(Query(each(WAITING), "waiting"), count),
                 Column(Query(f"max by ({NAMED}) ({awaiting})", "approvals"), count),
-                Column(Query(each(LONGEST), "longest rest"), Look(units.DurationSeconds)),
-                Column(Query(each(LONGEST_WAIT), "longest wait"), Look(units.DurationSeconds)),
+                Column(Query(each(LONGEST), "longest rest"), length),
+                Column(Query(each(LONGEST_WAIT), "longest wait"), length),
                 Column(Query(each(OVERDUE), "overdue"), count),
                 Column(
                     Query(each(LONGEST_OVERDUE), "overdue by"),
-                    Look(units.DurationSeconds, ((TOO_OVERDUE, "orange"),)),
+                    replace(length, steps=((TOO_OVERDUE, "orange"),)),
                 ),
                 Column(
                     Query(f"time() - {each(SUCCESS)}", "age of data"),
-                    Look(units.DurationSeconds, ((STALE, "red"),), decimals=0),
+                    replace(length, steps=((STALE, "red"),)),
                 ),
             ),
-            {"vdn": vdn_links("__data.fields")},
             empty="",
         ),
     )

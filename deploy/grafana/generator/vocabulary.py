@@ -21,6 +21,11 @@ MAX_REST: Final = "agent_rest_max_rest_seconds"
 MAX_WAIT: Final = "agent_rest_max_wait_seconds"
 SUCCESS: Final = "agent_rest_last_success_timestamp_seconds"
 FAILING: Final = "agent_rest_failing"
+POLLS: Final = "agent_rest_polls_total"
+FAILURES: Final = "agent_rest_poll_failures_total"
+UNCLASSIFIED: Final = "agent_rest_unclassified_agents"
+UNLISTED: Final = "agent_rest_unlisted_agents"
+UNUSABLE: Final = "agent_rest_unusable_begin_times"
 OWN: Final = "agent_rest_exporter_"
 """The prefix of the families of the exporter itself."""
 
@@ -36,3 +41,7 @@ LATE: Final = 5
 """AgentRestPollsLate: seconds by which a poll starts late."""
 SKEWED: Final = 60
 """AgentRestClockSkew: seconds between the two clocks, either way."""
+FLAPPING: Final = 0.25
+"""AgentRestFlapping: the share of a target's polls that fail."""
+CERTIFICATE: Final = 14 * 24 * 3600
+"""AgentRestCertificateExpires: seconds until a server's certificate expires."""
