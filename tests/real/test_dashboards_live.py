@@ -1,9 +1,10 @@
 """The dashboards' expressions on a real Prometheus: that they find data, and count it once.
 
-`pytest -rP tests/test_dashboards_live.py` shows every expression with its series and samples.
+`pytest -rP tests/real/test_dashboards_live.py` shows every expression with its series and samples.
 """
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -25,7 +26,7 @@ TWO_MINUTES = 120.0
 STEP = 1
 """Seconds between the samples of a line."""
 
-ALL = dict.fromkeys(("job", "instance", "cms", "cc_id", "vdn"), ".+")
+ALL = dict.fromkeys(("job", "instance", "cms", "cc_id", "vdn"), ".+") | {"name": ".*"}
 """What Grafana puts in for `All`: each variable's allValue."""
 
 
@@ -47,7 +48,7 @@ async def ask(
     prometheus: httpx.AsyncClient, target: Target, chosen: Mapping[str, str], at: float
 ) -> list[Answer]:
     """What a panel would get for the minute that ends at `at`, in epoch seconds."""
-    expr = filled(target.expr, {**chosen, "__rate_interval": "30s"})
+    expr = filled(target.expr, {**chosen, "__rate_interval": "30s", "__range": "5m"})
     if target.instant:
         reply = await prometheus.get("/api/v1/query", params={"query": expr, "time": at})
     else:
@@ -69,10 +70,23 @@ def count(answers: list[Answer]) -> Found:
     return Found(sum(number > 0 for number in numbers), sum(numbers))
 
 
-def scraping(*jobs: str) -> str:
-    """A configuration that scrapes every second."""
+def scraping(*jobs: str, rules: Path | None = None) -> str:
+    """A configuration that scrapes every second, and evaluates rules as often."""
     lines = "".join(f"  - {job}\n" for job in jobs)
-    return f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{lines}"
+    often = "{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}"
+    files = [] if rules is None else [str(rules)]
+    return f"global: {often}\nrule_files: {files}\nscrape_configs:\n{lines}"
+
+
+def alerts_of_both_teams(folder: Path) -> Path:
+    """Rules that fire in the demo at once: what each dashboard's table of alerts needs."""
+    rules = [
+        {"alert": "AgentRestTargetDown", "expr": "agent_rest_up == 0", "labels": {"team": team}}
+        for team in ("floor", "platform")
+    ]
+    file = folder / "rules.yaml"
+    file.write_text(json.dumps({"groups": [{"name": "demo", "rules": rules}]}), encoding="utf-8")
+    return file
 
 
 def static(address: str, *instances: str) -> str:
@@ -84,42 +98,79 @@ def static(address: str, *instances: str) -> str:
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[str]:
-    """The demo, with one VDN whose rows prove little; gives its address."""
-    doubtful = "--scenario=zeros@1/3"
-    async with started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0", doubtful) as process:
+    """The demo, with VDNs whose rows prove little; gives its address.
+
+    Several of them, because at some hours nobody rests in one.
+    """
+    doubtful = [f"--scenario=zeros@1/{vdn}" for vdn in (1, 2, 3)]
+    async with started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0", *doubtful) as process:
         match = await process.wait_for(r"has started.* listen=(\S+)")
         yield match[1]
 
 
+WITHOUT_DATA = {"Next certificate to expire"}
+"""Panels that the demo cannot fill: its servers have no TLS."""
+
+
 async def test_every_expression_finds_data_in_the_demo(tmp_path: Path) -> None:
-    """Within two minutes of its start, every panel and every choice has something to show."""
+    """Within two minutes of its start, every panel and every choice has something to show.
+
+    Another process that is scraped beside it, with the same families as every process, is on none
+    of them; an exporter that has never answered is.
+    """
     begun = time.monotonic()
-    wanted = [target for uid in UIDS for target in targets(uid)]
+    wanted = [one for uid in UIDS for one in targets(uid) if one.panel not in WITHOUT_DATA]
     found = dict.fromkeys(wanted, Found(0, 0))
-    chosen = ALL | {"job": JOB, "cms": "(lima|quito)"}
-    async with (
-        demo() as address,
-        scraping_prometheus(
-            tmp_path, scraping(f"{{job_name: {JOB}, {static(address)}}}")
-        ) as client,
-    ):
-        while missing := [target for target in wanted if not found[target].samples]:
-            assert time.monotonic() - begun < TWO_MINUTES, missing
-            for target in missing:
-                found[target] = count(await ask(client, target, chosen, time.time()))
-            await asyncio.sleep(0.5)
-        # The list shows what all of them give at one moment.
-        now = time.time()
-        found = {target: count(await ask(client, target, chosen, now)) for target in wanted}
-        offered = {uid: await choices(client, uid) for uid in UIDS}
-    for target, (series, samples) in found.items():
+    async with demo() as address:
+        others = "metric_relabel_configs: [{source_labels: [__name__], "
+        others += "regex: agent_rest_.*, action: drop}]"
+        jobs = scraping(
+            f"{{job_name: {JOB}, static_configs: [{{targets: ['{address}', '127.0.0.1:9']}}]}}",
+            f"{{job_name: others, {static(address, 'foreign')}, {others}}}",
+            rules=alerts_of_both_teams(tmp_path),
+        )
+        async with scraping_prometheus(tmp_path, jobs) as client:
+            while missing := [target for target in wanted if not found[target].samples]:
+                assert time.monotonic() - begun < TWO_MINUTES, missing
+                for target in missing:
+                    found[target] = count(await ask(client, target, ALL, time.time()))
+                await asyncio.sleep(0.5)
+            # The list shows what all of them give at one moment.
+            now = time.time()
+            shown = {target: await ask(client, target, ALL, now) for target in wanted}
+            foreign = await query(client, 'process_resident_memory_bytes{job="others"}')
+            offered = {uid: await choices(client, uid) for uid in UIDS}
+            marked = [
+                mark["name"]
+                for uid in UIDS
+                for mark in read(uid)["annotations"]["list"]
+                if await ask(
+                    client, Target(uid, mark["name"], mark["expr"], instant=True), ALL, now
+                )
+            ]
+            polled = next(one for one in wanted if one.panel == "VDNs polled")
+            named = await ask(client, polled, ALL | {"name": "billing"}, now)
+    for target, answers in shown.items():
+        series, samples = count(answers)
         print(f"{target.uid}  {target.panel}: {series} series, {samples} samples\n  {target.expr}")  # noqa: T201  # the list is what the test is asked to show
-    assert all(number.samples for number in found.values())
+    assert all(count(answers).samples for answers in shown.values())
+    assert foreign
+    assert "foreign" not in {
+        dict(answer.labels).get("instance") for answers in shown.values() for answer in answers
+    }
+    (up,) = [answers for target, answers in shown.items() if target.panel == "Exporters"]
+    assert {dict(answer.labels)["instance"]: answer.values for answer in up} == {
+        address: (1,),
+        "127.0.0.1:9": (0,),
+    }
+    assert marked == ["Alerts", "Reloads", "Starts"] * 2
+    assert [answer.values for answer in named] == [(1,)]
     assert offered["agent-rest-floor"] == {
         "job": {JOB},
         "cms": {"lima", "quito"},
         "cc_id": {"1", "2", "3"},
         "vdn": {"1", "2", "3", "9"},
+        "name": {"sales", "support", "billing", "retention", "back office"},
     }
     assert offered["agent-rest-exporter"] == offered["agent-rest-floor"] | {"instance": {address}}
 
@@ -169,6 +220,10 @@ VDNS = {
 """A VDN for each trouble, each with the lesser ones as well."""
 
 
+EXPIRY = 5_000_000_000
+"""When the certificate expires that expires first."""
+
+
 def page() -> str:
     """A scrape of these VDNs by one exporter, which also has two targets without any numbers."""
     lines = []
@@ -204,6 +259,11 @@ def page() -> str:
         labels = f'cms="lima",cc_id="2",vdn="{vdn}"'
         lines.append(f"agent_rest_up{{{labels}}} 0")
         lines.append(f'agent_rest_failing{{{labels},reason="api"}} 1')
+    lines.append("agent_rest_exporter_build_info 1")
+    lines += [
+        f'agent_rest_exporter_tls_certificate_expiry_timestamp_seconds{{cms="{cms}"}} {expiry}'
+        for cms, expiry in (("lima", EXPIRY), ("quito", EXPIRY + 1))
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -241,7 +301,7 @@ async def test_two_exporters_of_one_floor_are_counted_once(tmp_path: Path) -> No
     """Every state of a VDN reads the same whether one exporter polls it or two do."""
     of_states = {"Targets down", "Never succeeded", "Oldest success", "Age of the last success"}
     of_states |= {"Targets down by CMS", "Failing targets", "Doubtful numbers"}
-    wanted = targets("agent-rest-floor")
+    wanted = [one for one in targets("agent-rest-floor") if one.panel != "Alerts"]
     wanted += [one for one in targets("agent-rest-exporter") if one.panel in of_states]
     async with twins(tmp_path) as prometheus:
         # What a naive sum does: the test would see it.
@@ -265,7 +325,7 @@ async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
             for uid in UIDS
             for target in targets(uid)
             if target.instant
-            and target.panel not in {"VDNs", "Failing targets", "Doubtful numbers"}
+            and target.panel not in {"VDNs", "Failing targets", "Doubtful numbers", "Alerts"}
         }
         trouble = next(one for one in targets("agent-rest-floor") if one.panel == "VDNs")
         rows = await ask(prometheus, trouble, chosen, now)
@@ -286,11 +346,13 @@ async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
     assert numbers["Targets down"] == 3
     assert numbers["Never succeeded"] == 2
     assert numbers["Resting against the limit"] == 9 / 4
+    assert numbers["Next certificate to expire"] == pytest.approx(EXPIRY - now, abs=1)
     panel = next(panel for panel in read("agent-rest-floor")["panels"] if panel["title"] == "VDNs")
     (words,) = [
         one["value"][0]["options"]
-        for one in panel["fieldConfig"]["overrides"][0]["properties"]
-        if one["id"] == "mappings"
+        for override in panel["fieldConfig"]["overrides"]
+        for one in override["properties"]
+        if (override["matcher"]["options"], one["id"]) == ("problem", "mappings")
     ]
     told = {dict(row.labels)["vdn"]: words[f"{row.values[0]:g}"]["text"] for row in rows}
     expected = {str(one.vdn): word for word, one in VDNS.items()}

@@ -21,7 +21,7 @@ _DATASOURCES: Final = {"$datasource", "${datasource}"}
 # An odd duration that nobody writes by hand stands for the variable.
 _RATE_INTERVAL: Final = "8869990s"
 _COUNTER_FUNCTIONS: Final = {"rate", "irate", "increase"}
-_UNITS: Final = {"none", "short", "percentunit", "bytes", "s", "dtdurations", "cpm", "reqps"}
+_UNITS: Final = {"none", "short", "percentunit", "bytes", "s", "dthms", "dtdhms", "cpm", "reqps"}
 """Those of the linter's list that are used here."""
 
 Json = dict[str, Any]
@@ -81,13 +81,13 @@ Rule = Callable[[Json], Iterator[Complaint]]
 
 
 def parse(expr: str) -> promql_parser.Expr:
-    """The expression as Prometheus sees it once Grafana has put the interval in.
+    """The expression as Prometheus sees it once Grafana has put the durations in.
 
     Raises:
         ValueError: it is no PromQL.
     """
     parsed: promql_parser.Expr = promql_parser.parse(
-        filled(expr, {"__rate_interval": _RATE_INTERVAL})
+        filled(expr, {"__rate_interval": _RATE_INTERVAL, "__range": "6h"})
     )
     return parsed
 
@@ -207,7 +207,12 @@ def _target_promql(dashboard: Json) -> Iterator[Complaint]:
 def _target_rate_interval(dashboard: Json) -> Iterator[Complaint]:
     interval = promql_parser.parse_duration(_RATE_INTERVAL)
     for title, expr in _parseable(dashboard):
-        if any(node.range != interval for node in nodes(expr, promql_parser.MatrixSelector)):
+        ranges = [
+            call.args[0].range
+            for call in nodes(expr, promql_parser.Call)
+            if call.func.name in _COUNTER_FUNCTIONS
+        ]
+        if any(one != interval for one in ranges):
             yield Complaint(title, f"{expr!r} has a range other than $__rate_interval")
 
 

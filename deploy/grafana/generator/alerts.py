@@ -71,7 +71,7 @@ def active(team: str, runbooks: tuple[str, ...] = ()) -> table.Panel:
             ),
         ),
         empty="no alerts",
-        height=7,
+        height=8,
     )
 
 
