@@ -9,11 +9,8 @@ from typing import Any, Final
 
 import promql_parser
 
-from exporter.clock import system_clock
-from exporter.metrics import FAMILIES, own_registry
-from exporter.store import ReloadStatus
+from tests.support.alert_rules import exposed_names
 from tests.support.dashboards import Complaint, Json, Rule, nodes, panels, parse, variables
-from tests.support.stores import store_of
 
 _OWN: Final = "agent_rest_"
 _BUILD_INFO: Final = "agent_rest_exporter_build_info"
@@ -105,19 +102,8 @@ def _children(node: Any) -> list[Any]:
     return [node.expr] if hasattr(node, "expr") else []
 
 
-def known_families() -> set[str]:
-    """Every name of a sample of the exporter, and the names that Prometheus adds."""
-    status = ReloadStatus(successful=True, last_success=0.0)
-    registry = own_registry(store_of([]), lambda: status, system_clock, version="1")
-    names = {family.name for family in FAMILIES} | _OF_PROMETHEUS
-    for family in registry.collect():
-        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
-        names |= {f"{family.name}{suffix}" for suffix in suffixes.get(family.type, [""])}
-    return names
-
-
 def _unknown_metric(dashboard: Json) -> Iterator[Complaint]:
-    known = known_families()
+    known = exposed_names() | _OF_PROMETHEUS
     for title, expr in expressions(dashboard):
         for selector in nodes(expr, promql_parser.VectorSelector):
             if selector.name not in known:
