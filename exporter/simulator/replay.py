@@ -186,7 +186,7 @@ def _date(text: str, shift: int) -> str:
 
 
 def _compressed(data: bytes, coding: str) -> bytes:
-    wbits = {"gzip": _GZIP, "deflate": _ZLIB}.get(coding)
+    wbits = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}.get(coding)
     if wbits is None:
         return data
     stream = zlib.compressobj(wbits=wbits)
