@@ -171,6 +171,12 @@ _QUERY: Final = Command(
                 is_flag=True,
             ),
             Flag(
+                "record",
+                "Write what was exchanged to this new file, for a bug report: without names, keys, "
+                "hosts and times. `simulate --replay` serves it.",
+                type=_PATH,
+            ),
+            Flag(
                 "explain-signature",
                 "Show what is signed, and how, without sending anything. No secret is shown.",
                 is_flag=True,

@@ -18,6 +18,7 @@ from exporter.cli import server_choice
 from exporter.cli.exchange_page import exchanges
 from exporter.cli.inspection_page import Question, as_json, headline, show
 from exporter.cli.loop import run_until_stopped
+from exporter.cli.recording_file import recording_file
 from exporter.cli.signals import Signals, Stopped
 from exporter.cli.signature_page import explanation
 from exporter.cli.terminal import BLANK, console, print_json, print_lines, say, sentence_lines
@@ -26,6 +27,7 @@ from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.recording import RecordingTransport
 from exporter.cms.redaction import Redaction
+from exporter.cms.sanitized import document
 from exporter.config import Config, load
 from exporter.polling import build
 from exporter.server import Server, Signature
@@ -41,13 +43,19 @@ def run(  # noqa: PLR0913  # a flag each
     vdn: int,
     watch: float | None,
     raw: bool,
+    record: str | None,
     explain_signature: bool,
     show_names: bool,
     json: bool,
 ) -> int:
     """Poll one target. 0 if that succeeds, 1 if it fails, 2 if the target cannot be polled."""
     _refuse_together(
-        {"--watch": watch is not None, "--raw": raw, "--explain-signature": explain_signature},
+        {
+            "--watch": watch is not None,
+            "--raw": raw,
+            "--record": record is not None,
+            "--explain-signature": explain_signature,
+        },
         json=json,
     )
     config = load(Path(config_file), os.environ)
@@ -57,17 +65,24 @@ def run(  # noqa: PLR0913  # a flag each
         return _explain(server, question)
     if raw:
         return _show_exchanges(signals, server, question, show_names=show_names)
+    if record is not None:
+        return _record(signals, server, question, record, show_names=show_names)
     client = build.clients([server], os.environ, system_clock)[server.name]
     if watch is not None:
         return _watch(signals, client, question, watch, show_names=show_names)
     inspection = run_until_stopped(_ask(client, question), signals)
     if json:
         print_json(as_json(question, inspection, show_names=show_names))
-    elif inspection.result.error is None:
+        return 0 if inspection.result.error is None else 1
+    return _show(question, inspection, show_names=show_names)
+
+
+def _show(question: Question, inspection: Inspection, *, show_names: bool) -> int:
+    if inspection.result.error is None:
         show(console(sys.stdout), question, inspection, show_names=show_names)
-    else:
-        _say_failure(question, inspection)
-    return 0 if inspection.result.error is None else 1
+        return 0
+    _say_failure(question, inspection)
+    return 1
 
 
 def _refuse_together(flags: dict[str, bool], *, json: bool) -> None:
@@ -95,13 +110,7 @@ def _show_exchanges(
     signals: Signals, server: Server, question: Question, *, show_names: bool
 ) -> int:
     """Poll, and show what was exchanged: also if it failed, or was stopped."""
-    transports: list[RecordingTransport] = []
-
-    def recording(server: Server, environ: Mapping[str, str]) -> RecordingTransport:
-        transports.append(RecordingTransport(server, environ))
-        return transports[-1]
-
-    client = build.clients([server], os.environ, system_clock, recording)[server.name]
+    client, transport = _recording(server)
     stopped, inspection = 0, None
     try:
         inspection = run_until_stopped(_ask(client, question), signals)
@@ -110,7 +119,6 @@ def _show_exchanges(
     out = console(sys.stdout)
     if inspection is not None and inspection.result.error is None:
         print_lines(out, [*sentence_lines(out, headline(question, inspection), "bold"), BLANK])
-    (transport,) = transports
     redaction = Redaction(server, transport.proxy_in_use, show_names=show_names)
     print_lines(out, exchanges(transport.recorded, redaction))
     sys.stdout.flush()
@@ -120,6 +128,35 @@ def _show_exchanges(
         _say_failure(question, inspection)
         return 1
     return 0
+
+
+def _record(
+    signals: Signals, server: Server, question: Question, file: str, *, show_names: bool
+) -> int:
+    """Poll, keep what was exchanged, and show the page."""
+    with recording_file(file) as write:
+        client, transport = _recording(server)
+        inspection = run_until_stopped(_ask(client, question), signals)
+        target = question.target.cc_id, question.target.vdn
+        write(document(transport.recorded, inspection.result, server, target))
+    status = _show(question, inspection, show_names=show_names)
+    sys.stdout.flush()
+    say(
+        console(sys.stderr),
+        f"recorded to {file}, without names, keys, hosts and times: look at it before you send it",
+    )
+    return status
+
+
+def _recording(server: Server) -> tuple[CmsClient, RecordingTransport]:
+    transports: list[RecordingTransport] = []
+
+    def recording(server: Server, environ: Mapping[str, str]) -> RecordingTransport:
+        transports.append(RecordingTransport(server, environ))
+        return transports[-1]
+
+    client = build.clients([server], os.environ, system_clock, recording)[server.name]
+    return client, transports[0]
 
 
 def _watch(

@@ -113,7 +113,7 @@ def _request(recorded: Recorded, server: Server, target: tuple[int, int]) -> dic
         "vdn": target[1],
         "offset": asked.get("offset"),
         "limit": asked.get("limit"),
-        "headers": [*_sent(recorded.request_headers, server)],
+        "headers": dict(_sent(recorded.request_headers, server)),
         "left_out": _left_out(recorded.request_headers, {*_SENT, "host", "authorization"}),
     }
 
@@ -152,7 +152,7 @@ def _reply(
         damaged = True
     return {
         "status": recorded.status if recorded.status in _STATUSES else _STATUSES.stop,
-        "headers": [*_received(recorded.reply_headers, server, now)],
+        "headers": dict(_received(recorded.reply_headers, server, now)),
         "left_out": _left_out(
             recorded.reply_headers,
             {"date", "content-type", "retry-after", "location", "content-encoding"},

@@ -130,10 +130,9 @@ def hung_up(request: web.Request) -> web.StreamResponse:
 
 async def replayed(request: web.Request, reply: Served) -> web.StreamResponse:
     """Sends a recorded reply; one that was not read to its end is cut again."""
-    headers = dict(reply.headers)
     if reply.complete:
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
-    headers["Content-Length"] = str(len(reply.body) + 1)
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+    headers = reply.headers | {"Content-Length": str(len(reply.body) + 1)}
     return await _stream(request, headers, (reply.body,), reply.status)
 
 

@@ -6,15 +6,13 @@ question that was asked more than once is answered in the order recorded, over a
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate, parsedate_to_datetime
 from typing import Literal
 
 import msgspec
 
 from exporter.simulator.scenarios import CC_IDS, VDNS
-
-FORMAT = "agent-rest-exporter recording"
 
 _BEGIN_TIME = re.compile(r'(?i)("begintime"\s*:\s*"?)(\d{9,13})\b')
 _MILLISECONDS = 10**11
@@ -31,7 +29,7 @@ class Reply(msgspec.Struct, frozen=True):
 
     Args:
         status: of HTTP.
-        headers: name and value of each.
+        headers: values by name.
         body: its text; bytes that are not UTF-8 are lone surrogates.
         complete: whether it was read to its end.
         coding: how it was compressed; empty if it was not.
@@ -39,7 +37,7 @@ class Reply(msgspec.Struct, frozen=True):
     """
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
     body: str
     complete: bool = True
     coding: str = ""
@@ -56,22 +54,22 @@ class Reply(msgspec.Struct, frozen=True):
             lambda found: found[1] + _shifted(int(found[2]), shift, clock), self.body
         )
         data = body.encode("utf-8", "surrogateescape")
-        headers = [
-            (name, _date(value, shift) if name.lower() == "date" else value)
-            for name, value in self.headers
-        ]
+        headers = {
+            name: _date(value, shift) if name == "Date" else value
+            for name, value in self.headers.items()
+        }
         if self.coding and not self.damaged:
             data = _compressed(data, self.coding)
         if self.coding:
-            headers.append(("Content-Encoding", self.coding))
-        return Served(self.status, tuple(headers), data, self.complete)
+            headers["Content-Encoding"] = self.coding
+        return Served(self.status, headers, data, self.complete)
 
 
 class Served(msgspec.Struct, frozen=True):
     """A reply as it is sent."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
     body: bytes
     complete: bool
 
@@ -163,12 +161,6 @@ class Recordings:
             key = asked.api == "agentrestinfo", question
             self._answers.setdefault(key, []).append((each.reply, file.clock))
             self.page_size = max(filter(None, (self.page_size, asked.limit)), default=None)
-
-
-def recorded(files: Iterable[tuple[str, bytes]]) -> Recordings | None:
-    """The recordings in files; None if there are none. Raises ValueError."""
-    found = dict(files)
-    return Recordings(found) if found else None
 
 
 def _shifted(value: int, shift: int, clock: int) -> str:

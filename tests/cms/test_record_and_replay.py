@@ -135,7 +135,7 @@ async def test_what_was_asked_again_is_answered_in_turn() -> None:
             "exchanges": [
                 {
                     "request": {"api": "agentrestinfos", "ccId": 1, "vdn": 1},
-                    "reply": {"status": status, "headers": [["Date", "canary"]], "body": ""},
+                    "reply": {"status": status, "headers": {"Date": "canary"}, "body": ""},
                 }
                 for status in (500, 429)
             ]

@@ -174,11 +174,11 @@ def test_headers() -> None:
         )
     )
     reply = json.loads(text)["exchanges"][0]["reply"]
-    assert reply["headers"] == [
-        ["Date", "Mon, 01 Jan 2001 00:00:10 GMT"],
-        ["Content-Type", "application/json; charset=gbk"],
-        ["Retry-After", "30"],
-    ]
+    assert reply["headers"] == {
+        "Date": "Mon, 01 Jan 2001 00:00:10 GMT",
+        "Content-Type": "application/json; charset=gbk",
+        "Retry-After": "30",
+    }
     assert reply["left_out"] == ["server", "set-cookie", "others: 2"]
     assert "anary" not in text
 
@@ -206,7 +206,7 @@ def test_headers() -> None:
 def test_values_of_headers(name: str, value: str, new: str) -> None:
     """Of a few known ones, or a word for all others."""
     reply = json.loads(written(recorded(headers=[(name, value)])))["exchanges"][0]["reply"]
-    assert reply["headers"] == [[name, new]]
+    assert reply["headers"] == {name: new}
 
 
 def test_a_request() -> None:
@@ -226,12 +226,12 @@ def test_a_request() -> None:
         "vdn": 2,
         "offset": None,
         "limit": None,
-        "headers": [
-            ["host", "cms.example:28443"],
-            ["content-type", "application/json; charset=UTF-8"],
-            ["content-length", "33"],
-            ["authorization", "auth-v2/***/2001-01-01T00:00:00.000Z/host;own-header/***"],
-        ],
+        "headers": {
+            "host": "cms.example:28443",
+            "content-type": "application/json; charset=UTF-8",
+            "content-length": "33",
+            "authorization": "auth-v2/***/2001-01-01T00:00:00.000Z/host;own-header/***",
+        },
         "left_out": ["user-agent", "others: 1"],
     }
     assert "10.22.26" not in text
@@ -244,10 +244,10 @@ def test_a_request_with_a_token_and_a_bare_host() -> None:
     sent = [("Host", "[::1]"), ("Authorization", "Bearer canary")]
     text = written(recorded(sent=sent, target="/a%20b/x/agentrestinfo"), server=server)
     found = json.loads(text)
-    assert found["exchanges"][0]["request"]["headers"] == [
-        ["host", "cms.example"],
-        ["authorization", "***"],
-    ]
+    assert found["exchanges"][0]["request"]["headers"] == {
+        "host": "cms.example",
+        "authorization": "***",
+    }
     assert found["exchanges"][0]["request"]["api"] == "agentrestinfo"
     assert found["server"] == {
         "tls": False,
