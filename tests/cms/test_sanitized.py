@@ -386,7 +386,7 @@ def test_a_recording_does_not_depend_on_what_is_secret(
     template: list[str | int], one: str, other: str
 ) -> None:
     """Two replies that differ in a secret alone leave the same file."""
-    # what is hexadecimal can be a number by chance
-    pieces = [piece for piece in template if piece not in {6, "number"}]
+    # by chance, hexadecimal can be a number, and a letter after a backslash an escape
+    pieces = [piece for piece in template if piece not in {6, "number", "\\"}]
     for begin in ("", "{", '{"agentName":"'):
         assert clean(begin + filled(pieces, one, 0)) == clean(begin + filled(pieces, other, 0))
