@@ -4,10 +4,11 @@
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
+#   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit parts lock schema dashboards reference site chart \
-	chart-test clean
+	chart-test release-check clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -71,6 +72,9 @@ chart: $(VENV)/.chart
 chart-test: $(VENV)/.chart
 	$(BIN)/python -m pytest tests/chart
 
+release-check: $(VENV)-release/.done
+	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)'
+
 # The lock files are valid for every platform and every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
@@ -81,6 +85,7 @@ lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
 	$(COMPILE) --group site -o requirements-site.lock
 	$(COMPILE) pyproject.toml --group chart -c requirements-dev.lock -o requirements-chart.lock
+	$(COMPILE) --group release -o requirements-release.lock
 
 $(VENV)/bin/python:
 	.ci/python --check
@@ -100,11 +105,11 @@ $(VENV)/.bench: requirements-bench.lock $(VENV)/.runtime
 	$(PIP) --require-hashes -r requirements-bench.lock
 	@touch $@
 
-$(VENV)-site/.done: requirements-site.lock
+$(VENV)-%/.done: requirements-%.lock
 	.ci/python --check
-	$(PYTHON) -m venv --clear $(VENV)-site
-	$(VENV)-site/bin/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes --only-binary :all: -r requirements-site.lock
+	$(PYTHON) -m venv --clear $(VENV)-$*
+	$(VENV)-$*/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: -r $<
 	@touch $@
 
 $(VENV)/.chart: requirements-chart.lock $(VENV)/.dev
@@ -112,4 +117,4 @@ $(VENV)/.chart: requirements-chart.lock $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-site build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-site $(VENV)-release build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
