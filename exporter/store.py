@@ -13,6 +13,7 @@ import msgspec
 
 from exporter.clock import Moment
 from exporter.errors import PollError, PollResult, Reason
+from exporter.history import MINUTE, FailureHistory, RestHistory, without_seconds
 from exporter.rest import Snapshot
 
 
@@ -50,6 +51,11 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     message: str
     since: float
     """Epoch seconds of the first of the failures since the last success."""
+
+    @property
+    def cause(self) -> tuple[str, str]:
+        """What targets that fail alike share: the reason, and the message without its seconds."""
+        return self.reason.value, without_seconds(self.message)
 
 
 class TargetState(msgspec.Struct, frozen=True, gc=False):
@@ -207,6 +213,10 @@ class Store:
     def __init__(self) -> None:
         self._states: dict[TargetKey, TargetState] = {}
         self._servers: dict[str, ServerStats] = {}
+        self.rests = RestHistory()
+        """The numbers of the last hour."""
+        self.failures = FailureHistory()
+        """The last failures."""
 
     def __len__(self) -> int:
         return len(self._states)
@@ -245,11 +255,36 @@ class Store:
                 )
         self._servers = {name: self._servers.get(name) or ServerStats() for name in servers}
         self._states = states
+        self.rests.replace(states)
+        self.failures.keep(states)
 
     def record(self, state: TargetState) -> None:
         """Replace a target's state with its next one, if it is still a target."""
-        if state.target.key in self._states:
-            self._states[state.target.key] = state
+        key = state.target.key
+        before = self._states.get(key)
+        if before is None:
+            return
+        self._states[key] = state
+        if state.failure is not before.failure:
+            self._note_failure(key, state)
+
+    def sample(self, now: Moment) -> None:
+        """Keep the numbers of this minute, as far as they are fresh."""
+        self.rests.add(
+            int(now.boot // MINUTE),
+            (
+                None if snapshot is None else (snapshot.resting, snapshot.waiting)
+                for snapshot in (state.fresh(now) for state in self._states.values())
+            ),
+        )
+
+    def _note_failure(self, key: TargetKey, state: TargetState) -> None:
+        failure = state.failure
+        if failure is not None:
+            at = failure.since if state.last_attempt is None else state.last_attempt
+            self.failures.failed(key, failure.reason, failure.message, at)
+        elif state.last_success is not None:
+            self.failures.ended(key, state.last_success.wall)
 
 
 @dataclass(frozen=True, slots=True)

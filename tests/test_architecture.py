@@ -36,6 +36,7 @@ GROUND = [
     "endpoint",
     "server",
     "errors",
+    "history",
     "store",
 ]
 

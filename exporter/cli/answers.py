@@ -16,7 +16,7 @@ from rich.console import Console
 from exporter.cli.inspection_page import CHANGED
 from exporter.cli.terminal import counted, print_table, say
 from exporter.errors import PollResult
-from exporter.polling.failure_log import without_seconds
+from exporter.history import without_seconds
 from exporter.store import TargetKey
 
 FEW: Final = 20

@@ -7,7 +7,6 @@ cause. Targets that flap are bounded by rate: further lines are logged at the de
 """
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -25,8 +24,6 @@ REPEATED_AFTER: Final = 3600.0
 _BURST: Final = 30
 """Lines of one server that may come at once; then one more every `_REFILL` seconds."""
 _REFILL: Final = 60.0
-
-_SECONDS: Final = re.compile(r"\d+(\.\d+)? s\b")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -56,7 +53,7 @@ class FailureLog:
         self._doubtful.clear()
         for state in states:
             if state.failure is not None:
-                self._failing[_cause(state.failure)] += 1
+                self._failing[state.failure.cause] += 1
             self._doubtful.update(_doubts(state))
 
     def note(self, before: TargetState, after: TargetState, result: PollResult) -> None:
@@ -72,23 +69,23 @@ class FailureLog:
     def _note_failure(
         self, state: TargetState, old: Failure | None, new: Failure | None, now: Moment
     ) -> None:
-        if old is not None and new is not None and _cause(old) == _cause(new):
+        if old is not None and new is not None and old.cause == new.cause:
             self._repeat(now)
             return
         if old is not None:
-            self._failing[_cause(old)] -= 1
+            self._failing[old.cause] -= 1
         if new is not None:
             self._begins(state, new, now)
         elif old is not None:
-            few = self._failing[_cause(old)] < SHOWN
+            few = self._failing[old.cause] < SHOWN
             facts = {"failed_for": format_duration(max(0, round(now.wall - old.since)))}
             self._say(logging.INFO, "polls succeed again", state, now, facts, few=few)
 
     def _begins(self, state: TargetState, failure: Failure, now: Moment) -> None:
         if not self._failing.total():
             self._repeat_at = now.boot + REPEATED_AFTER
-        self._failing[_cause(failure)] += 1
-        count = self._failing[_cause(failure)]
+        self._failing[failure.cause] += 1
+        count = self._failing[failure.cause]
         facts = {"reason": failure.reason.value, "error": failure.message}
         self._say(logging.WARNING, "poll failed", state, now, facts, few=count <= SHOWN)
         if count == SHOWN + 1:
@@ -157,15 +154,6 @@ class FailureLog:
             target = {"cc_id": str(state.target.key.cc_id), "vdn": str(state.target.key.vdn)}
         fields = {"cms": self._cms, **target, **facts}
         _log.log(level if shown else logging.DEBUG, message, extra={"fields": fields})
-
-
-def without_seconds(message: str) -> str:
-    """A message without what differs from poll to poll: those that are alike then are one cause."""
-    return _SECONDS.sub("N s", message)
-
-
-def _cause(failure: Failure) -> _Cause:
-    return failure.reason.value, without_seconds(failure.message)
 
 
 def _doubts(state: TargetState) -> tuple[Doubt, ...]:

@@ -277,6 +277,22 @@ async def test_when_targets_are_polled_next(network: Network) -> None:
         assert world.fleet.next_polls()(TargetKey("lima", 1, 99)) is None
 
 
+async def test_numbers_are_sampled_every_minute(network: Network) -> None:
+    """For the sparklines: one sample a minute, whatever the interval is."""
+    assert network.open() == []
+    key = TargetKey("lima", 1, 1)
+    async with working(server("lima", (1,), interval=7.0)) as world:
+        await asyncio.sleep(10.5 * 60)
+        rests = world.store.rests.of(key)
+        assert sum(sample is not None for sample in rests) in {10, 11}
+        snapshot = world.store.state(key).snapshot
+        assert snapshot is not None
+        assert rests[-1] == (snapshot.resting, snapshot.waiting)
+    taken = world.store.rests.of(key)
+    await asyncio.sleep(120)
+    assert world.store.rests.of(key) == taken, "it ends with the fleet"
+
+
 async def test_a_clock_step_does_not_move_the_schedule(network: Network) -> None:
     """The wall clock jumps by an hour and some seconds: due times are on the monotonic one."""
     step = 0.0
