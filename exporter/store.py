@@ -295,6 +295,10 @@ class ReloadStatus:
     """Whether the last attempt succeeded."""
     last_success: float
     """Epoch seconds of the last attempt that succeeded."""
+    last_failure: float | None = None
+    """Epoch seconds of the last attempt, if it failed."""
+    problems: tuple[str, ...] = ()
+    """What was wrong with it, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)

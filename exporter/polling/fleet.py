@@ -45,8 +45,6 @@ class Changes:
 class Plan:
     """A configuration that can be applied: everything that can fail or block is done."""
 
-    digest: str
-    """Of the configuration."""
     servers: Sequence[Server]
     targets: Sequence[Target]
     clients: Mapping[str, CmsClient]
@@ -87,7 +85,7 @@ class Fleet:
         """
         changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)
-        return Plan(config.digest, config.servers, config.targets, clients)
+        return Plan(config.servers, config.targets, clients)
 
     def apply(self, plan: Plan) -> Changes:
         """Poll by a new configuration from now on."""

@@ -16,6 +16,7 @@ from typing import Final
 
 from exporter import __version__
 from exporter.clock import Clock
+from exporter.config import in_force
 from exporter.metrics import own_registry
 from exporter.polling.fleet import Fleet
 from exporter.service.reloader import Load, Reloader
@@ -104,6 +105,8 @@ class Daemon:
             unready=self.unready,
             reload=self._reloader.reload,
             poll=self._fleet.probe,
+            reload_status=lambda: self._reloader.status,
+            configuration=lambda: in_force(self._reloader.config),
             version=__version__,
             next_polls=self._fleet.next_polls,
             telemetry_path=options.telemetry_path,
@@ -184,7 +187,7 @@ class Daemon:
                 "fields": {
                     "version": __version__,
                     "python": platform.python_version(),
-                    "config": self._reloader.digest[:12],
+                    "config": self._reloader.config.digest[:12],
                     "servers": str(servers),
                     "targets": str(len(self.store)),
                     "listen": ",".join(addresses),

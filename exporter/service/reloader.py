@@ -7,7 +7,6 @@ there are problems, nothing.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from exporter.clock import Clock
@@ -54,7 +53,8 @@ class Reloader:
         config = load()
         self._seen = config.seen
         fleet.apply(fleet.prepare(config))
-        self.digest = config.digest
+        self.config = config
+        """What is in force."""
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
     async def reload(self) -> ReloadOutcome:
@@ -71,9 +71,16 @@ class Reloader:
             self._next = None  # what is read from here on may be too late for whoever asks now
             self._notifier.reloading(self._clock().monotonic)
             outcome = await self._reload()
-            self.status = replace(self.status, successful=outcome.successful)
+            ended = self._clock().wall
             if outcome.successful:
-                self.status = replace(self.status, last_success=self._clock().wall)
+                self.status = ReloadStatus(successful=True, last_success=ended)
+            else:
+                self.status = ReloadStatus(
+                    successful=False,
+                    last_success=self.status.last_success,
+                    last_failure=ended,
+                    problems=tuple(outcome.report.splitlines()),
+                )
             self._notifier.ready(
                 outcome.report if outcome.successful else "the last reload failed, see the log"
             )
@@ -106,7 +113,7 @@ class Reloader:
 
     async def _reload(self) -> ReloadOutcome:
         try:
-            plan = await asyncio.to_thread(self._prepare)
+            config, plan = await asyncio.to_thread(self._prepare)
             changes = self._fleet.apply(plan)
         except (ConfigError, BuildError) as error:
             report = str(error)
@@ -115,19 +122,19 @@ class Reloader:
             # only another change is worth another try
             self._seen = await asyncio.to_thread(self._seen.look)
         else:
-            self.digest = plan.digest
-            fields = {"config": self.digest[:12], "changes": str(changes)}
+            self.config = config
+            fields = {"config": config.digest[:12], "changes": str(changes)}
             _log.info("the configuration was reloaded", extra={"fields": fields})
             return ReloadOutcome(successful=True, report=str(changes))
         for line in report.splitlines():
             _log.error("the configuration was not reloaded", extra={"fields": {"error": line}})
         return ReloadOutcome(successful=False, report=report)
 
-    def _prepare(self) -> Plan:
+    def _prepare(self) -> tuple[Config, Plan]:
         try:
             config = self._load()
         except ConfigError as error:
             self._seen = error.seen
             raise
         self._seen = config.seen
-        return self._fleet.prepare(config)
+        return config, self._fleet.prepare(config)

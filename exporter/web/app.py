@@ -5,7 +5,7 @@ blocks the event loop for more than a few milliseconds.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -15,14 +15,16 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
-from exporter.store import ReloadOutcome, Store
-from exporter.web import api, discovery, probe, status_page
+from exporter.store import ReloadOutcome, ReloadStatus, Store
+from exporter.web import api, discovery, html_pages, probe, target_page
 from exporter.web.delivery import MAX_REQUESTS, Delivery
+from exporter.web.html_pages import HtmlPages
 from exporter.web.listening.clients import Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
 from exporter.web.status_page import StatusPage
+from exporter.web.target_page import TargetPage
 from exporter.web.target_query import Query, RequestError
 from exporter.web.target_search import NextPoll
 
@@ -31,6 +33,7 @@ Problem = Callable[[], str | None]
 Reload = Callable[[], Awaitable[ReloadOutcome]]
 
 _STATUS: Final = "/"
+_CONFIG: Final = "/config"
 _HEALTHY: Final = "/-/healthy"
 _READY: Final = "/-/ready"
 _RELOAD: Final = "/-/reload"
@@ -53,6 +56,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     next_polls: Callable[[], NextPoll] = lambda: lambda _: None,
     reload: Reload | None = None,
     poll: Probe | None = None,
+    reload_status: Callable[[], ReloadStatus] = lambda: ReloadStatus(
+        successful=True, last_success=0.0
+    ),
+    configuration: Callable[[], Iterable[bytes]] | None = None,
     max_requests: int = MAX_REQUESTS,
     refused: Refusals | None = None,
     generation: Callable[[], Hashable] = lambda: None,
@@ -70,6 +77,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         next_polls: when targets are polled next, for the status page and the API.
         reload: reloads the configuration, for `/-/reload`; without it there is no such path.
         poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
+        reload_status: how the configuration was last loaded, for the status page.
+        configuration: the configuration in force as text without secrets, for `/config`; without
+            it there is no such path.
         max_requests: replies in progress at once, other than of a sentence; 0 for any number.
         refused: where refusals are counted.
         generation: gives another value after a reload, which the next reply must show.
@@ -78,7 +88,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
-    page = StatusPage(version=version, telemetry_path=telemetry_path)
+    links = {"Configuration": _CONFIG} if configuration else {}
+    templates = HtmlPages(version=version, telemetry_path=telemetry_path, links=links)
+    page = StatusPage(templates)
+    own_page = TargetPage(templates, probed=poll is not None)
     delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
@@ -97,8 +110,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         return await delivery.send(
             request,
             (_STATUS, query),
-            lambda: page.slices(store, moment(), query, next_polls()),
-            status_page.HEADERS,
+            lambda: page.slices(store, moment(), query, next_polls(), reload_status()),
+            html_pages.HEADERS,
             Priority.PAGE,
         )
 
@@ -117,6 +130,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
 
     pages: dict[str, Handler] = {
         _STATUS: status,
+        target_page.PATH: target_page.handler(own_page, store, moment, next_polls, delivery),
         api.PATH: targets,
         _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
         _READY: _check(unready, "agent-rest-exporter is ready."),
@@ -124,6 +138,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     if poll:
         pages[probe.PATH] = probe.handler(store, poll, moment, delivery)
         pages[discovery.PATH] = discovery.handler(store, delivery)
+    if configuration:
+        pages[_CONFIG] = _text(delivery, _CONFIG, configuration)
     _refuse_unfit(telemetry_path, {*pages, _RELOAD})
     pages[telemetry_path] = metrics
     app = web.Application(
@@ -156,6 +172,15 @@ def _check(problem: Problem, fine: str) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
         sentence = problem()
         return web.Response(text=f"{sentence or fine}\n", status=503 if sentence else 200)
+
+    return answer
+
+
+def _text(delivery: Delivery, path: str, make: Callable[[], Iterable[bytes]]) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        # as text, because a browser would save YAML to a file
+        headers: dict[str, str] = {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
+        return await delivery.send(request, path, make, headers, Priority.PAGE)
 
     return answer
 

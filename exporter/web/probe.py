@@ -36,8 +36,12 @@ def parameters(key: TargetKey) -> Mapping[str, str]:
     return {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
 
 
-def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
+def asked_for(query: Collection[tuple[str, str]], path: str = PATH) -> TargetKey:
     """The key of the target that a query's names and values ask for, configured or not.
+
+    Args:
+        query: of the URL.
+        path: of the page, for an example.
 
     Raises:
         RequestError: it does not identify exactly one target.
@@ -54,7 +58,7 @@ def asked_for(query: Collection[tuple[str, str]]) -> TargetKey:
             values[name] = given[0]
     if wrong:
         raise RequestError(
-            f"{', '.join(wrong)}: write it like /probe?cms=lima&cc_id=1&vdn=2; /sd lists all "
+            f"{', '.join(wrong)}: write it like {path}?cms=lima&cc_id=1&vdn=2; /sd lists all "
             "targets"
         )
     return TargetKey(values["cms"], int(values["cc_id"]), int(values["vdn"]))
@@ -85,7 +89,7 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
 
     async def answer(request: web.Request) -> web.StreamResponse:
         nonlocal in_progress
-        target = _configured(store, asked_for(request.query.items()))
+        target = configured(store, asked_for(request.query.items()))
         within = time_left(request.headers.get(_TIMEOUT))
         # they hold a connection each, for seconds: others are kept for scrapes and checks
         if in_progress >= connection_limit() // 2:
@@ -105,7 +109,12 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
     return answer
 
 
-def _configured(store: Store, key: TargetKey) -> Target:
+def configured(store: Store, key: TargetKey) -> Target:
+    """The target with this key.
+
+    Raises:
+        RequestError: there is none.
+    """
     try:
         return store.state(key).target
     except KeyError:

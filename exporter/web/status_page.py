@@ -1,100 +1,33 @@
-"""The status page: every target's state, trouble first. From states to HTML, in slices.
+"""The status page: every target's state, trouble first. From states to HTML, in slices."""
 
-Works without JavaScript, refreshes itself with it, and loads nothing else: style and script are in
-the page, so that it is one request, behind any proxy and under any prefix. Everything is escaped,
-and the page's policy lets a browser run its own script and nothing else.
-"""
-
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from importlib import resources
-from typing import Any, Final, NamedTuple
-from urllib.parse import quote
-
-from aiohttp import hdrs
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import Final, NamedTuple
 
 from exporter.clock import Moment
 from exporter.rest import Doubt
-from exporter.store import ServerStats, Store, TargetKey
+from exporter.store import ReloadStatus, ServerStats, Store, TargetKey
 from exporter.web import status_words as words
-from exporter.web.target_query import MAX_SEARCH, Query, Sort, TargetStatus
-from exporter.web.target_search import Listing, NextPoll, find
+from exporter.web.html_pages import HtmlPages
+from exporter.web.target_query import Query, TargetStatus
+from exporter.web.target_search import Entry, Listing, NextPoll, Trouble, find
 
 _ROWS: Final = 50
 """On a page by default: quick for a browser, and not too much for a reader."""
-_PIECES_A_SLICE: Final = 500
-"""The template yields text and values piece by piece, about fifty for a row."""
 _SERVERS: Final = 12
-
-_FILES: Final = resources.files(__package__).joinpath("templates")
-_STYLE: Final = _FILES.joinpath("style.css").read_text(encoding="utf-8")
-_SCRIPT: Final = _FILES.joinpath("script.js").read_text(encoding="utf-8")
-_ICON: Final = _FILES.joinpath("icon.svg").read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-HEADERS: Final[Mapping[str, str]] = {
-    hdrs.CONTENT_TYPE: "text/html; charset=utf-8",
-    "Content-Security-Policy": "; ".join(
-        [
-            "default-src 'none'",
-            f"style-src 'sha256-{_digest(_STYLE)}'",
-            f"script-src 'sha256-{_digest(_SCRIPT)}'",
-            "img-src data:",
-            "connect-src 'self'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        ]
-    ),
-    "Referrer-Policy": "no-referrer",
-}
-"""The response headers that belong to the page."""
+_SHARED: Final = 3
+"""Targets from which on a trouble is told once, above the table, and not with each of them."""
+_TROUBLES: Final = 8
 
 
 class StatusPage:
-    """The status page of one exporter, which has this version and its metrics at this path."""
+    """The status page of one exporter, made of its templates."""
 
-    def __init__(self, *, version: str, telemetry_path: str) -> None:
-        environment = Environment(
-            loader=PackageLoader("exporter.web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            auto_reload=False,
-        )
-        environment.filters |= {each.__name__: each for each in _FILTERS}
-        environment.globals |= {
-            "Status": TargetStatus,
-            "icon": f"data:image/svg+xml,{quote(_ICON)}",
-            "doubts": list(Doubt),
-            "max_search": MAX_SEARCH,
-            "orders": words.ORDERS,
-            "script": _SCRIPT,
-            "statuses": words.STATUSES,
-            "style": _STYLE,
-            "telemetry_path": telemetry_path,
-            "version": version,
-        }
-        # compiled now: it would hold up the polls during the first request
-        for name in environment.list_templates(extensions=["html"]):
-            environment.get_template(name)
-        self._template = environment.get_template("status.html")
+    def __init__(self, pages: HtmlPages) -> None:
+        self._pages = pages
 
     def slices(
-        self, store: Store, now: Moment, query: Query, next_poll: NextPoll
+        self, store: Store, now: Moment, query: Query, next_poll: NextPoll, reload: ReloadStatus
     ) -> Iterator[bytes]:
         """The page at one moment, as slices to be joined; some are empty.
 
@@ -106,14 +39,10 @@ class StatusPage:
         limit = query.limit or _ROWS
         pages = listing.pages(limit)
         page = min(query.page, pages)
-
-        def due(key: TargetKey) -> str:
-            at = next_poll(key)
-            return words.due(None if at is None else at - now.monotonic)
-
-        stream = self._template.stream(
-            now=now,
-            date=datetime.fromtimestamp(now.wall, UTC),
+        shared = _Shared(listing)
+        yield from self._pages.slices(
+            "status.html",
+            now,
             query=query,
             listing=listing,
             totals=sum(listing.servers.values(), Counter[TargetStatus]()),
@@ -123,10 +52,42 @@ class StatusPage:
             pages=pages,
             before=(page - 1) * limit,
             entries=listing.page(page, limit),
-            due=due,
+            due=lambda key: due(next_poll, key, now),
+            reload=reload,
+            rests=store.rests,
+            shared=shared,
         )
-        stream.enable_buffering(_PIECES_A_SLICE)
-        yield from map(str.encode, stream)
+
+
+def due(next_poll: NextPoll, key: TargetKey, now: Moment) -> str:
+    """When a target is polled next, in words."""
+    at = next_poll(key)
+    return words.due(None if at is None else at - now.monotonic)
+
+
+class _Shared:
+    """The troubles that several targets have in common, most targets first."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        all_shared = [each for each in listing.troubles.values() if each.targets >= _SHARED]
+        all_shared.sort(key=lambda each: -each.targets)
+        self.shown = all_shared[:_TROUBLES]
+        down = any(each.status is TargetStatus.DOWN for each in self.shown)
+        self.worst = (TargetStatus.DOWN if down else TargetStatus.DOUBTFUL).value
+        self.more = len(all_shared) - len(self.shown)
+        self._numbers = {id(each): number for number, each in enumerate(self.shown, 1)}
+
+    def failure(self, each: Entry) -> int | None:
+        """The number of the trouble that tells why a target fails; None if its row does."""
+        return self._number(self._listing.failure(each))
+
+    def doubt(self, each: Entry, doubt: Doubt) -> int | None:
+        """The same of a doubt."""
+        return self._number(self._listing.doubt(each, doubt))
+
+    def _number(self, trouble: Trouble | None) -> int | None:
+        return self._numbers.get(id(trouble))
 
 
 class _Server(NamedTuple):
@@ -140,6 +101,8 @@ class _Server(NamedTuple):
     """Whether it has sent replies that nobody asked for, so that polls share no connection."""
     clock: str
     clock_is_off: bool
+    certificate: str
+    """That its certificate expires soon, or has expired; empty for neither."""
 
     @property
     def worst(self) -> str:
@@ -157,28 +120,12 @@ def _worst_first(
             stats.pause(now),
             stats.single_use_until is not None,
             *words.clock(stats.clock_skew),
+            words.certificate(stats.certificate_expiry, now.wall),
         )
         for name, stats in servers.items()
     ]
     calm = {TargetStatus.WAITING, TargetStatus.UP, "idle"}
-    return sorted(shown, key=lambda each: (each.worst in calm, not each.clock_is_off))
-
-
-def url(query: Query, **changes: Any) -> str:  # noqa: ANN401 - any field of a query
-    """The URL of a query with some changes."""
-    return replace(query, **changes).url()
-
-
-def column_url(query: Query, sort: str) -> str:
-    """The URL that orders by a column, or reverses the order if that is the order already."""
-    descending = sort not in words.ORDERS
-    if query.sort == sort:
-        descending = not query.descending
-    return url(query, sort=Sort(sort), descending=descending, page=1)
-
-
-_FILTERS: Final = (
-    *(words.clock, words.count, words.duration, words.longest_rest, words.longest_wait),
-    *(words.order, words.reasons),
-    *(words.rest_note, words.statuses, words.thousands, column_url, url),
-)
+    return sorted(
+        shown,
+        key=lambda each: (each.worst in calm, not (each.clock_is_off or each.certificate)),
+    )

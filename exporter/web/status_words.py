@@ -1,10 +1,11 @@
-"""Numbers and states in words, for the status page. Pure; knows nothing of HTML."""
+"""Numbers and states in words, for the pages. Pure; knows nothing of HTML."""
 
 from collections import Counter
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from exporter.rest import Snapshot, WaitReason
-from exporter.web.target_query import TargetStatus
+from exporter.web.target_query import Query, Sort, TargetStatus
 
 NONE: Final = "\N{EN DASH}"
 
@@ -54,6 +55,8 @@ _IN_SECONDS: Final = 300.0
 """A skew up to this is written in seconds: minutes would be too coarse."""
 _OUT_OF_SYNC: Final = 60.0
 """The same as in the alert AgentRestClockSkew."""
+_EXPIRES_SOON: Final = 14 * 86_400.0
+"""The same as in the alert AgentRestCertificateExpires."""
 
 
 def order(name: str) -> str:
@@ -147,3 +150,37 @@ def clock(skew: float | None) -> tuple[str, bool]:
     if apart < _OUT_OF_SYNC:
         return sentence, False
     return f"{sentence}: synchronize both with NTP", True
+
+
+def certificate(expiry: float | None, now: float) -> str:
+    """That a server's certificate expires soon, or has expired; empty for neither.
+
+    Args:
+        expiry: epoch seconds; None if it has none.
+        now: epoch seconds.
+    """
+    if expiry is None or expiry - now > _EXPIRES_SOON:
+        return ""
+    if expiry <= now:
+        return f"its certificate expired {duration(now - expiry)} ago: renew it"
+    return f"its certificate expires in {duration(expiry - now)}: renew it"
+
+
+def url(query: Query, **changes: Any) -> str:  # noqa: ANN401 - any field of a query
+    """The URL of a query with some changes."""
+    return replace(query, **changes).url()
+
+
+def column_url(query: Query, sort: str) -> str:
+    """The URL that orders by a column, or reverses the order if that is the order already."""
+    descending = sort not in ORDERS
+    if query.sort == sort:
+        descending = not query.descending
+    return url(query, sort=Sort(sort), descending=descending, page=1)
+
+
+FILTERS: Final = (
+    *(column_url, count, duration, longest_rest, longest_wait, order, reasons, rest_note),
+    *(statuses, thousands, url),
+)
+"""For the templates, each by its own name."""

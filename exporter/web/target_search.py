@@ -6,14 +6,15 @@ generator, which yields where its caller may let polls run.
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, NamedTuple
 
 from exporter.clock import Moment
+from exporter.history import Sample
 from exporter.metrics import Reading, read
 from exporter.rest import Doubt, Snapshot
-from exporter.store import TargetKey, TargetState
+from exporter.store import Failure, TargetKey, TargetState
 from exporter.web.target_query import Query, Sort, TargetStatus
 
 NextPoll = Callable[[TargetKey], float | None]
@@ -21,6 +22,7 @@ NextPoll = Callable[[TargetKey], float | None]
 
 _SLICE: Final = 500
 """Targets in one slice: a millisecond's work or two."""
+_TROUBLED: Final = {TargetStatus.DOWN, TargetStatus.DOUBTFUL}
 _RANKS: Final = {status: rank for rank, status in enumerate(TargetStatus)}
 
 
@@ -41,10 +43,43 @@ class Entry(NamedTuple):
         return () if self.reading.data is None else self.reading.data[0].doubts
 
     @property
+    def sample(self) -> Sample:
+        """Its fresh numbers, as the history keeps them."""
+        data = self.reading.data
+        return None if data is None else (data[0].resting, data[0].waiting)
+
+    @property
     def above_limit(self) -> bool:
         """Whether more agents are resting than the target's `max_resting`."""
         limit, data = self.state.target.max_resting, self.reading.data
         return limit is not None and data is not None and data[0].resting > limit
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What targets of one server have in common: the cause of a failure, or a doubt."""
+
+    cms: str
+    status: TargetStatus
+    """Of its targets."""
+    name: str
+    """The failure's reason, or the doubt."""
+    sentence: str
+    since: float | None = None
+    """Epoch seconds of the first failure; None for a doubt."""
+    targets: int = 0
+
+    @property
+    def query(self) -> Query:
+        """What finds its targets."""
+        query = Query(cms=self.cms, states=frozenset({self.status}))
+        if self.status is TargetStatus.DOWN:
+            return replace(query, search=f"reason={self.name}")
+        return replace(query, states=frozenset(), doubts=frozenset({Doubt(self.name)}))
+
+
+_Likeness = tuple[str, ...]
+"""What two failures, or two doubts, have in common if they are the same trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +92,17 @@ class Listing:
     """Targets of every server by status, whatever was asked for."""
     facets: Counter[TargetStatus]
     """Matching targets by status, whichever states were asked for."""
+    troubles: Mapping[_Likeness, Trouble]
+    """What is wrong with targets of every server, whatever was asked for."""
+
+    def failure(self, each: Entry) -> Trouble | None:
+        """The trouble that a target's failure is part of."""
+        failure = each.state.failure
+        return None if failure is None else self.troubles[_likeness(each, failure)]
+
+    def doubt(self, each: Entry, doubt: Doubt) -> Trouble:
+        """The trouble that a target's doubt is part of."""
+        return self.troubles[each.state.target.key.cms, doubt.value]
 
     def pages(self, limit: int) -> int:
         """The number of pages: at least one."""
@@ -96,6 +142,7 @@ def find(
     taken = list(states)
     by_server: dict[str, Counter[TargetStatus]] = {name: Counter() for name in servers}
     facets: Counter[TargetStatus] = Counter()
+    troubles: dict[_Likeness, Trouble] = {}
     words = query.search.casefold().split()
     key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
     keyed: list[tuple[_Value, Entry]] = []
@@ -105,6 +152,8 @@ def find(
             each = entry(state, now)
             cms = state.target.key.cms
             by_server[cms][each.status] += 1
+            if each.status in _TROUBLED:
+                _note_trouble(each, troubles)
             if (query.cms and cms != query.cms) or (words and not _matches(each, words)):
                 continue
             if query.doubts and query.doubts.isdisjoint(each.doubts):
@@ -119,7 +168,28 @@ def find(
                 keyed.append((value, each))
         yield b""
     keyed.sort(key=itemgetter(0), reverse=query.descending)
-    return Listing([each for _, each in keyed] + keyless, by_server, facets)
+    return Listing([each for _, each in keyed] + keyless, by_server, facets, troubles)
+
+
+def _note_trouble(each: Entry, troubles: dict[_Likeness, Trouble]) -> None:
+    failure, cms = each.state.failure, each.state.target.key.cms
+    if failure is not None:
+        likeness = _likeness(each, failure)
+        trouble = troubles.get(likeness)
+        if trouble is None:
+            reason, sentence = failure.reason.value, failure.message
+            trouble = troubles[likeness] = Trouble(cms, TargetStatus.DOWN, reason, sentence)
+        trouble.targets += 1
+        trouble.since = min(failure.since, trouble.since or failure.since)
+    for doubt in each.doubts:
+        trouble = troubles.setdefault(
+            (cms, doubt.value), Trouble(cms, TargetStatus.DOUBTFUL, doubt.value, doubt.sentence)
+        )
+        trouble.targets += 1
+
+
+def _likeness(each: Entry, failure: Failure) -> _Likeness:
+    return each.state.target.key.cms, *failure.cause
 
 
 def _matches(each: Entry, words: Iterable[str]) -> bool:

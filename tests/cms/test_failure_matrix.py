@@ -16,7 +16,8 @@ import trustme
 
 from exporter.clock import system_clock
 from exporter.polling.failure_log import FailureLog
-from exporter.store import Target, TargetKey
+from exporter.store import ReloadStatus, Target, TargetKey
+from exporter.web.html_pages import HtmlPages
 from exporter.web.status_page import StatusPage
 from exporter.web.target_query import Query
 from tests.support.broken_setups import CASES, Site
@@ -109,9 +110,10 @@ async def test_log_and_page_have_the_same_message(
     before = kept.state(target.key)
     kept.record(before.after(result))
     FailureLog("lima").note(before, kept.state(target.key), result)
+    now = system_clock()
     page = b"".join(
-        StatusPage(version="1", telemetry_path="/metrics").slices(
-            kept, system_clock(), Query(), lambda _: None
+        StatusPage(HtmlPages(version="1", telemetry_path="/metrics")).slices(
+            kept, now, Query(), lambda _: None, ReloadStatus(successful=True, last_success=now.wall)
         )
     )
 

@@ -35,6 +35,8 @@ PATHS = (
     "/api/v1/targets",
     "/sd",
     "/probe?cms=bad&cc_id=2&vdn=1",
+    "/target?cms=bad&cc_id=2&vdn=1",
+    "/config",
     "/-/healthy",
     "/-/ready",
     "/nothing",

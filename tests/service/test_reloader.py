@@ -15,6 +15,7 @@ from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.reloader import Reloader
 from exporter.service.systemd import Notifier
+from exporter.store import ReloadStatus
 from tests.support.stores import store_of
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +89,7 @@ async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     """The answer, the log, the metric and the service manager agree."""
     times = [Moment(1000.0, 10.0, 10.0)]
     world = World(tmp_path, lambda: times[-1])
-    before = world.reloader.digest
+    before = world.reloader.config.digest
     assert world.reloader.status.last_success == 1000.0
     world.write(LARGER)
     times.append(Moment(2000.0, 20.0, 20.0))
@@ -99,11 +100,11 @@ async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         "targets: 2 added, 0 removed, 0 changed, 1 unchanged; servers with changes: none"
     )
     assert world.journal.told == ["reloading at 20", f"ready: {outcome.report}"]
-    assert (world.reloader.status.successful, world.reloader.status.last_success) == (True, 2000)
-    assert world.reloader.digest != before
+    assert world.reloader.status == ReloadStatus(successful=True, last_success=2000.0)
+    assert world.reloader.config.digest != before
     (record,) = caplog.records
     assert getattr(record, "fields", {}) == {
-        "config": world.reloader.digest[:12],
+        "config": world.reloader.config.digest[:12],
         "changes": outcome.report,
     }
 
@@ -112,7 +113,7 @@ async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     """Every problem in the answer and in the log; nothing else has changed."""
     times = [Moment(1000.0, 10.0, 10.0)]
     world = World(tmp_path, lambda: times[-1])
-    before = world.reloader.digest
+    before = world.reloader.config.digest
     world.write("cms: [{name: lima, url: 'http://lima', intervall: 1s, targets: []}]")
     times.append(Moment(2000.0, 20.0, 20.0))
     outcome = await world.reloader.reload()
@@ -125,9 +126,13 @@ async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
         "reloading at 20",
         "ready: the last reload failed, see the log",
     ]
-    assert world.reloader.status.successful is False
-    assert world.reloader.status.last_success == 1000.0
-    assert world.reloader.digest == before
+    assert world.reloader.status == ReloadStatus(
+        successful=False,
+        last_success=1000.0,
+        last_failure=2000.0,
+        problems=tuple(outcome.report.splitlines()),
+    )
+    assert world.reloader.config.digest == before
     assert len(world.store) == 1
     assert [getattr(record, "fields", {}) for record in caplog.records] == [
         {"error": line} for line in outcome.report.splitlines()

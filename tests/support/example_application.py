@@ -28,5 +28,6 @@ def example_application() -> web.Application:
         unready=lambda: None,
         reload=reload,
         poll=poll,
+        configuration=lambda: (),
         version="1",
     )

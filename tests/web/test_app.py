@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -42,6 +42,7 @@ def _app(
     unready: Callable[[], str | None] = _fine,
     telemetry_path: str = "/metrics",
     reload: Reload | None = None,
+    configuration: Callable[[], Iterable[bytes]] | None = None,
 ) -> web.Application:
     return application(
         store=store or _store(),
@@ -52,6 +53,7 @@ def _app(
         version="1.2.3",
         telemetry_path=telemetry_path,
         reload=reload,
+        configuration=configuration,
     )
 
 
@@ -276,6 +278,35 @@ async def test_headers_of_every_reply(path: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_the_configuration_is_text_in_a_browser() -> None:
+    """YAML would be saved to a file; the page links to it."""
+    async with _serving(_app(configuration=lambda: [b"cms:\n", b"  - name: lima\n"])) as client:
+        reply = await client.get("/config")
+        assert await reply.text() == "cms:\n  - name: lima\n"
+        assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert '<a href="./config">Configuration</a>' in await (await client.get("/")).text()
+    async with _serving(_app()) as client:
+        assert "./config" not in await (await client.get("/")).text()
+
+
+@pytest.mark.anyio
+async def test_a_target_has_a_page_of_its_own() -> None:
+    """It is asked for like a probe, and told like one what is wrong."""
+    async with _serving(_app()) as client:
+        reply = await client.get("/target?cms=lima&cc_id=1&vdn=2")
+        assert reply.status == 200
+        assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        assert "call center 1, VDN 2" in await reply.text()
+        for query, sentence in (
+            ("cms=lima&cc_id=1&vdn=9", "no target is configured with cms 'lima', cc_id 1 and vdn"),
+            ("cms=lima", "missing: write it like /target?cms=lima&cc_id=1&vdn=2"),
+        ):
+            reply = await client.get(f"/target?{query}")
+            assert reply.status == 400
+            assert sentence in await reply.text()
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/%2e%2e/etc/passwd", "/<script>"])
 async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
     """Plain text, which repeats nothing of what was asked."""
@@ -283,7 +314,8 @@ async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
         reply = await client.get(path)
         assert reply.status == 404
         assert await reply.text() == (
-            "404: not found. The paths are /, /-/healthy, /-/ready, /api/v1/targets, /metrics.\n"
+            "404: not found. The paths are /, /-/healthy, /-/ready, /api/v1/targets, /metrics, "
+            "/target.\n"
         )
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
 

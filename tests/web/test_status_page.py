@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from exporter.errors import Reason
+from exporter.history import RestHistory
 from exporter.rest import Doubt, Snapshot
-from exporter.store import Store, Target, TargetKey
-from exporter.web import status_page
+from exporter.store import ReloadStatus, Store, Target, TargetKey
 from exporter.web import status_words as words
+from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.status_page import StatusPage
 from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import NextPoll
@@ -22,7 +24,8 @@ from tests.support.stores import store_of
 
 VOID = {"meta", "link", "input"}
 NONE = words.NONE
-PAGE = StatusPage(version="1.2.3", telemetry_path="/metrics")
+PAGE = StatusPage(HtmlPages(version="1.2.3", telemetry_path="/metrics"))
+LOADED = ReloadStatus(successful=True, last_success=NOW.wall)
 
 
 def _one_line(text: str) -> str:
@@ -80,8 +83,9 @@ def _html(
     *,
     page: StatusPage = PAGE,
     next_poll: NextPoll = lambda _: None,
+    reload: ReloadStatus = LOADED,
 ) -> str:
-    return b"".join(page.slices(store, NOW, query or Query(), next_poll)).decode()
+    return b"".join(page.slices(store, NOW, query or Query(), next_poll, reload)).decode()
 
 
 def _page(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> _Page:
@@ -105,6 +109,7 @@ def test_a_healthy_target() -> None:
         "7 | 1 awaiting approval | 2 busy | 4 unknown reason | longest 18 min",
         "101",
         "1 h 12 min",
+        NONE,
         "20 s ago",
         "in 12 s",
     ]
@@ -125,6 +130,118 @@ def test_doubtful_numbers_are_not_simply_up() -> None:
     (found,) = _page(store, Query(doubts=frozenset({Doubt.CUT_OFF}))).rows[1:]
     assert "VDN 2" in found[0]
     assert len(_page(store, Query(doubts=frozenset({Doubt.WRONG_UNIT}))).rows) == 0
+
+
+def test_forty_equal_errors_are_one_line() -> None:
+    """With their number and a link; their rows say only that they are alike."""
+    targets = [target(vdn) for vdn in range(1, 41)]
+    alone = target(41)
+    store = store_of([*targets, alone, target(42, cms="quito")])
+    for number, each in enumerate(targets):
+        fail(store, each, f"no reply within {10 - number / 100:.2f} s")
+    fail(store, alone, "HTTP 500", Reason.HTTP)
+    html = _html(store)
+    page = _Page(html)
+    assert page.by_id["trouble"] == (
+        "Common causes | | down 40 targets of lima, for up to 12 min | "
+        "timeout: no reply within 10.00 s"
+    )
+    assert '<a href="?q=reason%3Dtimeout&amp;cms=lima&amp;state=down">40 targets</a>' in html
+    rows = {row[0]: row[1] for row in page.rows[1:]}
+    assert rows["lima, call center 1, VDN 7"] == "down | timeout for 12 min, like 39 other targets"
+    assert rows["lima, call center 1, VDN 41"] == "down | http for 12 min: HTTP 500"
+    assert '<li id="trouble-1" class="down">' in html
+
+
+def test_doubts_that_targets_share_are_one_line() -> None:
+    """Two are told with their rows; three are told once, and found by a link."""
+    targets = [target(vdn) for vdn in range(1, 4)]
+    store = store_of(targets)
+    for each in targets[:2]:
+        succeed(store, each, replace(BUSY, doubts=(Doubt.CUT_OFF,)))
+    assert _page(store).by_id.get("trouble", "") == ""
+    succeed(store, targets[2], replace(BUSY, doubts=(Doubt.CUT_OFF, Doubt.UNLISTED)))
+    html = _html(store)
+    page = _Page(html)
+    assert page.by_id["trouble"] == (
+        f"Common causes | | doubtful 3 targets of lima | cut_off: {Doubt.CUT_OFF.sentence}"
+    )
+    assert '<a href="?cms=lima&amp;doubt=cut_off">3 targets</a>' in html
+    assert page.rows[1][1] == "doubtful | cut_off, like 2 other targets"
+    assert page.rows[3][1] == (
+        f"doubtful | cut_off, like 2 other targets | unlisted: {Doubt.UNLISTED.sentence}"
+    )
+
+
+def test_many_common_causes() -> None:
+    """The page stays short: the rows have the rest."""
+    names = [f"server-{number}" for number in range(10)]
+    targets = [target(vdn, cms=name) for name in names for vdn in range(1, 4)]
+    store = store_of(targets)
+    for each in targets:
+        fail(store, each)
+    page = _page(store, Query(limit=30))
+    assert page.by_id["trouble"].count("3 targets of server-") == 8
+    assert "2 more causes are shared by fewer targets: see below." in page.by_id["trouble"]
+    assert sum(TIMEOUT in row[1] for row in page.rows[1:]) == 6
+
+
+def test_a_failed_reload_is_told_with_its_problems() -> None:
+    """First of all, and in the title: the numbers below are those of the old configuration."""
+    problems = tuple(f"config.yaml:{line}:1: <wrong>" for line in range(1, 24))
+    reload = ReloadStatus(
+        successful=False,
+        last_success=NOW.wall - 3600,
+        last_failure=NOW.wall - 60,
+        problems=problems,
+    )
+    html = _html(store_of([target(1)]), reload=reload)
+    page = _Page(html)
+    assert page.by_id["trouble"].startswith(
+        "The configuration was not reloaded | The attempt at 2023-11-14 22:14:00 UTC failed. The "
+        "configuration of 2023-11-14 21:15:00 UTC stays in force, all of it. What is wrong: | "
+        "config.yaml:1:1: <wrong> | config.yaml:2:1: <wrong> |"
+    )
+    assert page.by_id["trouble"].endswith(
+        "config.yaml:20:1: <wrong> | And 3 more problems: agent-rest-exporter check lists them all."
+    )
+    assert f"<title>reload failed {NONE} agent-rest-exporter</title>" in html
+    assert _page(store_of([target(1)])).by_id.get("trouble", "") == ""
+
+
+def test_the_last_hour_is_a_picture() -> None:
+    """With words for those who do not see it; there is no column where no numbers are kept."""
+    each = target(1)
+    store = store_of([each])
+    succeed(store, each)
+    store.sample(NOW)
+    html = _html(store)
+    assert 'role="img" aria-label="last hour: 3 resting, 7 waiting">' in html
+    assert "resting agents and waiting agents, each row by its own scale." in _Page(html).text
+    store.rests = RestHistory(most=0)
+    html = _html(store)
+    assert "Last hour" not in _Page(html).text
+    assert "own scale" not in html
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [
+        (15, ""),
+        (13.5, "its certificate expires in 13 d 12 h: renew it"),
+        (-2, "its certificate expired 2 d 0 h ago: renew it"),
+    ],
+)
+def test_a_certificate_that_expires_soon(days: float, sentence: str) -> None:
+    """The server comes first, even if all of its targets are well."""
+    targets = [target(1), target(1, cms="quito")]
+    store = store_of(targets)
+    for each in targets:
+        succeed(store, each)
+    store.server("quito").certificate_expiry = NOW.wall + days * 86_400
+    assert ("certificate" in _page(store).by_id["servers"]) == bool(sentence)
+    assert sentence in _page(store).by_id["servers"]
+    assert _servers(_page(store))[0].startswith("quito" if sentence else "lima")
 
 
 def test_a_server_that_asked_for_a_pause_says_so() -> None:
@@ -195,6 +312,7 @@ def test_a_target_that_fails_shows_its_last_numbers_while_they_are_fresh() -> No
         "7 | 7 awaiting approval | longest 18 min",
         "101",
         "1 h 12 min",
+        NONE,
         "20 s ago",
         NONE,
     ]
@@ -205,7 +323,7 @@ def test_a_target_that_never_answered() -> None:
     each = target(1)
     store = store_of([each])
     fail(store, each)
-    assert _row(store)[2:7] == [NONE, NONE, NONE, NONE, "never"]
+    assert _row(store)[2:8] == [NONE, NONE, NONE, NONE, NONE, "never"]
 
 
 def test_stale_numbers_are_not_shown() -> None:
@@ -213,7 +331,7 @@ def test_stale_numbers_are_not_shown() -> None:
     each = target(1, stale_after=10)
     store = store_of([each])
     succeed(store, each)
-    assert _row(store)[1:7] == ["stale", NONE, NONE, NONE, NONE, "20 s ago"]
+    assert _row(store)[1:8] == ["stale", NONE, NONE, NONE, NONE, NONE, "20 s ago"]
 
 
 def test_the_summary_and_the_title_say_how_much_trouble_there_is() -> None:
@@ -378,7 +496,7 @@ def test_many_servers() -> None:
 
 def test_links_lead_to_the_metrics_wherever_they_are() -> None:
     """Relative, so that they survive a proxy that puts the exporter under a prefix."""
-    page = StatusPage(version="1.2.3", telemetry_path="/my/metrics")
+    page = StatusPage(HtmlPages(version="1.2.3", telemetry_path="/my/metrics"))
     html = _html(store_of([target(1)]), page=page)
     assert _links(html, "<footer")["Metrics"] == "./my/metrics"
     assert all(link.startswith(("?", "./")) for link in _links(html, "<main").values())
@@ -417,7 +535,7 @@ def test_the_policy_allows_this_style_and_script_and_nothing_else() -> None:
         (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
-    assert status_page.HEADERS["Content-Security-Policy"] == (
+    assert HEADERS["Content-Security-Policy"] == (
         f"default-src 'none'; style-src 'sha256-{digest('style')}'; "
         f"script-src 'sha256-{digest('script')}'; img-src data:; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "

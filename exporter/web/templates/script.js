@@ -7,7 +7,7 @@
   const PATIENCE = 30000;
   const TYPING = 250;
 
-  const form = document.querySelector("form");
+  const form = document.querySelector("form[role=search]"); // only on the page of all targets
   const pause = document.getElementById("pause");
   const connection = document.getElementById("connection");
   let paused = false;
@@ -125,11 +125,11 @@
   }
 
   let typing = 0;
-  form.addEventListener("input", (event) => {
+  form?.addEventListener("input", (event) => {
     clearTimeout(typing);
     typing = setTimeout(ask, event.target.type === "search" ? TYPING : 0);
   });
-  form.addEventListener("submit", (event) => {
+  form?.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(typing);
     ask();

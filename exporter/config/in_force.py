@@ -1,0 +1,174 @@
+"""The configuration in force as text: every default filled in, every secret masked. Pure.
+
+It is a configuration again, once the secrets are put in. A secret is masked by what it is, and not
+by its key's name: the only thing that is read of a source is the path of its file.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from exporter.config.credentials import SecretFile
+from exporter.config.load import Config
+from exporter.durations import format_duration
+from exporter.server import Auth, SecretSource, Server, Signature, Tls
+from exporter.store import Target
+
+MASK: Final = "<secret>"
+
+_HEAD: Final = """\
+# The configuration in force, with every default filled in. Secrets are masked, targets of
+# target_files are listed among the others, and paths are absolute. SHA-256 of its files: {digest}
+cms:
+"""
+_LINES: Final = 200
+"""In one slice."""
+_PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+_RESERVED: Final = frozenset({"true", "false", "null"})
+
+_Value = str | float | Sequence[object] | Mapping[str, object] | None
+
+
+class _Bare(str):
+    """A text that is written without quotes: the mask, or a duration."""
+
+    __slots__ = ()
+
+
+def in_force(config: Config) -> Iterator[bytes]:
+    """The configuration as YAML, in slices to be joined."""
+    yield _HEAD.format(digest=config.digest).encode()
+    targets: dict[str, list[Target]] = {server.name: [] for server in config.servers}
+    for target in config.targets:
+        targets[target.key.cms].append(target)
+    for server in config.servers:
+        own = targets[server.name]
+        lines = [*_mapping(_server(server, own)), "    targets:"]
+        for entry in _entries(own):
+            lines.append(f"      - {_text(entry)}")
+            if len(lines) >= _LINES:
+                yield _joined(lines)
+                lines = []
+        yield _joined(lines)
+
+
+def _joined(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _server(server: Server, targets: Sequence[Target]) -> dict[str, _Value]:
+    """A server's keys in the order of the documents. None is left out."""
+    return {
+        "name": server.name,
+        "url": server.url,
+        "auth": _auth(server.auth),
+        "api": server.api.value,
+        "cti_version": "3.8" if server.page_size is None else "3.6",
+        "page_size": server.page_size,
+        "interval": _duration(server.interval),
+        "timeout": _duration(server.timeout),
+        "stale_after": _duration(targets[0].stale_after if targets else None),
+        "max_concurrency": server.max_concurrency,
+        "max_requests_per_second": server.max_requests_per_second,
+        "begin_time_unit": server.begin_time_unit.value,
+        "rest_bounds": [_duration(bound) for bound in server.rest_bounds],
+        "tls": _tls(server.tls) if server.endpoint.tls else None,
+        **_secret("proxy_url", server.proxy_url),
+        "headers": {name: _Bare(MASK) for name, _ in server.headers},
+        "host_header": server.host,
+    }
+
+
+def _auth(auth: Auth) -> _Value:
+    if auth is None:
+        return None
+    if not isinstance(auth, Signature):
+        return _secret("authorization", auth.value)
+    return {
+        **_secret("access_key", auth.access_key),
+        **_secret("secret_key", auth.secret_key),
+        "signed_headers": auth.signed_headers,
+        "empty_query_line": auth.empty_query_line,
+    }
+
+
+def _secret(key: str, source: SecretSource | None) -> dict[str, _Value]:
+    if isinstance(source, SecretFile):
+        return {f"{key}_file": str(source.path)}
+    return {} if source is None else {key: _Bare(MASK)}
+
+
+def _tls(tls: Tls) -> _Value:
+    return {
+        "ca_file": tls.ca_file and str(tls.ca_file),
+        "cert_file": tls.cert_file and str(tls.cert_file),
+        "key_file": tls.key_file and str(tls.key_file),
+        "server_name": tls.server_name,
+        "insecure_skip_verify": tls.insecure_skip_verify,
+        "min_version": tls.min_version,
+        "ciphers": tls.ciphers,
+    }
+
+
+def _entries(targets: Sequence[Target]) -> Iterator[dict[str, object]]:
+    """Targets as the file lists them: neighbours that differ only in their VDN are a range."""
+    start = 0
+    for end in range(1, len(targets) + 1):
+        if end < len(targets) and _continues(targets[end - 1], targets[end]):
+            continue
+        first, last = targets[start].key.vdn, targets[end - 1].key.vdn
+        yield _entry(targets[start], first if first == last else _Bare(f"{first}-{last}"))
+        start = end
+
+
+def _continues(before: Target, target: Target) -> bool:
+    expected = before.key._replace(vdn=before.key.vdn + 1)
+    return target.key == expected and _entry(before, 0) == _entry(target, 0)
+
+
+def _entry(target: Target, vdn: int | str) -> dict[str, object]:
+    return {
+        "ccId": target.key.cc_id,
+        "vdn": vdn,
+        "name": target.name,
+        "labels": dict(target.labels),
+        "max_resting": target.max_resting,
+        "max_rest": _duration(target.max_rest),
+        "max_wait": _duration(target.max_wait),
+    }
+
+
+def _duration(seconds: float | None) -> str | None:
+    return None if seconds is None else _Bare(format_duration(seconds))
+
+
+def _mapping(keys: Mapping[str, _Value], first: str = "  - ", rest: str = "    ") -> Iterator[str]:
+    """The lines of a block; one in it has lines of its own if it is a mapping."""
+    for key, value in keys.items():
+        if value is None or value in ({}, []):
+            continue
+        if isinstance(value, Mapping):
+            below = f"{rest}  "
+            yield f"{first}{key}:"
+            yield from _mapping(value, below, below)  # type: ignore[arg-type]  # one level of them
+        else:
+            yield f"{first}{key}: {_text(value)}"
+        first = rest
+
+
+def _text(value: object) -> str:
+    """A value in YAML's flow style."""
+    if isinstance(value, Mapping):
+        items = [
+            f"{_text(key)}: {_text(each)}"
+            for key, each in value.items()
+            if each is not None and each != {}
+        ]
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
+        return value if plain or isinstance(value, _Bare) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_text, value))}]"
+    return json.dumps(value)

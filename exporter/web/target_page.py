@@ -1,0 +1,84 @@
+"""The page of one target: its numbers, its last hour, and its last failures."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from exporter.clock import Clock, Moment
+from exporter.history import Episode
+from exporter.store import Store, Target
+from exporter.web.delivery import Delivery
+from exporter.web.html_pages import HEADERS, HtmlPages
+from exporter.web.probe import asked_for, configured, parameters
+from exporter.web.renderings import Priority
+from exporter.web.status_page import due
+from exporter.web.status_words import duration
+from exporter.web.target_query import Query
+from exporter.web.target_search import NextPoll, entry
+
+PATH: Final = "/target"
+
+
+class _Failure(NamedTuple):
+    """An episode as the page shows it."""
+
+    episode: Episode
+    lasted: str
+
+
+class TargetPage:
+    """The pages of one exporter's targets, made of its templates.
+
+    Args:
+        pages: the templates.
+        probed: whether a target can be polled at once.
+    """
+
+    def __init__(self, pages: HtmlPages, *, probed: bool) -> None:
+        self._pages = pages
+        self._probed = probed
+
+    def slices(
+        self, store: Store, now: Moment, target: Target, next_poll: NextPoll
+    ) -> Iterator[bytes]:
+        """The page of a configured target at one moment, as slices to be joined."""
+        key = target.key
+        yield from self._pages.slices(
+            "target.html",
+            now,
+            each=entry(store.state(key), now),
+            due=due(next_poll, key, now),
+            probe=parameters(key) if self._probed else None,
+            api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),
+            rests=store.rests,
+            failures=[_Failure(each, _lasted(each, now)) for each in store.failures.of(key)],
+        )
+
+
+def _lasted(episode: Episode, now: Moment) -> str:
+    seconds = (now.wall if episode.until is None else episode.until) - episode.since
+    return duration(seconds)
+
+
+def handler(
+    page: TargetPage,
+    store: Store,
+    moment: Clock,
+    next_polls: Callable[[], NextPoll],
+    delivery: Delivery,
+) -> Handler:
+    """The handler for `/target`, which takes the same parameters as `/probe`."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        target = configured(store, asked_for(request.query.items(), PATH))
+        return await delivery.send(
+            request,
+            (PATH, target.key),
+            lambda: page.slices(store, moment(), target, next_polls()),
+            HEADERS,
+            Priority.PAGE,
+        )
+
+    return answer
