@@ -31,6 +31,8 @@ exclude_patterns = ["site/**"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["linkify"]
 myst_linkify_fuzzy_links = False
+# Readers copy settings out of sentences: quotes stay as they are written.
+smartquotes = False
 # A fence without a language is text, not Python.
 highlight_language = "text"
 # Pygments' lexer for PromQL knows neither recording rules nor subqueries; a test parses each query.

@@ -77,8 +77,8 @@ def test_it_names_every_module_of_the_ground() -> None:
 
 def test_every_target_of_make_exists() -> None:
     """In the text, in tables and in the commands at the top."""
-    named = set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(CODES)))
-    named |= set(re.findall(r"^ {4}make ([a-z]+)\b", PAGE, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)\b", "\n".join(CODES)))
+    named |= set(re.findall(r"^ {4}make ([a-z-]+)\b", PAGE, re.MULTILINE))
     assert named >= {"test", "unit", "format", "demo", "schema", "dashboards", "lock"}
     assert [name for name in sorted(named) if f"\n{name}:" not in MAKEFILE] == []
 
