@@ -35,6 +35,8 @@ _HALF_A_SECOND: Final = 0.5
 SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
+MakeExchange = Callable[[Callable[[Connection], None], bool, bool], Exchange]
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -52,6 +54,7 @@ class _Progress:
 
     decode: Decode
     allowance: Allowance
+    exchange: MakeExchange
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
@@ -125,6 +128,7 @@ class CmsClient:
         share: asyncio.Semaphore | None = None,
         on_start: Callable[[], None] = lambda: None,
         decode: Decode = wire.decode,
+        exchange: MakeExchange = Exchange,
     ) -> PollResult:
         """Poll one VDN, every page of it, once a slot is free and the rate limit allows it.
 
@@ -138,6 +142,7 @@ class CmsClient:
             share: polls that share it are limited among themselves as well.
             on_start: called when the poll starts.
             decode: of the replies.
+            exchange: makes each of its exchanges.
         """
         asked = self._clock()
         held: list[asyncio.Semaphore] = []
@@ -153,7 +158,8 @@ class CmsClient:
             on_start()
             started = self._clock()
             left = within - (started.monotonic - asked.monotonic)
-            return await self._poll(cc_id, vdn, started, min(left, self.server.timeout), decode)
+            progress = _Progress(decode, Allowance(self._capacity), exchange)
+            return await self._poll(cc_id, vdn, started, min(left, self.server.timeout), progress)
         finally:
             for semaphore in held:
                 semaphore.release()
@@ -174,9 +180,8 @@ class CmsClient:
         await self._transport.aclose()
 
     async def _poll(
-        self, cc_id: int, vdn: int, started: Moment, seconds: float, decode: Decode
+        self, cc_id: int, vdn: int, started: Moment, seconds: float, progress: _Progress
     ) -> PollResult:
-        progress = _Progress(decode, Allowance(self._capacity))
         snapshot, failure = None, None
         self.stats.in_flight += 1
         deadline = asyncio.timeout(seconds)
@@ -265,12 +270,8 @@ class CmsClient:
     ) -> Snapshot:
         server = self.server
         server_time = self._clock().wall + (progress.clock_skew or 0.0)
-        asked = Asked(
-            server.begin_time_unit,
-            server.page_size is not None,
-            self._largest_listing,
-            bool(server.rest_bounds),
-        )
+        paged, bounds = server.page_size is not None, bool(server.rest_bounds)
+        asked = Asked(server.begin_time_unit, paged, self._largest_listing, bounds)
         snapshot = await self._capacity.reduce(reply.counters, rows, server_time, asked)
         self._largest_listing = max(self._largest_listing, snapshot.rows)
         return snapshot
@@ -339,7 +340,7 @@ class CmsClient:
         progress.requests += 1
         self.stats.requests += 1
         single_use = self._uses_connections_once()
-        exchange = Exchange(self._surplus_seen, fresh or single_use, single_use)
+        exchange = progress.exchange(self._surplus_seen, fresh or single_use, single_use)
         progress.exchanges.append(exchange)
         try:
             request = self._requests.make(question, self._auth)

@@ -86,14 +86,19 @@ class Exchange:
     """The name that is looked up, or the address that is dialled."""
     dialled: bool = False
     """Whether a connection was opened for it."""
-    spoke_tls: bool = False
-    """Whether the reply began with a message of TLS."""
+    first_bytes: bytes = b""
+    """Two at most, of the reply."""
     certificate_expiry: float | None = None
     """If a TLS handshake was made for it: when the first certificate that the server showed
     expires, in epoch seconds."""
     connection: "Connection | None" = None
     position: int = 0
     """Its place among the exchanges on its connection, from 1."""
+
+    @property
+    def spoke_tls(self) -> bool:
+        """Whether the reply began with a message of TLS."""
+        return self.first_bytes in _TLS_RECORDS
 
     @property
     def doubtful(self) -> bool:
@@ -186,7 +191,7 @@ class Connection(ResponseHandler):
             if self._only_segment == b"":
                 self._only_segment = data
                 if self._exchange is not None:
-                    self._exchange.spoke_tls = data[:2] in _TLS_RECORDS
+                    self._exchange.first_bytes = data[:2]
             else:
                 self._only_segment = None
             self._meter.add(len(data))

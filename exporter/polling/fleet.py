@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
+from exporter.cms.steps import Note
 from exporter.config import Config
 from exporter.history import MINUTE
 from exporter.polling import build
@@ -137,9 +138,11 @@ class Fleet:
 
         return next_poll
 
-    async def probe(self, target: Target, within: float | None) -> TargetState:
+    async def probe(
+        self, target: Target, within: float | None, note: Note | None = None
+    ) -> TargetState:
         """Poll one of the configured targets now: see `Prober.probe`."""
-        return await self._members[target.key.cms].prober.probe(target, within)
+        return await self._members[target.key.cms].prober.probe(target, within, note)
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -4,9 +4,11 @@ Their results are not stored, and they leave half of the slots to the schedule.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from exporter.cms.client import CmsClient
+from exporter.cms.steps import Note, Steps
 from exporter.errors import PollResult, ProbeRefusedError
 from exporter.store import Target, TargetState
 
@@ -33,12 +35,15 @@ class Prober:
         self._polls: set[asyncio.Task[PollResult]] = set()
         self._closed = False
 
-    async def probe(self, target: Target, within: float | None = None) -> TargetState:
+    async def probe(
+        self, target: Target, within: float | None = None, note: Note | None = None
+    ) -> TargetState:
         """Poll a target once: its state as if this had been its first poll.
 
         Args:
             target: one of the server's.
             within: seconds for all of it, waiting included; None for the server's `timeout`.
+            note: told each step of the poll, which then uses new connections.
 
         Raises:
             ProbeRefusedError: too many probes wait, or the server is no longer polled.
@@ -52,8 +57,12 @@ class Prober:
                 f"{waiting} probes already wait for {server.name}: scrape less often, or raise its "
                 "max_concurrency"
             )
+        ask = self._client.poll
+        if note is not None:
+            steps = Steps(note)
+            ask = partial(ask, decode=steps.decode, exchange=steps.exchange)
         poll = asyncio.create_task(
-            self._client.poll(
+            ask(
                 target.key.cc_id,
                 target.key.vdn,
                 within=server.timeout if within is None else within,

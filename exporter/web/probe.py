@@ -9,17 +9,18 @@ from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition import Exposition, Format
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.listening.clients import connection_limit
 from exporter.web.negotiation import exposition_format
+from exporter.web.probe_log import Note, ProbeLog
 from exporter.web.target_query import RequestError
 
 PATH: Final = "/probe"
 
-Probe = Callable[[Target, float | None], Awaitable[TargetState]]
-"""Polls a target within so many seconds, or None for the server's timeout.
+Probe = Callable[[Target, float | None, Note | None], Awaitable[TargetState]]
+"""Polls a target within so many seconds, or None for the server's timeout, and tells its steps.
 
 Returns its state as if that had been its first poll. Raises ProbeRefusedError.
 """
@@ -82,7 +83,8 @@ def time_left(scrape_timeout: str | None) -> float | None:
 def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Handler:
     """The handler for `/probe`: it replies with the target's families only.
 
-    A failed poll is a reply like any other: 200 with `agent_rest_up` 0.
+    A failed poll is a reply like any other: 200 with `agent_rest_up` 0. With `debug=true`, the
+    steps of the poll come first, each with its time.
     """
     exposition = Exposition()
     in_progress = 0
@@ -94,11 +96,19 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
         # they hold a connection each, for seconds: others are kept for scrapes and checks
         if in_progress >= connection_limit() // 2:
             raise ProbeRefusedError(f"{in_progress} probes are in progress: scrape less often")
+        log = ProbeLog(target, moment) if debugged(request.query.items()) else None
         in_progress += 1
         try:
-            state = await probe(target, within)
+            state = await probe(target, within, None if log is None else log.note)
         finally:
             in_progress -= 1
+        if log is not None:
+            log.end(state)
+            return await delivery.send_own(
+                request,
+                lambda: [*log.lines(), *exposition.slices([state], moment(), Format.TEXT)],
+                {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"},
+            )
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
         return await delivery.send_own(
             request,
@@ -107,6 +117,18 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
         )
 
     return answer
+
+
+def debugged(query: Collection[tuple[str, str]]) -> bool:
+    """Whether a query asks for the steps instead of the metrics alone.
+
+    Raises:
+        RequestError: `debug` is neither true nor false.
+    """
+    given = {value for name, value in query if name == "debug"}
+    if not given <= {"true", "false", ""}:
+        raise RequestError("debug must be true or false")
+    return "true" in given
 
 
 def configured(store: Store, key: TargetKey) -> Target:

@@ -8,6 +8,7 @@ import pytest
 from exporter import metrics
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.clock import system_clock
+from exporter.cms import steps
 from exporter.config.model import keys
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES, own_registry
@@ -142,3 +143,13 @@ def test_documents_name_only_metrics_that_exist(document: Path) -> None:
     # recording rules hold such names between colons; the wheel's name ends before a hyphen
     named = set(re.findall(r"(?<![\w:])agent_rest_[a-z_]+[a-z]\b(?![:-])", text))
     assert named <= known
+
+
+def test_the_page_about_probes_names_every_step() -> None:
+    """As `debug=true` shows them."""
+    page = (ROOT / "docs" / "probe.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([a-z]+)` \|", page.partition("| step |")[2], re.MULTILINE)
+    assert named == [
+        *("turn", steps.SIGN, steps.NAME, steps.CONNECT, steps.TLS),
+        *(steps.WAIT, steps.READ, steps.REDUCE),
+    ]

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from exporter.store import Target, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
+from exporter.web.probe_log import Note
 from tests.support.browser import chromium
 from tests.support.page_scenes import SCENES
 from tests.support.status_targets import NOW
@@ -89,7 +90,7 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001
         yield started
 
 
-async def _never(_target: Target, _within: float | None) -> TargetState:
+async def _never(_target: Target, _within: float | None, _note: Note | None) -> TargetState:
     raise NotImplementedError
 
 

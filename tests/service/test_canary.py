@@ -35,6 +35,7 @@ PATHS = (
     "/api/v1/targets",
     "/sd",
     "/probe?cms=bad&cc_id=2&vdn=1",
+    "/probe?cms=bad&cc_id=2&vdn=1&debug=true",
     "/target?cms=bad&cc_id=2&vdn=1",
     "/config",
     "/-/healthy",

@@ -6,6 +6,7 @@ from exporter.clock import Moment, system_clock
 from exporter.metrics import own_registry
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
+from exporter.web.probe_log import Note
 from tests.support.stores import store_of
 
 
@@ -17,7 +18,7 @@ def example_application() -> web.Application:
     async def reload() -> ReloadOutcome:
         raise NotImplementedError
 
-    async def poll(_target: Target, _within: float | None) -> TargetState:
+    async def poll(_target: Target, _within: float | None, _note: Note | None) -> TargetState:
         raise NotImplementedError
 
     return application(

@@ -15,6 +15,7 @@ from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.discovery import group, slices
 from exporter.web.listening.listener import Address, listen
+from exporter.web.probe_log import Note
 from tests.support.stores import store_of
 
 TARGETS = [
@@ -23,7 +24,7 @@ TARGETS = [
 ]
 
 
-async def _never(_target: Target, _within: float | None) -> TargetState:
+async def _never(_target: Target, _within: float | None, _note: Note | None) -> TargetState:
     raise NotImplementedError
 
 

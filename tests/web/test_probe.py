@@ -20,6 +20,7 @@ from exporter.store import Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe import asked_for, parameters, time_left
+from exporter.web.probe_log import Note
 from exporter.web.target_query import RequestError
 from tests.support.stores import failure, store_of, success
 
@@ -40,8 +41,12 @@ class Server:
         self.answer: PollError | ProbeRefusedError | None = None
         self.hangs = False
 
-    async def __call__(self, target: Target, within: float | None) -> TargetState:
+    async def __call__(
+        self, target: Target, within: float | None, note: Note | None = None
+    ) -> TargetState:
         self.asked.append((target, within))
+        if note is not None:
+            note("connect", "connect to 10.22.26.181:28443")
         while self.hangs:
             await asyncio.sleep(0.01)
         if isinstance(self.answer, ProbeRefusedError):
@@ -305,3 +310,22 @@ def test_metrics_cannot_stand_there(path: str) -> None:
             telemetry_path=path,
             poll=Server(),
         )
+
+
+@pytest.mark.anyio
+async def test_the_steps_of_a_probe() -> None:
+    """They come before the metrics, as text for a person."""
+    server = Server()
+    async with serving(server) as client:
+        reply = await client.get("/probe?cms=lima&cc_id=1&vdn=2&debug=true")
+        text = await reply.text()
+        assert reply.status == 200
+        assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert text.startswith("The probe of lima, call center 1, VDN 2 succeeded after 0.00 ms.")
+        assert "      0.00       0.00  connect  connect to 10.22.26.181:28443\n" in text
+        assert 'agent_rest_up{cc_id="1",cms="lima",name="sales",site="a",vdn="2"} 1.0\n' in text
+        plain = await client.get("/probe?cms=lima&cc_id=1&vdn=2&debug=false")
+        assert (await plain.text()).startswith("# HELP")
+        wrong = await client.get("/probe?cms=lima&cc_id=1&vdn=2&debug=1")
+        assert (wrong.status, await wrong.text()) == (400, "400: debug must be true or false.\n")
+    assert len(server.asked) == 2

@@ -1,0 +1,107 @@
+"""The steps of one poll, told as each begins: what `/probe?debug=true` shows.
+
+A poll of the schedule has none of this: it makes plain exchanges and decodes with the plain
+function.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from exporter.cms import wire
+from exporter.cms.connections import Connection, Exchange, Phase
+from exporter.server import Api
+
+Note = Callable[[str, str], None]
+"""Called as a step begins, with its name and what it does. The one before it has ended."""
+
+SIGN: Final = "sign"
+NAME: Final = "name"
+CONNECT: Final = "connect"
+TLS: Final = "tls"
+WAIT: Final = "wait"
+READ: Final = "read"
+REDUCE: Final = "reduce"
+
+_AT_PHASE: Final = {
+    Phase.HANDSHAKE: (TLS, "shake hands"),
+    Phase.ASKED: (WAIT, "send the request and wait for the reply"),
+}
+
+
+class Steps:
+    """Tells the steps of one poll, whose requests all use new connections.
+
+    Args:
+        note: called with each.
+    """
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._requests = 0
+
+    def exchange(
+        self,
+        on_surplus: Callable[[Connection], None],
+        fresh: bool,  # noqa: FBT001 - as Exchange takes them
+        single_use: bool,  # noqa: FBT001
+    ) -> Exchange:
+        """An exchange that tells its phases. A kept connection would have no name to look up."""
+        del fresh
+        self._requests += 1
+        self._note(SIGN, f"prepare request {self._requests}")
+        return _ToldExchange(self._note, on_surplus, single_use=single_use)
+
+    def decode(self, body: bytes | bytearray, api: Api) -> wire.Reply:
+        """Decode a reply: reading has ended, and reducing begins afterwards."""
+        self._note(REDUCE, f"decode {len(body):,} bytes")
+        reply = wire.decode(body, api)
+        self._note(REDUCE, f"reconcile {len(reply.rows):,} rows with the counters")
+        return reply
+
+
+class _ToldExchange(Exchange):
+    """An exchange that tells what is set on it."""
+
+    __slots__ = ("_first_bytes", "_note", "_peer", "_phase")
+
+    def __init__(
+        self, note: Note, on_surplus: Callable[[Connection], None], *, single_use: bool
+    ) -> None:
+        self._note: Note = lambda *_: None
+        super().__init__(on_surplus, fresh=True, single_use=single_use)
+        self._note = note
+
+    @property
+    def phase(self) -> Phase:
+        """How far the request has come."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: Phase) -> None:
+        # a handshake takes several turns
+        if phase in _AT_PHASE and phase is not getattr(self, "_phase", None):
+            self._note(*_AT_PHASE[phase])
+        self._phase = phase
+
+    @property
+    def peer(self) -> str:
+        """The name that is looked up, or the address that is dialled."""
+        return self._peer
+
+    @peer.setter
+    def peer(self, peer: str) -> None:
+        if self._phase is Phase.RESOLVING:
+            self._note(NAME, f"look up {peer}")
+        elif self._phase is Phase.CONNECTING:
+            self._note(CONNECT, f"connect to {peer}")
+        self._peer = peer
+
+    @property
+    def first_bytes(self) -> bytes:
+        """The beginning of the reply."""
+        return self._first_bytes
+
+    @first_bytes.setter
+    def first_bytes(self, data: bytes) -> None:
+        self._note(READ, "read the reply")
+        self._first_bytes = data
