@@ -7,8 +7,8 @@
 #   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit parts lock schema dashboards reference site chart \
-	chart-test release-check clean
+.PHONY: demo test bench format lint types unit parts lock schema dashboards rules reference site \
+	chart chart-test release-check clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -53,6 +53,9 @@ schema: $(VENV)/.dev
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py
+
+rules: $(VENV)/.runtime
+	$(BIN)/python deploy/prometheus/generate.py
 
 reference: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.reference_pages

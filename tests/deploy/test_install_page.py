@@ -46,7 +46,7 @@ def test_the_commands_are_understood() -> None:
         if Path(word).name == PROGRAM and words[place + 1] in names
     ]
     tried = [parsed(arguments).command for arguments in calls]
-    assert tried == ["demo", "healthcheck", "check", "demo"]
+    assert tried == ["demo", "healthcheck", "demo", "check"]
 
 
 def test_the_variables_are_flags() -> None:

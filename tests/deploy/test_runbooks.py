@@ -3,12 +3,10 @@
 import re
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import promql_parser
 import pytest
 
-from exporter.cli.commands import PROGRAM
 from exporter.errors import Reason
 from tests.support.alert_rules import (
     RUNBOOKS,
@@ -19,22 +17,22 @@ from tests.support.alert_rules import (
     rules,
 )
 from tests.support.command_line import parsed
+from tests.support.runbook_pages import PAGES, blocks, commands, definitions_text, prose
 
 ALERTS = alerts() | alerts_of_the_chart()
 INDEX = RUNBOOKS / "README.md"
-PAGES = sorted(RUNBOOKS / f"{name}.md" for name in ALERTS)
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-PATHS = {"/", "/metrics", "/-/healthy", "/-/reload"}
+# The first command of each page about a target or a server asks it now.
+ASK_THE_SERVER = "exporter check --live"
+ASK_THE_TARGET = "exporter query --cms=lima --cc-id=1 --vdn=2"
+FIRST = {
+    "AgentRestReloadFailed": "exporter check",
+    "AgentRestNoTargets": "exporter check",
+    "AgentRestCrashLooping": "logs | grep --before-context=3 'has started' | tail --lines=40",
+    "AgentRestExporterDown": "systemctl status --no-pager agent-rest-exporter",
+}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The lines of a page's code blocks in a language; each is one command or expression."""
-    found = re.findall(
-        rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    return [line for block in found for line in block.splitlines()]
 
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
@@ -44,26 +42,39 @@ def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
 
 @each_page
 def test_sections(page: Path) -> None:
-    """The same four, none empty, below the alert's name, severity and time."""
+    """The same four, none empty, below the alert's name, team and condition."""
     text = page.read_text(encoding="utf-8")
     alert = ALERTS[page.stem]
-    hold = f"after {alert.hold.removesuffix('m')} minutes" if alert.hold else "at once"
-    assert text.startswith(f"# {alert.name}\n\n**{alert.severity}**, {hold}")
+    assert text.startswith(
+        f"# {alert.name}\n\n<!-- make rules: alert -->\n"
+        f"**{'** or **'.join(alert.severities)}**, for the {alert.team} team: "
+    )
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
     assert parts[1::2] == SECTIONS
     assert all(part.strip() for part in parts[2::2])
 
 
 @each_page
-def test_diagnosis_has_something_to_type(page: Path) -> None:
-    """Every page has a query for Prometheus."""
-    assert blocks(page, "promql")
+def test_the_first_command_asks(page: Path) -> None:
+    """The target or the server itself; pages about the exporter look at the exporter."""
+    first = FIRST.get(page.stem)
+    assert commands(page)[0] in ([first] if first else [ASK_THE_SERVER, ASK_THE_TARGET])
+    text = page.read_text(encoding="utf-8")
+    assert text.count(definitions_text()) == 1
+    assert blocks(text, "promql")
+
+
+@each_page
+def test_numbers_are_not_written_by_hand(page: Path) -> None:
+    """Limits and times come from the table of alerts, above the first section."""
+    written = prose(page).replace("within 30 seconds", "").replace("within 30\nseconds", "")
+    assert not re.findall(r"\b(?:\d+|five|ten|an)\s(?:seconds?|minutes?|hours?|days?)\b", written)
 
 
 @each_page
 def test_expressions_are_promql_of_metrics_that_exist(page: Path) -> None:
     """Each line of a PromQL block is one whole expression."""
-    for line in blocks(page, "promql"):
+    for line in blocks(page.read_text(encoding="utf-8"), "promql"):
         promql_parser.parse(line)
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     text = re.sub(
@@ -77,16 +88,11 @@ def test_expressions_are_promql_of_metrics_that_exist(page: Path) -> None:
 
 @each_page
 def test_commands_exist(page: Path) -> None:
-    """The exporter's own parser accepts its commands and flags, and its URLs exist."""
-    for line in blocks(page, "sh"):
+    """The exporter's own parser accepts them. tests/deploy/test_runbook_commands.py runs them."""
+    for line in commands(page):
         words = shlex.split(line)
-        if words[0] == PROGRAM:
+        if words[0] == "exporter":
             parsed(words[1:])
-        for word in words:
-            parts = urlsplit(word)
-            if parts.hostname == "localhost":
-                assert parts.port == 10072
-                assert parts.path in PATHS
 
 
 @each_page
@@ -101,16 +107,3 @@ def test_a_target_that_is_down_is_explained_for_every_reason() -> None:
     page = (RUNBOOKS / "AgentRestTargetDown.md").read_text(encoding="utf-8")
     cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(Reason)
-
-
-def test_the_index_lists_every_alert_with_its_severity_and_time() -> None:
-    """Both determine how the alert is routed."""
-    rows = re.findall(
-        r"^\| \[(\w+)\]\((\w+)\.md\) \| (\w+) \| [^|]+ \| ([^|]+) \|$",
-        INDEX.read_text(encoding="utf-8"),
-        re.MULTILINE,
-    )
-    assert sorted(rows) == sorted(
-        (name, name, alert.severity, alert.hold.replace("m", " minutes") or "at once")
-        for name, alert in ALERTS.items()
-    )

@@ -105,11 +105,13 @@ def test_the_readme_names_every_reason() -> None:
 
 
 def test_the_readme_lists_every_alert() -> None:
-    """With its severity."""
-    rows = table("| alert | severity | fires when |")
-    listed = {codes([row[0]])[0]: row[1] for row in rows}
+    """With its team and severity."""
+    rows = table("| alert | team | severity | fires when |")
+    listed = {codes([row[0]])[0]: (row[1], row[2]) for row in rows}
     expected = alerts() | alerts_of_the_chart()
-    assert listed == {name: alert.severity for name, alert in expected.items()}
+    assert listed == {
+        name: (alert.team, ", ".join(alert.severities)) for name, alert in expected.items()
+    }
 
 
 def test_the_readme_lists_every_path() -> None:

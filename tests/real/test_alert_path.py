@@ -59,16 +59,23 @@ async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
             assert not watch.webhook.told
             overstaying |= {1, 2}
             told = await watch.webhook.hears("AgentRestTooLong", "lima")
-            overdue = await watch.webhook.hears("AgentRestOverdue", "lima")
+
+            async def overdue_is_held_back() -> bool:
+                states = await watch.states("AgentRestOverdue", "lima")
+                return states == {"1": "suppressed", "2": "suppressed"}
+
+            await until(overdue_is_held_back)
             overstaying.clear()
             ended = await watch.webhook.hears_the_end("AgentRestTooLong", "lima", {"1", "2"})
 
-    assert (told.receiver, overdue.receiver, ended.receiver) == ("warning", "info", "warning")
+    assert (told.receiver, ended.receiver) == ("floor-warning", "floor-warning")
+    assert not watch.webhook.of("AgentRestOverdue", "lima")
     assert (told.status, ended.status) == ("firing", "resolved")
     assert told.labels() == [
         {
             "alertname": "AgentRestTooLong",
             "severity": "warning",
+            "team": "floor",
             "cms": "lima",
             "cc_id": "1",
             "vdn": vdn,
@@ -130,11 +137,12 @@ async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: 
             single = await watch.webhook.hears("AgentRestTargetDown", "lima")
             assert await held_back()
 
-    assert dead.receiver == "critical"
+    assert dead.receiver == "platform-critical"
     (alert,) = dead.alerts
     assert alert["labels"] == {
         "alertname": "AgentRestAllTargetsDown",
         "severity": "critical",
+        "team": "platform",
         "cms": "cusco",
     }
     assert alert["annotations"]["description"] == (
@@ -177,7 +185,7 @@ async def test_a_wrong_unit_is_told_once_for_its_server(tmp_path: Path) -> None:
         ):
             told = await watch.webhook.hears("AgentRestNumbersDoubtful", "lima")
 
-    assert told.receiver == "warning"
+    assert told.receiver == "platform-warning"
     by_vdn = {alert["labels"].get("vdn"): alert["annotations"] for alert in told.alerts}
     assert by_vdn.keys() == {None, "9"}
     assert by_vdn[None]["description"] == (

@@ -1,5 +1,6 @@
 """The shipped alert rules as tests see them, and the metric names that they may speak of."""
 
+import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from exporter.store import POLL_DELAY_BUCKETS, ReloadStatus
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
 
-RULES: Final = ROOT / "deploy" / "prometheus" / "rules"
+PROMETHEUS: Final = ROOT / "deploy" / "prometheus"
+RULES: Final = PROMETHEUS / "rules"
+TABLE: Final = PROMETHEUS / "alerts.yaml"
 OF_SHARDS: Final = ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml"
 RUNBOOKS: Final = ROOT / "docs" / "runbooks"
 _NAMES_IN_TEXT: Final = re.compile(r"(?<![\w:])(?:agent_rest|process)_\w+")
@@ -22,13 +25,15 @@ _NAMES_IN_TEXT: Final = re.compile(r"(?<![\w:])(?:agent_rest|process)_\w+")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert rule."""
+    """One alert. It has two rules if there is one for each of its severities."""
 
     name: str
-    severity: str
+    team: str
+    severities: tuple[str, ...]
     hold: str
     """Its `for`, empty if it has none."""
     expr: str
+    """The expressions of its rules, one on each line."""
     annotations: dict[str, str]
 
 
@@ -40,7 +45,7 @@ def rules() -> Iterator[dict[str, Any]]:
 
 
 def alerts() -> dict[str, Alert]:
-    """The alert rules by name."""
+    """The alerts by name."""
     return _by_name(rules())
 
 
@@ -50,21 +55,33 @@ def alerts_of_the_chart() -> dict[str, Alert]:
     return _by_name(each for group in rule["spec"]["groups"] for each in group["rules"])
 
 
-def _by_name(found: Iterable[dict[str, Any]]) -> dict[str, Alert]:
-    shipped = [
-        Alert(
-            rule["alert"],
-            rule["labels"]["severity"],
-            rule.get("for", ""),
-            rule["expr"],
-            rule["annotations"],
-        )
-        for rule in found
-        if "alert" in rule
-    ]
-    by_name = {alert.name: alert for alert in shipped}
-    assert len(by_name) == len(shipped)
-    return by_name
+def _by_name(shipped: Iterable[dict[str, Any]]) -> dict[str, Alert]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for rule in shipped:
+        if "alert" in rule:
+            found.setdefault(rule["alert"], []).append(rule)
+    return {name: _alert(name, of) for name, of in found.items()}
+
+
+def _alert(name: str, of: list[dict[str, Any]]) -> Alert:
+    """An alert of its rules, which differ in severity and expression only."""
+    alike = ("for", "annotations")
+    assert all(rule.get(key) == of[0].get(key) for rule in of for key in alike)
+    (team,) = {rule["labels"]["team"] for rule in of}
+    severities = tuple(rule["labels"]["severity"] for rule in of)
+    assert len(set(severities)) == len(of)
+    expr = "\n".join(rule["expr"] for rule in of)
+    return Alert(name, team, severities, of[0].get("for", ""), expr, of[0]["annotations"])
+
+
+def generator() -> Any:
+    """The module deploy/prometheus/generate.py."""
+    spec = importlib.util.spec_from_file_location("generate", PROMETHEUS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def registry() -> CollectorRegistry:

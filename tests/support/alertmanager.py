@@ -5,7 +5,7 @@ seconds, and that addresses are those of the test. Conditions and limits stay.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from tests.support.processes import free_port, program, scraping_prometheus, sta
 
 HOLD: Final = "1s"
 """In place of every rule's `for`."""
-WAITS: Final = {"10s": "1s", "2m": "6s", "5m": "1s", "15m": "1s"}
+WAITS: Final = {"10s": "1s", "2m": "6s", "5m": "1s", "15m": "1s", "1h": "1s"}
 """In place of group_wait and group_interval. 2m outlast an interval, a scrape and an evaluation of
 30 s each, and 6 s do the same for those of 1 s each."""
 
@@ -164,10 +164,17 @@ def _routes(webhook: str) -> str:
     config = _read("deploy/alertmanager/alertmanager.yml")
     for receiver in config["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}"}]
-    for route in (config["route"], *config["route"]["routes"]):
+    for route in _all_routes(config["route"]):
         for key in {"group_wait", "group_interval"} & route.keys():
             route[key] = WAITS[route[key]]
     return yaml.safe_dump(config)
+
+
+def _all_routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A route, and those below it."""
+    yield route
+    for below in route.get("routes", ()):
+        yield from _all_routes(below)
 
 
 def _prometheus(rules: Path, exporter: str, alertmanager: str) -> str:
