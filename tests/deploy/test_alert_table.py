@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.alert_rules import PROMETHEUS, RULES, RUNBOOKS, TABLE, generator
+from tests.support.alert_rules import (
+    PROMETHEUS,
+    RULES,
+    RUNBOOKS,
+    TABLE,
+    alerts,
+    alerts_of_the_chart,
+    generator,
+)
 from tests.support.paths import ROOT
 
 GENERATOR = generator()
@@ -49,6 +57,18 @@ def test_documents_are_what_is_generated() -> None:
     } == documents.keys()
     for path, text in documents.items():
         assert text == path.read_text(encoding="utf-8"), f"{path.name}: run make rules"
+
+
+def test_the_alert_of_the_chart_is_as_in_the_table() -> None:
+    """Its rule needs the number of shards, so the chart has it."""
+    table = GENERATOR.Table(TEXT).alerts
+    for name, alert in alerts_of_the_chart().items():
+        assert (alert.team, *alert.severities, alert.hold) == (
+            table[name]["team"],
+            table[name]["severity"],
+            table[name]["for"],
+        )
+    assert table.keys() == alerts().keys() | alerts_of_the_chart().keys()
 
 
 def test_a_number_is_changed_once() -> None:

@@ -218,7 +218,8 @@ def times() -> Iterator[tuple[str, str]]:
     """What decides when an alert fires: each duration that it has in the table."""
     for name, alert in TABLE_OF_ALERTS.items():
         for key, value in alert.items():
-            if re.fullmatch(r"\d+[dhms]", str(value)) and (name, key) not in NO_TIMES:
+            timed = re.fullmatch(r"\d+[dhms]", str(value))
+            if name in ALERTS and timed and (name, key) not in NO_TIMES:
                 yield name, key
 
 

@@ -246,8 +246,11 @@ def _check_kubectl(arguments: list[str]) -> None:
 def test_kubernetes_lines() -> None:
     """Those that only Kubernetes has are checked like the definitions."""
     lines = [shlex.split(line) for line in LINES if line.startswith("kubectl")]
-    assert sorted(words[2] for words in lines) == ["debug", "delete", "get", "rollout"]
+    verbs = ["debug", "delete", "describe", "get", "get", "logs", "rollout", "taint"]
+    assert sorted(words[1] if words[1] == "taint" else words[2] for words in lines) == verbs
     for _program, *arguments in lines:
+        if arguments[0] == "taint":
+            continue
         if arguments[1] == "debug":
             _check_kubectl(arguments)
         assert arguments[0] == "--namespace=agent-rest"

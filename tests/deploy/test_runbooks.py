@@ -23,12 +23,16 @@ ALERTS = alerts() | alerts_of_the_chart()
 INDEX = RUNBOOKS / "README.md"
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 # The first command of each page about a target or a server asks it now.
-ASK_THE_SERVER = "exporter check --live"
+ASK_THE_SERVER = "exporter check --live --cms=lima"
 ASK_THE_TARGET = "exporter query --cms=lima --cc-id=1 --vdn=2"
 FIRST = {
     "AgentRestReloadFailed": "exporter check",
     "AgentRestNoTargets": "exporter check",
     "AgentRestCrashLooping": "logs | grep --before-context=3 'has started' | tail --lines=40",
+    "AgentRestShardMissing": (
+        "kubectl --namespace=agent-rest get pods "
+        "--selector=app.kubernetes.io/name=agent-rest-exporter --output=wide"
+    ),
     "AgentRestExporterDown": "systemctl status --no-pager agent-rest-exporter",
 }
 

@@ -8,6 +8,7 @@ exposition's. Only the paths have theirs in a table of the README, which a test 
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -263,6 +264,11 @@ def endpoints() -> str:
     )
 
 
+def _severity(rule: dict[str, Any], names: Counter[str]) -> str:
+    """Which of an alert's rules it is, if there are several."""
+    return f", {rule['labels']['severity']}" if names[rule["alert"]] > 1 else ""
+
+
 def alerts() -> str:
     """Every alert and recording rule."""
     found = list(rules())
@@ -276,8 +282,9 @@ def alerts() -> str:
         ]
         for rule in listed
     ]
+    names = Counter(rule["alert"] for rule in listed)
     parts = [
-        f"## {rule['alert']}\n\n{rule['annotations']['summary']}\n\n"
+        f"## {rule['alert']}{_severity(rule, names)}\n\n{rule['annotations']['summary']}\n\n"
         f"```promql\n{rule['expr'].strip()}\n```"
         for rule in listed
     ]

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tests.support.alert_rules import PROMETHEUS, RUNBOOKS, alerts
+from tests.support.alert_rules import PROMETHEUS, RUNBOOKS, alerts, alerts_of_the_chart
 
-PAGES: Final = sorted(RUNBOOKS / f"{name}.md" for name in alerts())
+PAGES: Final = sorted(RUNBOOKS / f"{name}.md" for name in alerts() | alerts_of_the_chart())
 LAYOUTS: Final = ("systemd", "Compose", "Kubernetes")
 _BLOCK: Final = r"^```{}\n(.*?)^```$"
 _PART: Final = re.compile(r"<!-- make rules: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
