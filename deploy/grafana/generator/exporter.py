@@ -180,6 +180,7 @@ def _health(board: Board) -> None:
                 "The server whose certificate expires first, and in how many days and hours.",
                 "Have the certificate renewed: once it has expired, every poll of the server "
                 "fails. Empty if no server is reached over TLS.",
+                ("AgentRestCertificateExpires",),
             ),
             Look(_AGE, ((_LONG_EXPIRED, "red"), (CERTIFICATE, "green")), base="blue"),
             Query(f"bottomk(1, {expiry}) - time()", "{{cms}}"),
@@ -192,6 +193,7 @@ def _health(board: Board) -> None:
                 "How long ago an exporter last started.",
                 "If nobody restarted it, it crashed or was killed: see its log, and the memory "
                 "limit of its unit or container.",
+                ("AgentRestCrashLooping",),
             ),
             Look(_AGE, base="blue"),
             Query(f"time() - max({of_process('process_start_time_seconds')})", "last start"),
@@ -252,6 +254,7 @@ def _targets(board: Board) -> None:
                 "/probe, which counts nothing.",
                 "A target near 100 % is down: see below. One that fails now and then flaps: a "
                 "timeout that is too short, a gateway that restarts, or a server at its limit.",
+                ("AgentRestFlapping",),
             ),
             Look(units.PercentUnit, ((FLAPPING, "red"),)),
             Query(f"topk(10, max by ({NAMED}) ({share}))", VDN_LEGEND),

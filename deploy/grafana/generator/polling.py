@@ -178,7 +178,7 @@ def _process(board: Board) -> None:
                 "Targets of each exporter, by CMS.",
                 "This changes only with the configuration. A drop means that a target file is "
                 "missing or that a shard is down.",
-                ("AgentRestReloadFailed",),
+                ("AgentRestReloadFailed", "AgentRestNoTargets"),
             ),
             Look(units.Short, decimals=0),
             Query(
@@ -193,6 +193,7 @@ def _process(board: Board) -> None:
                 "How long each exporter has been running.",
                 "A line with many teeth is an exporter that is killed or crashes: see its log, and "
                 "the memory limit of its unit or container.",
+                ("AgentRestCrashLooping",),
             ),
             Look(units.Seconds),
             Query(

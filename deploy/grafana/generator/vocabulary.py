@@ -1,9 +1,14 @@
 """Metric names, and the limits of the alert rules.
 
-Panels turn red at the limits of the alerts, so that colours and alerts agree.
+Panels turn red at the limits of the alerts, which are those of deploy/prometheus/alerts.yaml.
 """
 
+from pathlib import Path
 from typing import Final
+
+import yaml
+
+from exporter.durations import parse_duration
 
 UP: Final = "agent_rest_up"
 RESTING: Final = "agent_rest_resting_agents"
@@ -29,19 +34,29 @@ UNUSABLE: Final = "agent_rest_unusable_begin_times"
 OWN: Final = "agent_rest_exporter_"
 """The prefix of the families of the exporter itself."""
 
-TOO_LONG: Final = 3600
+_ALERTS: Final = yaml.safe_load(
+    (Path(__file__).parents[2] / "prometheus" / "alerts.yaml").read_text(encoding="utf-8")
+)["alerts"]
+
+
+def _seconds(alert: str, key: str = "limit") -> int:
+    """A duration of an alert, which has no fractions of a second."""
+    return round(parse_duration(_ALERTS[alert][key]))
+
+
+TOO_LONG: Final = _seconds("AgentRestTooLong")
 """AgentRestTooLong: seconds of a rest, where no `max_rest` is set."""
-WAITED_TOO_LONG: Final = 900
+WAITED_TOO_LONG: Final = _seconds("AgentRestApprovalsWaiting")
 """AgentRestApprovalsWaiting: seconds of a wait, where no `max_wait` is set."""
-TOO_OVERDUE: Final = 600
+TOO_OVERDUE: Final = _seconds("AgentRestOverdue")
 """AgentRestOverdue: seconds past the requested duration."""
-STALE: Final = 600
+STALE: Final = _seconds("AgentRestDataStale")
 """AgentRestDataStale: seconds since the last success."""
-LATE: Final = 5
+LATE: Final = _seconds("AgentRestPollsLate", "late")
 """AgentRestPollsLate: seconds by which a poll starts late."""
-SKEWED: Final = 60
+SKEWED: Final = _seconds("AgentRestClockSkew")
 """AgentRestClockSkew: seconds between the two clocks, either way."""
-FLAPPING: Final = 0.25
+FLAPPING: Final = int(_ALERTS["AgentRestFlapping"]["share"].removesuffix("%")) / 100
 """AgentRestFlapping: the share of a target's polls that fail."""
-CERTIFICATE: Final = 14 * 24 * 3600
+CERTIFICATE: Final = _seconds("AgentRestCertificateExpires")
 """AgentRestCertificateExpires: seconds until a server's certificate expires."""
