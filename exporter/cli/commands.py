@@ -9,6 +9,7 @@ import click
 
 from exporter import __version__
 from exporter.cli.flags import Command, Flag, Level, Parsed, Program
+from exporter.cli.init_command import INIT
 
 PROGRAM: Final = "agent-rest-exporter"
 COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
@@ -306,7 +307,7 @@ To load it, add the line for your shell to its startup file:
   source <({PROGRAM} completion zsh)
   {PROGRAM} completion fish | source""",
 )
-COMMANDS: Final = (_SERVE, _CHECK, _QUERY, _SIMULATE, _DEMO, _HEALTHCHECK, _COMPLETION)
+COMMANDS: Final = (_SERVE, _CHECK, _QUERY, INIT, _SIMULATE, _DEMO, _HEALTHCHECK, _COMPLETION)
 
 
 @click.command("help", short_help="Show the help of a command.")

@@ -43,12 +43,10 @@ async def explain_refusal(
     Returns:
         One sentence; None if the poll was not refused for its signature, or for the clocks.
     """
-    error, auth = result.error, server.auth
-    if error is None or error.reason is not Reason.AUTH or not isinstance(auth, Signature):
+    auth = server.auth
+    if not isinstance(auth, Signature) or not is_refused_signature(result):
         return None
-    if "HTTP 401" not in error.message or abs(result.clock_skew or 0.0) >= CLOCKS_DIFFER:
-        return None
-    for variant, remedy in _variants(server, auth):
+    for variant, remedy in signature_variants(server, auth):
         client = CmsClient(variant, Transport(variant, environ), clock)
         try:
             tried = await client.poll(*vdn)
@@ -69,7 +67,18 @@ async def explain_refusal(
     )
 
 
-def _variants(server: Server, auth: Signature) -> Iterator[tuple[Server, str]]:
+def is_refused_signature(result: PollResult) -> bool:
+    """Whether a server has refused a signature, and not because of the clocks."""
+    error = result.error
+    return (
+        error is not None
+        and error.reason is Reason.AUTH
+        and "HTTP 401" in error.message
+        and abs(result.clock_skew or 0.0) < CLOCKS_DIFFER
+    )
+
+
+def signature_variants(server: Server, auth: Signature) -> Iterator[tuple[Server, str]]:
     """The other ways to sign, each with the option that chooses it."""
     other = not auth.empty_query_line
     yield (

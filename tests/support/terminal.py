@@ -1,6 +1,7 @@
 """A program on a terminal of its own, driven by keys as a person would."""
 
 import asyncio
+import contextlib
 import os
 import pty
 import re
@@ -59,7 +60,8 @@ async def terminal(*command: str, cwd: Path, environ: Mapping[str, str]) -> Asyn
     try:
         yield found
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            process.kill()
         await process.wait()
         loop.remove_reader(main)
         os.close(main)

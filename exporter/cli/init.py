@@ -1,0 +1,287 @@
+"""`init`: ask a server how it wants to be asked, and write a configuration that works.
+
+The file is written only if `check --live` passes with it, or if that is not wanted. No file is
+overwritten. A secret that was typed goes to a file of its own that only its owner can read.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from exporter.cli import check
+from exporter.cli.init_answers import (
+    Answers,
+    Known,
+    SecretAnswer,
+    Vdns,
+    configuration,
+    from_file,
+    from_variable,
+    tidy_url,
+)
+from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret, what_now
+from exporter.cli.loop import run_until_stopped
+from exporter.cli.signals import Signals
+from exporter.cli.terminal import console, say
+from exporter.clock import system_clock
+from exporter.cms.client import Inspection
+from exporter.cms.diagnosis import explain_refusal
+from exporter.cms.survey import Found, Survey, Vdn
+from exporter.config import SecretError
+from exporter.errors import PollError, Reason
+from exporter.polling import build
+from exporter.polling.build import BuildError
+from exporter.server import Server, Tls
+
+_INTERRUPTED: Final = 130
+_USAGE: Final = 2
+"""The highest status of a command that has come to its own end."""
+
+
+def run(  # noqa: PLR0913  # a flag each
+    signals: Signals,
+    *,
+    config_file: str,
+    write_anyway: bool,
+    url: str | None,
+    name: str | None,
+    tls_ca_file: str | None,
+    tls_server_name: str | None,
+    tls_cert_file: str | None,
+    tls_key_file: str | None,
+    access_key: str | None,
+    secret_key_file: str | None,
+    secret_key_variable: str | None,
+    authorization_file: str | None,
+    authorization_variable: str | None,
+    cc_id: int | None,
+    vdn: Vdns | None,
+) -> int:
+    """Write a configuration. 0 if that was done, 1 if the server cannot be polled, 2 for usage."""
+    file = Path(config_file)
+    _check_place(file)
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    secret_flags = {
+        "secret_key_file": secret_key_file,
+        "secret_key_variable": secret_key_variable,
+        "authorization_file": authorization_file,
+        "authorization_variable": authorization_variable,
+    }
+    try:
+        plain, guess = _parsed(url) if url is not None else (None, False)
+        known = Known(
+            url=plain,
+            guess_scheme=guess,
+            name=name,
+            access_key=access_key or "",
+            secret=_secret(secret_flags, access_key, name or "cms", file.parent, terminal=terminal),
+            cc_id=cc_id,
+            vdns=vdn,
+            tls=Tls(
+                ca_file=_absolute(tls_ca_file),
+                cert_file=_absolute(tls_cert_file),
+                key_file=_absolute(tls_key_file),
+                server_name=tls_server_name,
+            ),
+        )
+        answers = known.answers
+        if answers is None:
+            if not terminal:
+                needed = {"--url": url, "--cc-id": cc_id, "--vdn": vdn}
+                missing = ", ".join(flag for flag, value in needed.items() if value is None)
+                _refuse(f"{missing}: required where there is no terminal to ask at")
+            print(f"Asks a CC-CMS how it wants to be polled, and writes {file}. Ctrl-C ends it.")
+            answers = ask(file.parent, known)
+        return _Init(signals, file, write_anyway=write_anyway, terminal=terminal).run(answers)
+    except click.Abort:
+        print(file=sys.stderr)
+        return _INTERRUPTED
+
+
+class _Init:
+    """Finds out, and writes, until there is a file or nobody wants one.
+
+    Args:
+        signals: end it.
+        file: to write.
+        write_anyway: even if the server cannot be polled.
+        terminal: whether somebody can be asked.
+    """
+
+    def __init__(self, signals: Signals, file: Path, *, write_anyway: bool, terminal: bool) -> None:
+        self._signals = signals
+        self._file = file
+        self._anyway = write_anyway
+        self._terminal = terminal
+        self._out, self._err = console(sys.stdout), console(sys.stderr)
+
+    def run(self, answers: Answers) -> int:
+        """Gives the exit status."""
+        while True:
+            found = self._find(answers)
+            complaint = found.error.message if found.error else ""
+            if found.error is None or self._anyway:
+                status = self._write(answers, found)
+                if status == 0 or status > _USAGE:
+                    return status
+            if not self._terminal:
+                say(self._err, "nothing was written: correct it, or use --write-anyway")
+                return 1
+            choice = what_now()
+            if choice == QUIT:
+                say(self._err, "nothing was written")
+                return 1
+            if choice == AGAIN:
+                # the scheme may have been found out
+                answers = replace(answers, url=found.server.url)
+                answers = ask_again(self._file.parent, answers, complaint)
+            else:
+                self._anyway = True
+
+    def _find(self, answers: Answers) -> Found:
+        server = answers.server
+        vdns = [(answers.cc_id, number) for number in answers.vdns.numbers]
+        say(self._out, f"asking {server.url} …")
+        sys.stdout.flush()
+        survey = Survey(_poll, vdns, lambda sentence: say(self._out, f"  {sentence}"))
+        try:
+            found = run_until_stopped(
+                survey.find(server, guess_scheme=answers.guess_scheme), self._signals
+            )
+        except BuildError as error:
+            # a file or a proxy that cannot be used
+            failure = PollError(Reason.TLS, str(error))
+            say(self._err, failure.message, "red")
+            return Found(server, failure, {}, None)
+        if found.error is not None and not self._anyway:
+            cc_id, vdn = vdns[0]
+            reason, message = found.error.reason.value, found.error.message
+            place = f"{found.server.name}: ccId {cc_id}, vdn {vdn}"
+            say(self._err, f"{place}: {reason}: {message}", "red")
+            hint = run_until_stopped(_hint(found, vdns[0]), self._signals)
+            if hint is not None:
+                say(self._err, f"{found.server.name}: {hint}", "yellow")
+        return found
+
+    def _write(self, answers: Answers, found: Found) -> int:
+        """Write the files, and keep them if `check --live` passes. Gives the exit status."""
+        text = configuration(answers, found, self._file.parent)
+        made: list[Path] = []
+        keep = False
+        try:
+            _create(self._file, text, answers.secret, made)
+            status = check.run(
+                self._signals, config_file=str(self._file), live=True, cms=(), json=False
+            )
+            keep = status == 0 or (self._anyway and status == 1)
+        finally:
+            if not keep:
+                for path in reversed(made):
+                    path.rmdir() if path.is_dir() else path.unlink()
+        if not keep:
+            return status
+        for path in made:
+            if path.is_file():
+                say(self._out, f"written: {path}")
+        if status == 0:
+            say(self._out, f"start the exporter with: agent-rest-exporter serve {self._file}")
+        return 0
+
+
+async def _poll(server: Server, vdn: Vdn) -> Inspection:
+    client = build.clients([server], os.environ, system_clock)[server.name]
+    try:
+        return await client.inspect(*vdn)
+    finally:
+        await client.aclose()
+
+
+async def _hint(found: Found, vdn: Vdn) -> str | None:
+    inspection = await _poll(found.server, vdn)
+    return await explain_refusal(found.server, inspection.result, vdn, os.environ, system_clock)
+
+
+def _absolute(file: str | None) -> Path | None:
+    return Path(file).absolute() if file else None
+
+
+def _check_place(file: Path) -> None:
+    if os.path.lexists(file):
+        _refuse(f"{file} exists, and is not overwritten: choose another name")
+    if not file.parent.is_dir():
+        _refuse(f"{file} cannot be written: {file.parent} is not a directory")
+
+
+def _parsed(url: str) -> tuple[str, bool]:
+    try:
+        return tidy_url(url)
+    except ValueError as error:
+        _refuse(f"--url: {error}")
+
+
+def _secret(
+    flags: Mapping[str, str | None],
+    access_key: str | None,
+    name: str,
+    base: Path,
+    *,
+    terminal: bool,
+) -> SecretAnswer | None:
+    """The secret that the flags name; asked for if there is an access key alone."""
+    given = [flag for flag, value in flags.items() if value]
+    if len(given) > 1:
+        first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
+        _refuse(f"{first} and {second} are both given: use one of them")
+    if not given:
+        if not access_key:
+            return None
+        if not terminal:
+            _refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
+        return ask_secret("secret_key", name, base)
+    (flag,) = given
+    shown = f"--{flag.replace('_', '-')}"
+    if flag.startswith("secret_key") != bool(access_key):
+        _refuse(
+            f"{shown}: --access-key is required with it"
+            if flag.startswith("secret_key")
+            else f"{shown} cannot be combined with --access-key"
+        )
+    key, _, kind = flag.rpartition("_")
+    value = str(flags[flag])
+    try:
+        return (
+            from_variable(key, value) if kind == "variable" else from_file(key, Path(value), base)
+        )
+    except SecretError as error:
+        _refuse(f"{shown}: {error}")
+
+
+def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]) -> None:
+    """Create the files, and add each to those that were made."""
+    try:
+        if secret is not None and secret.new_file is not None:
+            folder = secret.new_file.parent
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+                made.append(folder)
+            _write_new(secret.new_file, f"{secret.source.loaded.reveal()}\n", 0o600)
+            made.append(secret.new_file)
+        _write_new(file, text, 0o666)
+        made.append(file)
+    except OSError as error:
+        _refuse(f"{error.filename} cannot be written: {error.strerror}")
+
+
+def _write_new(path: Path, text: str, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise click.UsageError(problem, click.get_current_context())

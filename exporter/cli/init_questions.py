@@ -1,0 +1,162 @@
+"""What `init` asks at a terminal. Secrets are typed without being shown."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from exporter.cli.init_answers import (
+    Answers,
+    Known,
+    SecretAnswer,
+    from_file,
+    parse_numbers,
+    tidy_url,
+    typed,
+)
+from exporter.cli.query import parse_cc_id
+from exporter.config import SecretError
+from exporter.config.credentials import check_access_key
+from exporter.endpoint import server_endpoint
+
+T = TypeVar("T")
+
+_KEYS, _HEADER, _NONE = "keys", "header", "none"
+AGAIN: Final = "again"
+WRITE: Final = "write"
+QUIT: Final = "quit"
+
+
+def ask(base: Path, known: Known) -> Answers:
+    """Ask for everything; what is known is the default.
+
+    Args:
+        base: the folder of the configuration.
+        known: by flags, or from answers that did not lead to a poll.
+    """
+    url, guess = _valid(
+        "URL of the server, such as https://10.22.26.181:28443", tidy_url, known.url
+    )
+    host = server_endpoint(url).host
+    name = _valid("Name of the server, for the label cms", str.strip, known.name or host)
+    access_key, secret = _authorization(name, base, known)
+    cc_id = _valid("ID of the call center (ccId)", parse_cc_id, str(known.cc_id or 1))
+    vdns = ",".join(known.vdns.parts) if known.vdns else None
+    return Answers(
+        url=url,
+        guess_scheme=guess or (known.guess_scheme and known.url == url),
+        name=name,
+        access_key=access_key,
+        secret=secret,
+        cc_id=cc_id,
+        vdns=_valid("VDNs, such as 1-40 or 1,5,9-12", parse_numbers, vdns),
+        tls=known.tls,
+    )
+
+
+def ask_again(base: Path, answers: Answers, complaint: str) -> Answers:
+    """Ask for what would help; or, if nobody knows that, for everything.
+
+    Args:
+        base: the folder of the configuration.
+        answers: that did not lead to a poll.
+        complaint: why they did not.
+    """
+    if "set tls.ca_file" in complaint:
+        file = _valid("File with that CA or certificate (PEM)", _file)
+        return replace(answers, tls=replace(answers.tls, ca_file=file))
+    if "set tls.server_name" in complaint:
+        name = _valid("Name in the certificate (tls.server_name)", str.strip)
+        return replace(answers, tls=replace(answers.tls, server_name=name))
+    return ask(base, answers.known)
+
+
+def what_now() -> str:
+    """What to do after a failure: AGAIN, WRITE or QUIT."""
+    choice = click.Choice((AGAIN, WRITE, QUIT))
+    question = "Answer again, write the file anyway, or quit"
+    found: str = click.prompt(question, default=AGAIN, type=choice)
+    return found
+
+
+def ask_secret(key: str, name: str, base: Path) -> SecretAnswer:
+    """A secret, for a new file; or the one in that file, if it is there.
+
+    Args:
+        key: of `auth`, without `_file`.
+        name: of the server.
+        base: the folder of the configuration.
+    """
+    path = _secret_file(key, name, base)
+    if path.exists():
+        click.echo(f"The {_spoken(key)} is taken from {path}, which exists.")
+        return _or_usage(lambda: from_file(key, path, base))
+    question = f"{_spoken(key).capitalize()} (not shown; it goes to {path})"
+    return _valid(question, lambda text: typed(key, text, path, base), hidden=True)
+
+
+def _authorization(name: str, base: Path, known: Known) -> tuple[str, SecretAnswer | None]:
+    kinds = click.Choice((_KEYS, _HEADER, _NONE))
+    default = _KEYS
+    if not known.access_key and known.url is not None:
+        default = _HEADER if known.secret else _NONE
+    question = "Requests are authorized by a pair of keys, by a header, or not at all"
+    kind = click.prompt(question, default=default, type=kinds)
+    if kind == _NONE:
+        return "", None
+    access_key = ""
+    if kind == _KEYS:
+        access_key = _valid("Access key", _access_key, known.access_key or None)
+    key = "secret_key" if kind == _KEYS else "authorization"
+    same = known.secret is not None and known.secret.key.startswith(key)
+    if same and click.confirm(f"Keep the {_spoken(key)}", default=True):
+        return access_key, known.secret
+    return access_key, ask_secret(key, name, base)
+
+
+def _valid(
+    question: str, parse: Callable[[str], T], default: str | None = None, *, hidden: bool = False
+) -> T:
+    """An answer that can be used: the question comes again until there is one."""
+
+    def value(text: str) -> T:
+        try:
+            return parse(text)
+        except (ValueError, SecretError) as error:
+            raise click.UsageError(str(error)) from None
+
+    found: T = click.prompt(
+        question, default=default, value_proc=value, hide_input=hidden, show_default=not hidden
+    )
+    return found
+
+
+def _or_usage(make: Callable[[], T]) -> T:
+    try:
+        return make()
+    except SecretError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
+
+
+def _access_key(text: str) -> str:
+    check_access_key(text)
+    return text
+
+
+def _file(text: str) -> Path:
+    path = Path(text.strip())
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    return path.absolute()
+
+
+def _secret_file(key: str, name: str, base: Path) -> Path:
+    end = "sk" if key == "secret_key" else "authorization"
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+    return base / "secrets" / f"{plain.lstrip('.')}-{end}"
+
+
+def _spoken(key: str) -> str:
+    return "secret key" if key == "secret_key" else "Authorization header"

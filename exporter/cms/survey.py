@@ -1,0 +1,242 @@
+"""How a server wants to be asked: found out by asking it. For `init`, never for the daemon.
+
+Each question is one poll. An option is changed only if the server's answer says that it must be, or
+if the answer with the option is one that could not be had without it. Nothing that lowers security
+is changed by itself, except old versions and ciphers of TLS, which a server may have no others of:
+these are told, too.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from exporter.cms.client import Inspection
+from exporter.cms.diagnosis import is_refused_signature, signature_variants
+from exporter.errors import PollError, Reason
+from exporter.rest import BeginTimeUnit, usable_start
+from exporter.server import Api, Server, Signature, Tls
+
+PAGE_SIZE: Final = 100
+"""Rows of a page, the most that CTI 3.6 sends."""
+MOST_ASKED: Final = 20
+"""VDNs that are asked in search of one with agents to tell by."""
+_ENOUGH: Final = 2
+"""Rows by which paging shows."""
+_ANSWERED: Final = frozenset(
+    {
+        *(Reason.AUTH, Reason.RATE_LIMITED, Reason.HTTP, Reason.API, Reason.DECODE),
+        *(Reason.SCHEMA, Reason.TOO_LARGE),
+    }
+)
+"""Failures that a server of HTTP has sent: the scheme was right."""
+_MAYBE_PLAIN: Final = frozenset({Reason.TLS, Reason.DISCONNECTED, Reason.TIMEOUT})
+_MAYBE_TLS: Final = frozenset({Reason.HTTP, Reason.DISCONNECTED, Reason.TIMEOUT})
+_OLD_TLS: Final = (
+    Tls(ciphers="DEFAULT"),
+    Tls(ciphers="DEFAULT:@SECLEVEL=0"),
+    Tls(min_version="TLS11"),
+    Tls(min_version="TLS10"),
+)
+"""From the least to the most that is allowed."""
+
+Vdn = tuple[int, int]
+"""ccId and vdn."""
+Ask = Callable[[Server, Vdn], Awaitable[Inspection]]
+"""Polls a VDN of a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found out.
+
+    Args:
+        server: as it is to be configured.
+        error: why its last poll has failed; None if it has succeeded.
+        reasons: why an option is set, or could not be found out, by the option's name.
+        clock_skew: the server's clock less this host's, in seconds, if a reply had a date.
+    """
+
+    server: Server
+    error: PollError | None
+    reasons: dict[str, str]
+    clock_skew: float | None
+
+
+class Survey:
+    """Finds out about one server.
+
+    Args:
+        ask: polls a VDN.
+        vdns: that are to be polled, at least one.
+        tell: called with a sentence for each thing found.
+    """
+
+    def __init__(
+        self, ask: Ask, vdns: Sequence[Vdn], tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._ask = ask
+        self._vdns = vdns[:MOST_ASKED]
+        self._tell = tell
+        self._reasons: dict[str, str] = {}
+
+    async def find(self, server: Server, *, guess_scheme: bool = False) -> Found:
+        """Ask until a poll succeeds, or nothing is left to try.
+
+        Args:
+            server: as it is known.
+            guess_scheme: whether its scheme is a guess, so that http will do where https fails.
+        """
+        seen = await self._ask(server, self._vdns[0])
+        for change in (self._other_scheme, self._old_tls, self._signature, self._interface):
+            if seen.result.error is None:
+                break
+            if change == self._other_scheme and server.endpoint.tls and not guess_scheme:
+                continue
+            server, seen = await change(server, seen)
+        if seen.result.error is None:
+            server, seen = await self._listing(server, seen)
+        result = seen.result
+        return Found(server, result.error, self._reasons, result.clock_skew)
+
+    def _set(self, option: str, reason: str) -> None:
+        self._reasons[option] = reason
+        self._tell(reason)
+
+    async def _other_scheme(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
+        """Whether a server answers with TLS, or without."""
+        tls, error = server.endpoint.tls, seen.result.error
+        if error is None or error.reason not in (_MAYBE_PLAIN if tls else _MAYBE_TLS):
+            return server, seen
+        if "certificate" in error.message:
+            return server, seen
+        scheme = "http" if tls else "https"
+        other = replace(server, url=f"{scheme}://{server.url.partition('://')[2]}")
+        tried = await self._ask(other, self._vdns[0])
+        failure = tried.result.error
+        speaks = failure is None or failure.reason in _ANSWERED
+        if tls:
+            # one that leads to TLS is not asked without
+            right = speaks and not (failure and "https://" in failure.message)
+        else:
+            right = speaks or (failure is not None and "certificate" in failure.message)
+        if not right:
+            return server, seen
+        self._set("url", f"the server answers with {scheme}")
+        return other, tried
+
+    async def _old_tls(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
+        """The newest TLS that the server has."""
+        error = seen.result.error
+        if (
+            error is None
+            or error.reason is not Reason.TLS
+            or "tls.min_version" not in error.message
+        ):
+            return server, seen
+        for old in _OLD_TLS:
+            tls = replace(server.tls, min_version=old.min_version, ciphers=old.ciphers)
+            variant = replace(server, tls=tls)
+            tried = await self._ask(variant, self._vdns[0])
+            failure = tried.result.error
+            if failure is None or failure.message != error.message:
+                option = (
+                    f"ciphers: {old.ciphers}" if old.ciphers else f"min_version: {old.min_version}"
+                )
+                self._set("tls", f"the server has old TLS only, and accepts {option}")
+                return variant, tried
+        return server, seen
+
+    async def _signature(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
+        """What the server wants to be signed, if it refuses a signature."""
+        if not isinstance(server.auth, Signature) or not is_refused_signature(seen.result):
+            return server, seen
+        for variant, remedy in signature_variants(server, server.auth):
+            tried = await self._ask(variant, self._vdns[0])
+            if not is_refused_signature(tried.result):
+                option = "host_header" if variant.host != server.host else "empty_query_line"
+                self._set(option, f"the server accepts the signature only with {remedy}")
+                return variant, tried
+        return server, seen
+
+    async def _interface(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
+        """The interface of 8.13 and earlier, or CTI 3.6."""
+        error = seen.result.error
+        if error is not None and error.message.startswith("HTTP 404"):
+            other = {
+                Api.AGENT_REST_INFOS: Api.AGENT_REST_INFO,
+                Api.AGENT_REST_INFO: Api.AGENT_REST_INFOS,
+            }[server.api]
+            variant = replace(server, api=other, page_size=None)
+            tried = await self._ask(variant, self._vdns[0])
+            failure = tried.result.error
+            if failure is None or not failure.message.startswith("HTTP 404"):
+                self._set(
+                    "api", f"the server has no {server.api.value} (HTTP 404), but {other.value}"
+                )
+                return variant, tried
+        if error is not None and "result code 0100003" in error.message:
+            variant = replace(server, page_size=PAGE_SIZE)
+            tried = await self._ask(variant, self._vdns[0])
+            self._set("cti_version", "the server says that it is CTI 3.6")
+            return variant, tried
+        return server, seen
+
+    async def _listing(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
+        """Pages, and the unit of times: from the VDN that lists the most agents."""
+        best, vdn = seen, self._vdns[0]
+        for other in self._vdns[1:]:
+            if len(best.rows) >= _ENOUGH and _unit(best):
+                break
+            tried = await self._ask(server, other)
+            if tried.result.error is None and len(tried.rows) > len(best.rows):
+                best, vdn = tried, other
+        server = self._with_unit(server, best)
+        if server.api is Api.AGENT_REST_INFOS and "cti_version" not in self._reasons:
+            server = await self._with_pages(server, best, vdn)
+        return server, seen
+
+    def _with_unit(self, server: Server, seen: Inspection) -> Server:
+        unit = _unit(seen)
+        if unit is None:
+            self._set(
+                "begin_time_unit",
+                "the unit of beginTime is not known yet, because no agent was listed with a start; "
+                "auto finds it out each time",
+            )
+            return replace(server, begin_time_unit=BeginTimeUnit.AUTO)
+        words = "milliseconds" if unit is BeginTimeUnit.MILLISECONDS else "seconds"
+        self._set("begin_time_unit", f"the server sends beginTime in {words}")
+        return replace(server, begin_time_unit=unit)
+
+    async def _with_pages(self, server: Server, seen: Inspection, vdn: Vdn) -> Server:
+        """CTI 3.6 sends no more rows than it is asked for; CTI 3.8 sends all of them."""
+        rows = seen.result.snapshot.rows if seen.result.snapshot else 0
+        if rows < _ENOUGH:
+            self._set(
+                "cti_version",
+                "whether the server sends pages (CTI 3.6) is not known, because fewer than two "
+                "agents were listed; run init again, into another file, when agents rest",
+            )
+            return replace(server, page_size=None)
+        paged = replace(server, page_size=max(1, rows // 2))
+        result = (await self._ask(paged, vdn)).result
+        if result.error is None and result.requests > 1:
+            self._set("cti_version", "the server sends pages, as CTI 3.6 does")
+            return replace(server, page_size=PAGE_SIZE)
+        self._set("cti_version", "the server sends all rows at once, as CTI 3.8 does")
+        return replace(server, page_size=None)
+
+
+def _unit(seen: Inspection) -> BeginTimeUnit | None:
+    """The unit in which most starts can be believed; None without any."""
+    snapshot = seen.result.snapshot
+    if snapshot is None:
+        return None
+    starts = [row.begin_time for row in seen.rows]
+
+    def believed(unit: BeginTimeUnit) -> int:
+        usable = (usable_start(start, snapshot.server_time, unit) for start in starts)
+        return sum(start is not None for start in usable)
+
+    best = max(BeginTimeUnit.MILLISECONDS, BeginTimeUnit.SECONDS, key=believed)
+    return best if believed(best) else None

@@ -1,0 +1,374 @@
+"""`init`: by flags and on a terminal, against the simulator in each of its versions."""
+
+import asyncio
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter.cli import main
+from exporter.cli.init_answers import Known, parse_numbers, tidy_url
+from exporter.config import load
+from exporter.server import Api, Signature, StaticAuthorization
+from exporter.simulator import (
+    Address,
+    Settings,
+    SimulatedFloors,
+    Simulator,
+    parse_scenario,
+    serving,
+)
+from tests.support.processes import COMMAND, clean_environment, run
+from tests.support.terminal import Terminal, terminal
+
+KEYS = {"AKEXAMPLE0001": "canary-sk"}
+ANSWERED = ["--cc-id=1", "--vdn=1-3,7"]
+
+
+@contextmanager
+def simulating(*scenarios: str, cti_version: str = "3.8", keys: bool = True) -> Iterator[Address]:
+    """A simulator in a thread, so that a command can run in this one."""
+    parsed = tuple(map(parse_scenario, scenarios))
+    settings = Settings(
+        cti_version="3.6" if cti_version == "3.6" else "3.8",
+        access_keys=KEYS if keys else {},
+        scenarios=parsed,
+        floors=SimulatedFloors(scenarios=parsed),
+    )
+    addresses: list[Address] = []
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with serving(Simulator(settings)) as address:
+            addresses.append(address)
+            ready.set()
+            await asyncio.to_thread(done.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield addresses[0]
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where it writes; with the secret key in a file and in a variable."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sk").write_text("canary-sk\n", encoding="utf-8")
+    monkeypatch.setenv("SK", "canary-sk")
+    for name in [*os.environ]:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def signed(address: Address) -> list[str]:
+    """The flags for a server that checks signatures."""
+    url = f"--url={address.host}:{address.port}"
+    return [url, "--access-key=AKEXAMPLE0001", "--secret-key-file=sk", *ANSWERED]
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "cti_version", "api", "page_size", "unit"),
+    [
+        ([], "3.8", Api.AGENT_REST_INFOS, None, "ms"),
+        ([], "3.6", Api.AGENT_REST_INFOS, 100, "ms"),
+        (["legacy-only"], "3.8", Api.AGENT_REST_INFO, None, "ms"),
+        (["seconds"], "3.6", Api.AGENT_REST_INFOS, 100, "s"),
+    ],
+    ids=["3.8", "3.6", "legacy", "seconds"],
+)
+def test_each_version_by_flags(  # noqa: PLR0917  # a fact each
+    scenarios: list[str],
+    cti_version: str,
+    api: Api,
+    page_size: int | None,
+    unit: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The file passes `check --live`, which is run on it, and no secret is in it or shown."""
+    with simulating("approver-absent", *scenarios, cti_version=cti_version) as address:
+        assert main(["init", *signed(address)]) == 0
+        shown = capsys.readouterr()
+        assert main(["check", "--live"]) == 0
+    (server,) = load(folder / "config.yaml", {}).servers
+    assert (server.api, server.page_size, server.begin_time_unit) == (api, page_size, unit)
+    assert shown.err == ""
+    assert "4 of 4 targets answered" in shown.out
+    assert shown.out.endswith(
+        "written: config.yaml\nstart the exporter with: agent-rest-exporter serve config.yaml\n"
+    )
+    assert "canary" not in shown.out + (folder / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_the_file_to_the_letter(folder: Path) -> None:
+    """Commented: what was found out and how, and what to set next."""
+    with simulating("approver-absent", cti_version="3.6") as address:
+        assert main(["init", "--name=lima", *signed(address), "new.yaml"]) == 0
+    assert (
+        (folder / "new.yaml").read_text(encoding="utf-8")
+        == f"""\
+# Written by `agent-rest-exporter init`: what it found out is in the comments. All keys are
+# explained in config.example.yaml. `agent-rest-exporter check` validates this file, and with --live
+# it asks the server.
+
+cms:
+  - name: lima
+    # The server answers with http.
+    url: {address.url}
+    auth:
+      access_key: AKEXAMPLE0001
+      secret_key_file: sk
+    api: agentrestinfos
+    # The server sends pages, as CTI 3.6 does.
+    cti_version: "3.6"
+    # The server sends beginTime in milliseconds.
+    begin_time_unit: ms
+    # How often each VDN is polled.
+    interval: 30s
+    # Limits for the alert rules to compare with, for each VDN: how many agents may rest, and how
+    # long a rest and the wait for one may last.
+    #max_resting: 20
+    #max_rest: 45m
+    #max_wait: 15m
+    targets:
+      - {{ccId: 1, vdn: [1-3, 7]}}
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "auth"),
+    [
+        ([], type(None)),
+        (["--access-key=AKEXAMPLE0001", "--secret-key-variable=SK"], Signature),
+        (["--authorization-variable=SK"], StaticAuthorization),
+        (["--authorization-file=sk"], StaticAuthorization),
+    ],
+)
+def test_every_way_to_authorize(flags: list[str], auth: type, folder: Path) -> None:
+    """The configuration names the file or the variable."""
+    with simulating(keys=False) as address:
+        assert main(["init", f"--url={address.url}", "--cc-id=1", "--vdn=1", *flags]) == 0
+    (server,) = load(folder / "config.yaml", {"SK": "canary-sk"}).servers
+    assert isinstance(server.auth, auth)
+    assert "canary" not in (folder / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_a_server_that_cannot_be_reached(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The words are those of `check --live`; with a flag the file is written in any case."""
+    with simulating() as address:
+        pass
+    url = f"--url={address.url}"
+    assert main(["init", url, "--cc-id=1", "--vdn=1"]) == 1
+    complaint = (
+        f"127.0.0.1:{address.port}: ccId 1, vdn 1: connect: 127.0.0.1:{address.port} refused the "
+        "connection: check the port in url, and that CC-CMS is running\n"
+    )
+    shown = capsys.readouterr()
+    assert shown.err == f"{complaint}nothing was written: correct it, or use --write-anyway\n"
+    assert not (folder / "config.yaml").exists()
+
+    assert main(["init", url, "--cc-id=1", "--vdn=1", "--write-anyway"]) == 0
+    assert capsys.readouterr().err == complaint
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    assert "# The server could not be polled when this was written, so api" in text
+    assert main(["check"]) == 0
+
+
+def test_a_refused_signature_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """As `check --live` does: what was tried, and what to check."""
+    with simulating() as address:
+        url = f"--url={address.url}"
+        flags = ["--access-key=AKEXAMPLE0001", "--authorization-variable=none"]
+        assert main(["init", url, *ANSWERED, *flags]) == 2
+        (Path("sk")).write_text("canary-wrong\n", encoding="utf-8")
+        capsys.readouterr()
+        assert main(["init", *signed(address)]) == 1
+    first, hint, _ = capsys.readouterr().err.splitlines()
+    assert ": auth: HTTP 401: the server rejected the signature" in first
+    assert "the server refuses every variant of the signature" in hint
+
+
+def test_a_vdn_that_fails_leaves_no_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A configuration that does not pass is not kept."""
+    with simulating("unknown-vdn@1/7") as address:
+        assert main(["init", *signed(address)]) == 1
+    shown = capsys.readouterr()
+    assert "vdn 7: api: the server returned result code 0100002" in shown.err
+    assert sorted(path.name for path in folder.iterdir()) == ["sk"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ([], "--url, --cc-id, --vdn: required where there is no terminal to ask at"),
+        (["--url=a"], "--cc-id, --vdn: required where there is no terminal to ask at"),
+        (["--url=ftp://a", *ANSWERED], "--url: must start with https:// or http://"),
+        (
+            ["--vdn=1,x"],
+            (
+                "invalid value for --vdn: '1,x': must be a whole number from 1 to 5000, a range "
+                "such as 1-40, or a list of these"
+            ),
+        ),
+        (["--vdn=1-4,3"], "invalid value for --vdn: '1-4,3' names a VDN twice"),
+        (
+            ["--access-key=AK"],
+            "--access-key: --secret-key-file or --secret-key-variable is required with it",
+        ),
+        (["--secret-key-file=sk"], "--secret-key-file: --access-key is required with it"),
+        (
+            ["--access-key=AK", "--authorization-file=sk"],
+            "--authorization-file cannot be combined with --access-key",
+        ),
+        (
+            ["--secret-key-file=sk", "--secret-key-variable=SK"],
+            "--secret-key-file and --secret-key-variable are both given: use one of them",
+        ),
+        (
+            ["--access-key=AK", "--secret-key-variable=NONE"],
+            "--secret-key-variable: the environment variable NONE is not set",
+        ),
+        (["sk"], "sk exists, and is not overwritten: choose another name"),
+        (["none/config.yaml"], "none/config.yaml cannot be written: none is not a directory"),
+    ],
+)
+def test_wrong_flags(
+    flags: list[str], problem: str, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """One line, before anything is asked or written; status 2."""
+    assert main(["init", *flags]) == 2
+    see = "; see agent-rest-exporter init --help"
+    assert capsys.readouterr().err == f"agent-rest-exporter init: {problem}{see}\n"
+    assert [path.name for path in folder.iterdir()] == ["sk"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--tls.ca-file=sk"], "tls.ca_file: "),
+        (["--tls.ca-file=none"], "tls.ca_file: "),
+    ],
+)
+def test_files_that_cannot_be_used(
+    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the words of `check`."""
+    assert main(["init", "--url=https://127.0.0.1:1", *ANSWERED, *flags]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "guess"),
+    [
+        ("10.22.26.181:28443", "https://10.22.26.181:28443", True),
+        ("http://a/", "http://a", False),
+        (" https://a/b%20c/rest/cmsapp/v1/openapi/agentgroup/x ", "https://a/b%20c", False),
+        ("https://a/gw x/ü", "https://a/gw%20x/%C3%BC", False),
+        ("[::1]:1/rest/cmsapp", "https://[::1]:1", True),
+    ],
+)
+def test_addresses_as_people_paste_them(text: str, url: str, *, guess: bool) -> None:
+    """The interface's own path goes, and what cannot be in a path is encoded."""
+    assert tidy_url(text) == (url, guess)
+
+
+def test_numbers() -> None:
+    """As the configuration writes them."""
+    assert parse_numbers("7").entry == "7"
+    assert parse_numbers("1-40").entry == "1-40"
+    assert parse_numbers("1, 5,9-12").entry == "[1, 5, 9-12]"
+    assert parse_numbers("1, 5,9-12").numbers == (1, 5, 9, 10, 11, 12)
+    assert Known(url="https://a").answers is None
+
+
+# --- On a terminal
+
+
+async def answer(found: Terminal, *steps: tuple[str, str]) -> None:
+    """Wait for each question, and type the answer."""
+    for question, typed in steps:
+        await found.wait_for(question)
+        found.type(f"{typed}\n")
+
+
+@pytest.mark.anyio
+@pytest.mark.real
+async def test_a_conversation(folder: Path) -> None:
+    """Wrong answers are asked again; the secret is not shown, and goes to a file of its owner."""
+    (folder / "sk").unlink()
+    environ = clean_environment()
+    with simulating("approver-absent", cti_version="3.6") as address:
+        async with terminal(COMMAND, "init", cwd=folder, environ=environ) as found:
+            await found.wait_for("Asks a CC-CMS how it wants to be polled, and writes config.yaml")
+            await answer(
+                found,
+                (r"URL.*: ", "ftp://a"),
+                (
+                    r"Error: must start with https:// or http://\s+URL.*: ",
+                    f"127.0.0.1:{address.port}",
+                ),
+                (r"Name.*\[127\.0\.0\.1\]: ", "lima"),
+                (r"authorized.*\[keys\]: ", ""),
+                (r"Access key: ", "a/b"),
+                (r"Error: must not contain.*\s+Access key: ", "AKEXAMPLE0001"),
+                (r"Secret key \(not shown; it goes to secrets/lima-sk\): ", "canary-wrong"),
+                (r"ccId\) \[1\]: ", ""),
+                (r"VDNs.*: ", "1-3"),
+                (r"lima: ccId 1, vdn 1: auth: HTTP 401[\s\S]*quit.*\[again\]: ", ""),
+                (rf"URL.*\[http://127\.0\.0\.1:{address.port}\]: ", ""),
+                (r"Name.*\[lima\]: ", ""),
+                (r"authorized.*\[keys\]: ", ""),
+                (r"Access key \[AKEXAMPLE0001\]: ", ""),
+                (r"Keep the secret key \[Y/n\]: ", "n"),
+                (r"Secret key.*: ", "canary-sk"),
+                (r"ccId\) \[1\]: ", ""),
+                (r"VDNs.* \[1-3\]: ", ""),
+            )
+            shown = await found.wait_for(r"[\s\S]*start the exporter with: .* serve config\.yaml")
+    assert "canary" not in shown
+    secret = folder / "secrets" / "lima-sk"
+    assert secret.read_text(encoding="utf-8") == "canary-sk\n"
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert stat.S_IMODE(secret.parent.stat().st_mode) == 0o700
+    (server,) = load(folder / "config.yaml", {}).servers
+    assert (server.name, server.page_size) == ("lima", 100)
+
+
+@pytest.mark.anyio
+@pytest.mark.real
+async def test_flags_are_the_defaults_of_questions(folder: Path) -> None:
+    """Only what is missing has to be typed; a file with the secret is used; Ctrl-D ends it."""
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "lima-sk").write_text("canary-sk\n", encoding="utf-8")
+    flags = ["--name=lima", "--cc-id=1", "--vdn=1"]
+    async with terminal(COMMAND, "init", *flags, cwd=folder, environ=clean_environment()) as found:
+        await answer(
+            found,
+            (r"URL.*: ", "http://127.0.0.1:1"),
+            (r"Name.*\[lima\]: ", ""),
+            (r"authorized.*: ", "keys"),
+            (r"Access key: ", "AKEXAMPLE0001"),
+            (r"taken from secrets/lima-sk, which exists[\s\S]*ccId\) \[1\]: ", ""),
+            (r"VDNs.* \[1\]: ", ""),
+        )
+        await found.wait_for(r"refused the connection[\s\S]*quit.*\[again\]: ")
+        found.type("\x04")  # Ctrl-D
+        await found.wait_for(r"\n\s*$")
+    assert not (folder / "config.yaml").exists()
+
+
+def test_the_end_of_the_input_is_the_end(folder: Path) -> None:
+    """Without a terminal nothing is asked."""
+    done = run("init", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")

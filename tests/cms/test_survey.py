@@ -1,0 +1,281 @@
+"""How a server wants to be asked: each difference is found out, and nothing is guessed."""
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.clock import Moment, system_clock
+from exporter.cms.agent_names import NamedRow
+from exporter.cms.client import CmsClient, Inspection
+from exporter.cms.survey import Found, Survey, Vdn
+from exporter.cms.transport import Transport
+from exporter.errors import PollError, PollResult, Reason
+from exporter.rest import BeginTimeUnit, Counters, reduce
+from exporter.secret import Secret
+from exporter.server import Api, Server, Signature
+from exporter.simulator import Settings, SimulatedFloors, Simulator, parse_scenario
+from exporter.simulator import serving as simulating
+from tests.support.cms_peer import serving
+from tests.support.picky_server import Picky
+
+pytestmark = pytest.mark.anyio
+
+KEYS = {"AK1": "sk"}
+AUTH = Signature(Secret("AK1"), Secret("sk"))
+NOW = 1_760_000_000.0
+VDNS = [(1, 1), (1, 2)]
+MILLISECONDS = "the server sends beginTime in milliseconds"
+AT_ONCE = "the server sends all rows at once, as CTI 3.8 does"
+
+
+async def ask(server: Server, vdn: Vdn) -> Inspection:
+    """One real poll."""
+    client = CmsClient(server, Transport(server, {}), system_clock)
+    try:
+        return await client.inspect(*vdn)
+    finally:
+        await client.aclose()
+
+
+async def found(server: Server, *, guess: bool = False) -> tuple[Found, list[str]]:
+    """What is found out about a server, and what is told of it."""
+    told: list[str] = []
+    result = await Survey(ask, VDNS, told.append).find(server, guess_scheme=guess)
+    assert list(result.reasons.values()) == told
+    return result, told
+
+
+@pytest.mark.parametrize(
+    ("cti_version", "scenarios", "server", "told"),
+    [
+        ("3.8", "approver-absent", {}, [MILLISECONDS, AT_ONCE]),
+        (
+            "3.6",
+            "approver-absent",
+            {"page_size": 100},
+            [MILLISECONDS, "the server sends pages, as CTI 3.6 does"],
+        ),
+        (
+            "3.8",
+            "approver-absent,legacy-only",
+            {"api": Api.AGENT_REST_INFO},
+            ["the server has no agentrestinfos (HTTP 404), but agentrestinfo", MILLISECONDS],
+        ),
+        (
+            "3.8",
+            "approver-absent,seconds",
+            {"begin_time_unit": BeginTimeUnit.SECONDS},
+            ["the server sends beginTime in seconds", AT_ONCE],
+        ),
+    ],
+    ids=["3.8", "3.6", "legacy", "seconds"],
+)
+async def test_each_version_is_found_out(
+    cti_version: str, scenarios: str, server: dict[str, object], told: list[str]
+) -> None:
+    """By real polls of the simulator, and a poll with what was found succeeds."""
+    parsed = tuple(map(parse_scenario, scenarios.split(",")))
+    settings = Settings(
+        cti_version="3.6" if cti_version == "3.6" else "3.8",
+        access_keys=KEYS,
+        scenarios=parsed,
+        floors=SimulatedFloors(scenarios=parsed),
+    )
+    async with simulating(Simulator(settings)) as address:
+        result, sentences = await found(Server(address.url, auth=AUTH))
+        again = await ask(result.server, (1, 1))
+    assert again.result.error is None
+    assert sentences == told
+    expected: dict[str, object] = {
+        "api": Api.AGENT_REST_INFOS,
+        "page_size": None,
+        "begin_time_unit": BeginTimeUnit.MILLISECONDS,
+    }
+    assert {key: getattr(result.server, key) for key in expected} == expected | server
+
+
+async def test_a_floor_without_agents_leaves_it_open() -> None:
+    """What cannot be known is said, with what to do."""
+    settings = Settings(
+        access_keys=KEYS,
+        floors=lambda *_: SimulatedFloors(scenarios=[parse_scenario("quiet")])(1, 1, 0),
+    )
+    async with simulating(Simulator(settings)) as address:
+        result, _ = await found(Server(address.url, auth=AUTH))
+    assert result.error is None
+    assert result.server == Server(address.url, auth=AUTH)
+    assert result.reasons["begin_time_unit"].startswith("the unit of beginTime is not known yet")
+    assert result.reasons["cti_version"].startswith("whether the server sends pages")
+
+
+@pytest.mark.parametrize(
+    ("picky", "option", "sentence"),
+    [
+        (
+            Picky(query=("",)),
+            "empty_query_line",
+            "the server accepts the signature only with auth.empty_query_line: true",
+        ),
+        (
+            Picky(lambda _port: "127.0.0.1"),
+            "host_header",
+            'the server accepts the signature only with host_header: "127.0.0.1"',
+        ),
+    ],
+    ids=["empty query line", "host without port"],
+)
+async def test_what_is_signed_is_found_out(picky: Picky, option: str, sentence: str) -> None:
+    """The vendor's pages leave it open, and load balancers change it."""
+    async with serving(picky.converse) as picky.port:
+        result, _ = await found(Server(f"http://127.0.0.1:{picky.port}", auth=AUTH))
+        again = await ask(result.server, (1, 1))
+    assert result.reasons[option] == sentence
+    assert again.result.error is None
+
+
+async def test_a_wrong_key_stays_a_wrong_key() -> None:
+    """Nothing is set that does not help."""
+    async with simulating(Simulator(Settings(access_keys={"AK1": "other"}))) as address:
+        server = Server(address.url, auth=AUTH)
+        result, told = await found(server)
+    assert (result.server, told) == (server, [])
+    assert result.error is not None
+    assert result.error.reason is Reason.AUTH
+
+
+async def test_a_guessed_scheme_is_corrected() -> None:
+    """Of an address without a scheme: https is tried first."""
+    async with simulating(Simulator(Settings())) as address:
+        guessed = address.url.replace("http:", "https:")
+        result, told = await found(Server(guessed), guess=True)
+        kept, _ = await found(Server(guessed))
+    assert result.server.url == address.url
+    assert told[0] == "the server answers with http"
+    # somebody who writes https:// wants it
+    assert kept.server.url == guessed
+    assert kept.error is not None
+
+
+# --- Servers that only a script can play
+
+SUCCESS = reduce(Counters(0, 0, 0), (), NOW)
+Script = dict[str, PollError | None]
+
+
+def failed(reason: Reason, message: str) -> PollError:
+    """A failure."""
+    return PollError(reason, message)
+
+
+def kind(server: Server) -> str:
+    """What differs from a server with every default."""
+    tls = server.tls
+    parts = [
+        server.url.partition(":")[0],
+        tls.ciphers or "",
+        tls.min_version or "",
+        server.api.value if server.api is Api.AGENT_REST_INFO else "",
+        "pages" if server.page_size else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+async def scripted(server: Server, script: Script, *, guess: bool = False) -> tuple[str, list[str]]:
+    """What is found out about a server that answers by a script; the last kind asked."""
+    told: list[str] = []
+
+    async def answer(asked: Server, _vdn: Vdn) -> Inspection:
+        error = script.get(kind(asked), script.get("*"))
+        moment = Moment(NOW, 1.0, 1.0)
+        snapshot = None if error else SUCCESS
+        return Inspection(PollResult(moment, moment, snapshot, error), ())
+
+    result = await Survey(answer, VDNS, told.append).find(server, guess_scheme=guess)
+    return kind(result.server), told
+
+
+NO_TLS = failed(Reason.TLS, "a does not use TLS: check the port in url, or use http://")
+OLD = failed(Reason.TLS, "set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0")
+UNKNOWN_CA = failed(Reason.TLS, "the certificate of a is signed by an unknown CA: set tls.ca_file")
+USES_TLS = failed(Reason.HTTP, "HTTP 400: a uses TLS: write https:// instead of http:// into url")
+NOT_FOUND = failed(Reason.HTTP, "HTTP 404: not found")
+IS_36 = failed(Reason.API, "the server returned result code 0100003, the query needs CTI 3.8")
+REFUSED = failed(Reason.CONNECT, "a refused the connection")
+
+
+@pytest.mark.parametrize(
+    ("url", "script", "ends", "first"),
+    [
+        ("http://a", {"http": USES_TLS, "https": None}, "https", "the server answers with https"),
+        (
+            "http://a",
+            {"http": USES_TLS, "https": UNKNOWN_CA},
+            "https",
+            "the server answers with https",
+        ),
+        ("http://a", {"http": USES_TLS, "https": REFUSED}, "http", None),
+        ("http://a", {"http": REFUSED}, "http", None),
+        ("?a", {"https": NO_TLS, "http": None}, "http", "the server answers with http"),
+        ("?a", {"https": NO_TLS, "http": USES_TLS}, "https", None),
+        ("?a", {"https": UNKNOWN_CA, "http": None}, "https", None),
+        ("?a", {"https": REFUSED, "http": None}, "https", None),
+        (
+            "https://a",
+            {"https DEFAULT:@SECLEVEL=0": None, "*": OLD},
+            "https DEFAULT:@SECLEVEL=0",
+            "the server has old TLS only, and accepts ciphers: DEFAULT:@SECLEVEL=0",
+        ),
+        (
+            "https://a",
+            {"https TLS10": UNKNOWN_CA, "*": OLD},
+            "https TLS10",
+            "the server has old TLS only, and accepts min_version: TLS10",
+        ),
+        ("https://a", {"*": OLD}, "https", None),
+        ("https://a", {"*": NOT_FOUND}, "https", None),
+        (
+            "https://a",
+            {"https": NOT_FOUND, "https agentrestinfo": None},
+            "https agentrestinfo",
+            "the server has no agentrestinfos (HTTP 404), but agentrestinfo",
+        ),
+        (
+            "https://a",
+            {"https": IS_36, "https pages": None},
+            "https pages",
+            "the server says that it is CTI 3.6",
+        ),
+    ],
+)
+async def test_what_is_tried(url: str, script: Script, ends: str, first: str | None) -> None:
+    """And what is left as it is."""
+    guess = url.startswith("?")
+    server = Server(url.replace("?", "https://"))
+    last, told = await scripted(server, script, guess=guess)
+    assert last == ends
+    assert told[:1] == ([first] if first else [])
+
+
+async def test_the_vdn_with_the_most_agents_tells() -> None:
+    """The others are asked only until one has enough, and their failures do not matter."""
+    asked: list[Vdn] = []
+    row = NamedRow(1, 0, int(NOW - 60) * 1000, 600, None)
+
+    async def answer(server: Server, vdn: Vdn) -> Inspection:
+        asked.append(vdn)
+        rows = tuple(
+            NamedRow(n, row.reason, row.begin_time, row.duration, None) for n in range(vdn[1])
+        )
+        moment = Moment(NOW, 1.0, 1.0)
+        if vdn == (1, 2):
+            return Inspection(PollResult(moment, moment, None, REFUSED), ())
+        pages = 1 if server.page_size is None else -(-len(rows) // server.page_size) + 1
+        snapshot = reduce(Counters(0, len(rows), 0), rows, NOW)
+        return Inspection(PollResult(moment, moment, snapshot, None, pages), rows)
+
+    vdns = [(1, 1), (1, 2), (1, 3), (1, 4)]
+    result = await Survey(answer, vdns).find(Server("http://a"))
+    assert asked == [(1, 1), (1, 2), (1, 3), (1, 3)]
+    assert result.server == replace(
+        Server("http://a"), page_size=100, begin_time_unit=BeginTimeUnit.MILLISECONDS
+    )
