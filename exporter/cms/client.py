@@ -36,6 +36,7 @@ SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
 MakeExchange = Callable[[Callable[[Connection], None], bool, bool], Exchange]
+_NO_END: Final = contextlib.nullcontext()
 
 _log: Final = logging.getLogger(__name__)
 
@@ -58,6 +59,8 @@ class _Progress:
     page: int = 1
     requests: int = 0
     clock_skew: float | None = None
+    replied: float = 0.0
+    """When the last reply began, in epoch seconds by this host's clock."""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Of the last reply."""
     exchanges: list[Exchange] = field(default_factory=list)
@@ -103,7 +106,8 @@ class CmsClient:
         self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
         self._last_date: tuple[str, float | None] = ("", None)
-        self._largest_listing = 0
+        paged, bounds = server.page_size is not None, bool(server.rest_bounds)
+        self._asked = Asked(server.begin_time_unit, paged, 0, bounds)
         self._fields = {"fields": {"cms": server.name}}
 
     @property
@@ -146,9 +150,11 @@ class CmsClient:
         """
         asked = self._clock()
         held: list[asyncio.Semaphore] = []
+        # one that never ends costs as much as one that does
+        patience = _NO_END if within == math.inf else asyncio.timeout(within)
         try:
             try:
-                async with asyncio.timeout(None if within == math.inf else within):
+                async with patience:
                     for semaphore in (self._slots,) if share is None else (share, self._slots):
                         await semaphore.acquire()
                         held.append(semaphore)
@@ -204,8 +210,9 @@ class CmsClient:
         finally:
             self.stats.in_flight -= 1
             progress.allowance.release()
-        if any(exchange.doubtful for exchange in progress.exchanges):
-            snapshot, failure = None, failures.of_surplus_reply(self.server)
+        for exchange in progress.exchanges:
+            if exchange.doubtful:
+                snapshot, failure = None, failures.of_surplus_reply(self.server)
         ended = self._clock()
         if failure is None:
             for exchange in progress.exchanges:
@@ -268,12 +275,10 @@ class CmsClient:
     async def _reduce(
         self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress
     ) -> Snapshot:
-        server = self.server
-        server_time = self._clock().wall + (progress.clock_skew or 0.0)
-        paged, bounds = server.page_size is not None, bool(server.rest_bounds)
-        asked = Asked(server.begin_time_unit, paged, self._largest_listing, bounds)
-        snapshot = await self._capacity.reduce(reply.counters, rows, server_time, asked)
-        self._largest_listing = max(self._largest_listing, snapshot.rows)
+        server_time = progress.replied + (progress.clock_skew or 0.0)
+        snapshot = await self._capacity.reduce(reply.counters, rows, server_time, self._asked)
+        if snapshot.rows > self._asked.largest_listing:
+            self._asked = self._asked._replace(largest_listing=snapshot.rows)
         return snapshot
 
     async def _ask(self, question: bytes, progress: _Progress) -> wire.Reply:
@@ -380,7 +385,7 @@ class CmsClient:
         """The coding of a reply with status 200. Raises PollError for any other."""
         progress.headers = response.headers.raw
         date, coding = date_and_coding(progress.headers)
-        now = self._clock().wall
+        now = progress.replied = self._clock().wall
         server_time = self._date(date)
         if server_time is not None:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now

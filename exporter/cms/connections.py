@@ -12,6 +12,7 @@ here are internal, and tests on raw sockets hold them to what they must do.
 """
 
 import asyncio
+import contextlib
 import functools
 import math
 import re
@@ -33,7 +34,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.tracing import Trace
 
 from exporter.clock import Moment
-from exporter.cms.reply_meter import OverheadError, ReplyMeter
+from exporter.cms.reply_meter import MAX_HEAD, OverheadError, is_too_much
 
 LONGEST_LIFE: Final = 300.0
 """Seconds after which a connection is replaced: a name may lead to another machine by then."""
@@ -43,21 +44,28 @@ LONGEST_HEADER: Final = 32 * 2**10
 MOST_HEADERS: Final = 500
 """Headers of a reply."""
 
+_LOOKED_AT: Final = 3
+"""Idle connections that one request looks at: they are nearly in the order of having rested."""
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
+_NEVER: Final = math.inf
+"""When a connection that is only watched may be used again."""
 
 _AT_ONCE: Final = 2**16
 """Bytes that are parsed before the reply is looked at: a loop may read four times as many."""
 
-_RECENT: Final = 16
-"""Exchanges of a connection whose durations are remembered."""
+_RECENT: Final = 4
+"""Exchanges of a connection whose durations are remembered. With more, one slow reply keeps it out
+of use for many quick ones, and others are opened in its place."""
 
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
 _CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
+Idle = tuple[ResponseHandler, float]
+"""A connection that is not used, and since when."""
 Vdn = tuple[int, int]
 """Call center and VDN."""
 
@@ -132,6 +140,7 @@ class Connection(ResponseHandler):
         self.answers: dict[Vdn, Moment] = {}
         """The polls that it has answered, without the first exchange: each with its end."""
         self.made_at: float = loop.time()
+        self.expires_at = self.made_at + LONGEST_LIFE
         self.single_use = False
         self.rested_at = -math.inf
         """When it may be used again: after as long a silence as its slowest recent exchange took.
@@ -139,7 +148,6 @@ class Connection(ResponseHandler):
         Had the last one been answered by a surplus reply, its own would arrive by then.
         """
         self._on_surplus = on_surplus
-        self._expires_at = self.made_at + LONGEST_LIFE
         self._exchanges = 0
         self._asked_at = self.made_at
         self._under_way = False
@@ -147,7 +155,9 @@ class Connection(ResponseHandler):
         self._reply: aiohttp.StreamReader | None = None
         self._exchange: Exchange | None = None
         self._params: dict[str, Any] = {}
-        self._meter = ReplyMeter()
+        self._received = 0
+        """Bytes of this exchange."""
+        self._unread: select.poll | None = None
         self._refusal: OverheadError | None = None
         self._only_segment: bytes | None = None
         """All that this exchange has received, if it came in one piece."""
@@ -162,7 +172,7 @@ class Connection(ResponseHandler):
         exchange.phase = Phase.ASKED
         self.single_use = exchange.single_use
         self._reply = None
-        self._meter = ReplyMeter()
+        self._received = 0
         self._only_segment = b""
         self._params = params
         self._under_way = True
@@ -187,21 +197,27 @@ class Connection(ResponseHandler):
             for start in range(0, len(data), _AT_ONCE):
                 self.data_received(data[start : start + _AT_ONCE])
             return
-        if not data or not self._exchanges or (self._under_way and not self._replied):
+        reply = self._reply
+        if (
+            (self._under_way and (reply is None or not reply.is_eof()))
+            or not data
+            or not self._exchanges
+        ):
             if self._only_segment == b"":
                 self._only_segment = data
                 if self._exchange is not None:
                     self._exchange.first_bytes = data[:2]
             else:
                 self._only_segment = None
-            self._meter.add(len(data))
+            self._received += len(data)
             super().data_received(data)
             # a parser that waits for the reader keeps bytes of the body
-            if not self._reading_paused and self._meter.exceeds(
-                None if self._reply is None else self._reply.total_bytes
-            ):
-                self._refuse()
+            if self._received > MAX_HEAD and not self._reading_paused:
+                body = None if self._reply is None else self._reply.total_bytes
+                if is_too_much(self._received, body):
+                    self._refuse()
             return
+        self.force_close()
         if data.strip(b"\r\n"):
             self._surplus()
         if self.transport is not None:
@@ -222,36 +238,24 @@ class Connection(ResponseHandler):
                 return
         super().set_exception(exc, exc_cause)
 
-    def end_exchange(self) -> None:
+    def end_exchange(self, now: float) -> None:
         """The exchange is over. Unless it ended cleanly, the connection is not used again."""
-        now = self._loop.time()
         self._under_way = False
         self._durations.append(now - self._asked_at)
-        self.rested_at = max(self.rested_at, now + max(self._durations))
-        if not self._replied:
+        if self.rested_at != _NEVER:
+            self.rested_at = now + max(self._durations)
+        if self._reply is None or not self._reply.is_eof():
             self.force_close()
         elif self._holds_unread_bytes():
             self._surplus()
 
-    def may_live(self, now: float) -> bool:
-        """Whether it can be used, at once or when it has rested."""
-        return self.is_connected() and not self.should_close and now < self._expires_at
-
-    def retire(self, now: float) -> None:
-        """Use it for no further request, and only see what it receives for a moment."""
-        self._expires_at = min(self._expires_at, now + _WATCHED)
-        self.rested_at = math.inf
-
     def has_received(self) -> bool:
         """Whether the socket holds bytes, or its end, that the loop has not read yet."""
-        transport = cast("asyncio.Transport", self.transport)
-        unread = select.poll()
-        unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(unread.poll(0))
-
-    @property
-    def _replied(self) -> bool:
-        return self._reply is not None and self._reply.is_eof()
+        if self._unread is None:
+            transport = cast("asyncio.Transport", self.transport)
+            self._unread = select.poll()
+            self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._unread.poll(0))
 
     def _holds_unread_bytes(self) -> bool:
         """Whether another reply has begun right after the last one."""
@@ -316,46 +320,52 @@ class Connections(aiohttp.TCPConnector):
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Lease | None:  # noqa: ARG002
         """A kept connection that has rested, if the exchange may have one."""
-        idle = self._conns.get(key)
-        if not idle or current.get().fresh:
+        if current.get().fresh:
             return None
+        idle = self._conns[key]
         now = self._loop.time()
-        found: Connection | None = None
-        passed: list[tuple[ResponseHandler, float]] = []
-        while idle and found is None:
-            protocol, since = idle.popleft()
-            connection = cast("Connection", protocol)
-            if not connection.may_live(now):
+        for _ in range(min(len(idle), _LOOKED_AT)):
+            entry = idle.popleft()
+            connection = cast("Connection", entry[0])
+            if connection.rested_at > now:
+                # those that were released after it may have rested for long enough
+                idle.append(entry)
+            elif connection.should_close or now >= connection.expires_at:
                 connection.close()
-            elif connection.rested_at > now:
-                passed.append((connection, since))
             elif connection.has_received():
-                connection.retire(now)
-                passed.append((connection, since))
+                self._watch(key, connection)
             else:
-                found = connection
-        idle.extendleft(reversed(passed))
-        if not idle:
-            del self._conns[key]
-        if found is None:
-            return None
-        self._acquired.add(found)
-        return Lease(self, key, found, self._loop)
+                self._acquired.add(connection)
+                return Lease(self, key, connection, self._loop)
+        return None
 
     def _release(
         self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
     ) -> None:
         connection = cast("Connection", protocol)
-        connection.end_exchange()
+        now = self._loop.time()
+        connection.end_exchange(now)
         super()._release(
             key,
             protocol,
             should_close=should_close
             or connection.single_use
             or connection.made_at <= self._kept_since
-            or not connection.may_live(self._loop.time())
-            or len(self._conns.get(key, ())) >= self._most_idle,
+            or now >= connection.expires_at
+            or len(self._conns[key]) >= self._most_idle,
         )
+
+    def _watch(self, key: ConnectionKey, connection: Connection) -> None:
+        """Use it for no further request, and only see what it receives for a moment."""
+        connection.rested_at = _NEVER
+        watched = (connection, self._loop.time())
+        self._conns[key].append(watched)
+        self._loop.call_later(_WATCHED, self._unwatch, key, watched)
+
+    def _unwatch(self, key: ConnectionKey, watched: Idle) -> None:
+        watched[0].close()
+        with contextlib.suppress(ValueError):
+            self._conns[key].remove(watched)
 
     def _surplus_seen(self, _connection: Connection) -> None:
         """The server sends more than it is asked for: let no kept connection be used again."""
@@ -363,7 +373,7 @@ class Connections(aiohttp.TCPConnector):
         for connection in [*kept, *self._acquired]:
             # a connection that is being made is a placeholder there
             if isinstance(connection, Connection):
-                connection.retire(math.inf)
+                connection.rested_at = _NEVER
 
 
 def _length_of_reply(data: bytes) -> int:

@@ -72,8 +72,15 @@ class RateLimit:
         """Seconds between two starts; 0 without a limit."""
         return self._pace.gap
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no limit, and no pause has been asked for yet."""
+        return not self._pace.gap and self._pace.next_start == -math.inf
+
     async def wait(self) -> None:
         """Wait until one request may start."""
+        if self.is_open:
+            return
         async with self._queue:
             asked = self._clock().monotonic
             delay = self._pace.delay(asked)

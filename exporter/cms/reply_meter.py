@@ -9,8 +9,8 @@ from typing import Final
 import aiohttp
 
 MAX_HEAD: Final = 2**16
-"""Bytes before a body begins, interim replies included."""
-MAX_OVERHEAD: Final = 2**16
+"""Bytes before a body begins, interim replies included. No smaller reply needs a look."""
+MAX_OVERHEAD: Final = MAX_HEAD
 """Bytes that are not the body's, and ..."""
 _OVERHEAD_SHARE: Final = 8
 """... one more for each eight of the body: chunks of 48 bytes or more."""
@@ -26,24 +26,13 @@ class OverheadError(aiohttp.ClientPayloadError):
         )
 
 
-class ReplyMeter:
-    """Counts what one exchange receives."""
+def is_too_much(received: int, body: int | None) -> bool:
+    """Whether there is too much around the reply.
 
-    __slots__ = ("_received",)
-
-    def __init__(self) -> None:
-        self._received = 0
-
-    def add(self, size: int) -> None:
-        """So many bytes more have come."""
-        self._received += size
-
-    def exceeds(self, body: int | None) -> bool:
-        """Whether there is too much around the reply.
-
-        Args:
-            body: bytes of the body so far; None if it has not begun.
-        """
-        if body is None:
-            return self._received > MAX_HEAD
-        return self._received - body > MAX_OVERHEAD + body // _OVERHEAD_SHARE
+    Args:
+        received: bytes of the exchange so far.
+        body: bytes of the body so far; None if it has not begun.
+    """
+    if body is None:
+        return received > MAX_HEAD
+    return received - body > MAX_OVERHEAD + body // _OVERHEAD_SHARE

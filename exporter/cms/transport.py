@@ -49,7 +49,7 @@ class Transport(AiohttpTransport):
         self._context = ssl_context(server.tls)
         self._origin = server.endpoint.origin
         self._resolver = Resolver(nameservers)
-        self._most_idle = server.max_concurrency
+        self._most_idle = 2 * server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:

@@ -192,18 +192,25 @@ async def polled(port: int, concurrency: int, vdns: int) -> AsyncIterator[tuple[
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("concurrency", [1, 4, 8])
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_nothing_wrong_is_ever_seen_twice(shape: Shape, concurrency: int) -> None:
+async def test_nothing_wrong_is_ever_seen_twice(shape: Shape) -> None:
     """A poll whose numbers are another VDN's is the only one of its target."""
+    await asyncio.gather(*(_seen_at_most_once(shape, concurrency) for concurrency in (1, 4, 8)))
+
+
+async def _seen_at_most_once(shape: Shape, concurrency: int) -> None:
+    surplus_is_seen = shape not in {body_late, reply_late, without_length}
     wrong: dict[int, set[float]] = defaultdict(set)
     right = 0
     async with (
         serving(server_of(shape, concurrency)) as port,
         polled(port, concurrency, 6 * concurrency) as (store, client),
     ):
-        end = asyncio.get_running_loop().time() + 0.8
-        while asyncio.get_running_loop().time() < end:
+        now = asyncio.get_running_loop().time
+        begin, seen = now(), False
+        # on a busy machine, the first polls can all time out
+        while now() < begin + 0.8 or (now() < begin + 20 and not (right and seen)):
+            seen = (client.stats.single_use_until is not None) == surplus_is_seen
             await asyncio.sleep(0.002)
             for state in store.states():
                 numbers = state.fresh(system_clock())
@@ -216,7 +223,6 @@ async def test_nothing_wrong_is_ever_seen_twice(shape: Shape, concurrency: int) 
 
     assert {vdn: len(polls) for vdn, polls in wrong.items() if len(polls) > 1} == {}
     assert right > 0
-    surplus_is_seen = shape not in {body_late, reply_late, without_length}
     assert (client.stats.single_use_until is not None) == surplus_is_seen
 
 
