@@ -105,7 +105,6 @@ class CmsClient:
         self._auth = self._first_auth = with_secrets(server.auth, lambda source: source.loaded)
         self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
-        self._last_date: tuple[str, float | None] = ("", None)
         paged, bounds = server.page_size is not None, bool(server.rest_bounds)
         self._asked = Asked(server.begin_time_unit, paged, 0, bounds)
         self._fields = {"fields": {"cms": server.name}}
@@ -386,7 +385,7 @@ class CmsClient:
         progress.headers = response.headers.raw
         date, coding = date_and_coding(progress.headers)
         now = progress.replied = self._clock().wall
-        server_time = self._date(date)
+        server_time = http_date(date)
         if server_time is not None:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
@@ -397,9 +396,3 @@ class CmsClient:
                 response, start, self.server, times, self._foreign, self._proxy
             )
         return coding
-
-    def _date(self, text: str) -> float | None:
-        """The `Date` header in epoch seconds. Thousands of replies share each second."""
-        if text != self._last_date[0]:
-            self._last_date = (text, http_date(text))
-        return self._last_date[1]

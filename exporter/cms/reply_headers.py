@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 
 def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
@@ -24,6 +25,7 @@ def content_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return ""
 
 
+@lru_cache(maxsize=8)  # thousands of replies share each second
 def http_date(text: str) -> float | None:
     """Epoch seconds of an HTTP date (RFC 9110, 5.6.7), or None for anything else."""
     try:
