@@ -12,9 +12,10 @@ here are internal, and tests on raw sockets hold them to what they must do.
 """
 
 import asyncio
-import contextlib
+import bisect
 import functools
 import math
+import operator
 import re
 import select
 import socket
@@ -44,15 +45,10 @@ LONGEST_HEADER: Final = 32 * 2**10
 MOST_HEADERS: Final = 500
 """Headers of a reply."""
 
-_LOOKED_AT: Final = 3
-"""Idle connections that one request looks at: they are nearly in the order of having rested."""
 _KEEPALIVE: Final = 75.0
 """Longer than a common interval, so that polls meet an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
-_NEVER: Final = math.inf
-"""When a connection that is only watched may be used again."""
-
 _AT_ONCE: Final = 2**16
 """Bytes that are parsed before the reply is looked at: a loop may read four times as many."""
 
@@ -64,8 +60,9 @@ _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
 _CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
-Idle = tuple[ResponseHandler, float]
-"""A connection that is not used, and since when."""
+_RESTED_AT: Final = operator.itemgetter(1)
+"""Of an idle connection in the pool."""
+
 Vdn = tuple[int, int]
 """Call center and VDN."""
 
@@ -142,11 +139,8 @@ class Connection(ResponseHandler):
         self.made_at: float = loop.time()
         self.expires_at = self.made_at + LONGEST_LIFE
         self.single_use = False
-        self.rested_at = -math.inf
-        """When it may be used again: after as long a silence as its slowest recent exchange took.
-
-        Had the last one been answered by a surplus reply, its own would arrive by then.
-        """
+        self.retired = False
+        """Whether it is used for no further request: it is only seen what it receives."""
         self._on_surplus = on_surplus
         self._exchanges = 0
         self._asked_at = self.made_at
@@ -238,16 +232,29 @@ class Connection(ResponseHandler):
                 return
         super().set_exception(exc, exc_cause)
 
-    def end_exchange(self, now: float) -> None:
-        """The exchange is over. Unless it ended cleanly, the connection is not used again."""
+    def end_exchange(self, now: float) -> float:
+        """The exchange is over. Unless it ended cleanly, the connection is not used again.
+
+        Returns:
+            When it may be: after as long a silence as its slowest recent exchange took. Had the
+            last one been answered by a surplus reply, its own would arrive by then.
+        """
         self._under_way = False
         self._durations.append(now - self._asked_at)
-        if self.rested_at != _NEVER:
-            self.rested_at = now + max(self._durations)
         if self._reply is None or not self._reply.is_eof():
             self.force_close()
         elif self._holds_unread_bytes():
             self._surplus()
+        return now + max(self._durations)
+
+    def may_be_used(self, now: float) -> bool:
+        """Whether its end has not come."""
+        return (
+            not self.retired
+            and now < self.expires_at
+            and self.is_connected()
+            and not self.should_close
+        )
 
     def has_received(self) -> bool:
         """Whether the socket holds bytes, or its end, that the loop has not read yet."""
@@ -324,13 +331,9 @@ class Connections(aiohttp.TCPConnector):
             return None
         idle = self._conns[key]
         now = self._loop.time()
-        for _ in range(min(len(idle), _LOOKED_AT)):
-            entry = idle.popleft()
-            connection = cast("Connection", entry[0])
-            if connection.rested_at > now:
-                # those that were released after it may have rested for long enough
-                idle.append(entry)
-            elif connection.should_close or now >= connection.expires_at:
+        while idle and idle[0][1] <= now:
+            connection = cast("Connection", idle.popleft()[0])
+            if not connection.may_be_used(now):
                 connection.close()
             elif connection.has_received():
                 self._watch(key, connection)
@@ -344,7 +347,9 @@ class Connections(aiohttp.TCPConnector):
     ) -> None:
         connection = cast("Connection", protocol)
         now = self._loop.time()
-        connection.end_exchange(now)
+        rested_at = connection.end_exchange(now)
+        idle = self._conns[key]
+        before = len(idle)
         super()._release(
             key,
             protocol,
@@ -352,20 +357,21 @@ class Connections(aiohttp.TCPConnector):
             or connection.single_use
             or connection.made_at <= self._kept_since
             or now >= connection.expires_at
-            or len(self._conns[key]) >= self._most_idle,
+            or before >= self._most_idle,
         )
+        if len(idle) > before:
+            # in the order in which they may be used again, which is nearly that of their release
+            idle.pop()
+            if idle and idle[-1][1] > rested_at:
+                bisect.insort(idle, (connection, rested_at), key=_RESTED_AT)
+            else:
+                idle.append((connection, rested_at))
 
     def _watch(self, key: ConnectionKey, connection: Connection) -> None:
         """Use it for no further request, and only see what it receives for a moment."""
-        connection.rested_at = _NEVER
-        watched = (connection, self._loop.time())
-        self._conns[key].append(watched)
-        self._loop.call_later(_WATCHED, self._unwatch, key, watched)
-
-    def _unwatch(self, key: ConnectionKey, watched: Idle) -> None:
-        watched[0].close()
-        with contextlib.suppress(ValueError):
-            self._conns[key].remove(watched)
+        connection.retired = True
+        watched = (connection, self._loop.time() + _WATCHED)
+        bisect.insort(self._conns[key], watched, key=_RESTED_AT)
 
     def _surplus_seen(self, _connection: Connection) -> None:
         """The server sends more than it is asked for: let no kept connection be used again."""
@@ -373,7 +379,7 @@ class Connections(aiohttp.TCPConnector):
         for connection in [*kept, *self._acquired]:
             # a connection that is being made is a placeholder there
             if isinstance(connection, Connection):
-                connection.rested_at = _NEVER
+                connection.retired = True
 
 
 def _length_of_reply(data: bytes) -> int:
