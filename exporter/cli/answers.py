@@ -162,7 +162,8 @@ def show_summary(console: Console, answers: Sequence[Answer]) -> None:
     rows.append(("all", *_tally(answers), ""))
     if console.is_terminal:
         console.print()
-        print_table(console, rows, ("SERVER", "ANSWERED", "REQUESTS", "SLOWEST", "CLOCK"), {3})
+        heads = ("SERVER", "ANSWERED", "REQUESTS", "SLOWEST", "CLOCK")
+        print_table(console, rows, heads, {3}, {0})
         return
     for name, answered, requests, slowest, clock in rows:
         console.print(

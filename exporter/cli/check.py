@@ -94,7 +94,7 @@ def run(signals: Signals, *, config_file: str, live: bool, cms: Sequence[str], j
     out = console(sys.stdout)
     if not json:
         say(out, f"{config_file}: valid", "green")
-        _show(out, forecasts)
+        show_forecasts(out, forecasts)
         sys.stdout.flush()
     found: dict[str, object] = {
         "valid": True,
@@ -156,7 +156,7 @@ def _refuse(problems: Sequence[Problem], *, json: bool) -> int:
     return 2
 
 
-def _show(out: Console, servers: Sequence[Forecast]) -> None:
+def show_forecasts(out: Console, servers: Sequence[Forecast]) -> None:
     """A table for people at a terminal, a sentence for each server elsewhere."""
     targets = sum(server.targets for server in servers)
     per_hour = sum(server.requests_per_hour for server in servers)
@@ -173,8 +173,9 @@ def _show(out: Console, servers: Sequence[Forecast]) -> None:
             for server in servers
         ]
         rows.append(("all", str(targets), "", str(per_hour), ""))
-        print_table(out, rows, heads, {1, 2, 3, 4})
+        print_table(out, rows, heads, {1, 2, 3, 4}, {0})
         out.print()
+    indent = "" if out.is_terminal else "  "
     for server in servers:
         if not out.is_terminal:
             out.print(
@@ -183,8 +184,8 @@ def _show(out: Console, servers: Sequence[Forecast]) -> None:
                 f"hour, {server.peak_per_second} in the busiest second"
             )
         if server.proxy:
-            say(out, f"  {server.cms}: proxy: {server.proxy}")
+            say(out, f"{indent}{server.cms}: proxy: {server.proxy}")
         if server.warning:
-            say(out, f"  {server.cms}: warning: {server.warning}", "yellow")
+            say(out, f"{indent}{server.cms}: warning: {server.warning}", "yellow")
     if not out.is_terminal:
         out.print(f"  all: {counted(targets, 'target')}: {per_hour} requests per hour")

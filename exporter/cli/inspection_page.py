@@ -161,7 +161,7 @@ def rows(
     if shown:
         brief = console.is_terminal
         cells = [_cells(agent, seen.server_time, zone, brief=brief) for agent in shown]
-        lines += [BLANK, *table_lines(console, cells, _HEADS, {3, 4}), BLANK]
+        lines += [BLANK, *table_lines(console, cells, _HEADS, {3, 4}, {0, 5, 6}), BLANK]
     for kind in Kind:
         if any(agent.kind is kind for agent in shown):
             lines += sentence_lines(console, f"{kind.state}: {kind.rule}", "dim")

@@ -75,13 +75,10 @@ def explanation(
     asked = f"{target.cms}, ccId {target.cc_id}, vdn {target.vdn}"
     yield from say(f"{asked}: how a request is signed; nothing is sent", "bold")
     yield BLANK
-    facts = [
-        ("method", "POST"),
-        ("url", f"{server.endpoint.origin}{request.extensions['target'].decode()}"),
-        ("time", f"{signing.timestamp(moment.wall)}, by this host's clock"),
-        ("body", f"{question.decode()}{', the first page' if first_page else ''}"),
-    ]
-    yield from table_lines(console, facts)
+    yield "method  POST", None
+    yield f"url     {server.endpoint.origin}{request.extensions['target'].decode()}", None
+    yield f"time    {signing.timestamp(moment.wall)}, by this host's clock", None
+    yield f"body    {question.decode()}{', the first page' if first_page else ''}", None
     yield BLANK
     yield from say("1. The headers that are signed, exactly as they are sent", "bold")
     for name in auth.signed_headers:

@@ -64,7 +64,11 @@ def print_lines(target: Console, lines: Iterable[Line]) -> None:
 
 
 def print_table(
-    target: Console, rows: Sequence[Row], heads: Row = (), numbers: Collection[int] = ()
+    target: Console,
+    rows: Sequence[Row],
+    heads: Row = (),
+    numbers: Collection[int] = (),
+    elastic: Collection[int] = (),
 ) -> None:
     """Print columns; a terminal sees the heads set off. A Chinese character takes two cells.
 
@@ -73,12 +77,17 @@ def print_table(
         rows: of as many cells as there are heads.
         heads: titles of the columns; none for a list of facts, the last of which is wrapped.
         numbers: columns that a terminal shows flush right.
+        elastic: columns that are cut off first where a terminal is too narrow for all.
     """
-    print_lines(target, table_lines(target, rows, heads, numbers))
+    print_lines(target, table_lines(target, rows, heads, numbers, elastic))
 
 
 def table_lines(
-    target: Console, rows: Sequence[Row], heads: Row = (), numbers: Collection[int] = ()
+    target: Console,
+    rows: Sequence[Row],
+    heads: Row = (),
+    numbers: Collection[int] = (),
+    elastic: Collection[int] = (),
 ) -> list[Line]:
     """The lines that `print_table` prints."""
     table = [heads, *rows] if heads else [*rows]
@@ -88,23 +97,29 @@ def table_lines(
     if not target.is_terminal:
         first, *lines = [_line(row, widths) for row in table]
         return [(first, "bold"), *((line, None) for line in lines)]
-    widths = fitted(widths, target.width)
+    widths = fitted(fitted(widths, target.width, elastic), target.width)
     first, *lines = [_line(row, widths, numbers) for row in table]
     rule = "─" * (sum(widths) + _GAP * (len(widths) - 1))
     return [(first, "bold"), (rule, "dim"), *((line, None) for line in lines)]
 
 
-def fitted(widths: Sequence[int], width: int) -> list[int]:
-    """The widths of columns that fit: the widest ones are made narrower, as evenly as possible."""
+def fitted(widths: Sequence[int], width: int, elastic: Collection[int] | None = None) -> list[int]:
+    """The widths of columns that fit, as far as possible.
+
+    Args:
+        widths: in cells, that the columns would like to have.
+        width: of the terminal.
+        elastic: columns that may be made narrower, the widest first; all of them by default.
+    """
     found = [*widths]
+    columns = range(len(found)) if elastic is None else elastic
     excess = sum(found) + _GAP * (len(found) - 1) - width
-    while excess > 0 and max(found) > _NARROWEST:
-        widest = max(found)
-        column = found.index(widest)
-        second = max([*(each for each in found if each < widest), _NARROWEST])
-        cut = min(excess, max(1, widest - second))
-        found[column] -= cut
-        excess -= cut
+    while excess > 0:
+        widest = max(columns, key=found.__getitem__, default=None)
+        if widest is None or found[widest] <= _NARROWEST:
+            break
+        found[widest] -= 1
+        excess -= 1
     return found
 
 

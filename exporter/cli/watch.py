@@ -178,12 +178,11 @@ def _cells(result: PollResult) -> tuple[str, ...]:
     if seen is None:
         assert result.error is not None  # noqa: S101  # one of the two is there
         return (*[NOTHING] * 4, took, f"failed: {result.error.reason.value}")
-    doubt = f"doubtful: {seen.doubts[0].value}" if seen.doubts else ""
     return (
         str(seen.approved),
         str(seen.resting),
         str(seen.waiting),
         longest_rest(seen),
         took,
-        doubt,
+        "doubtful" if seen.doubts else "",
     )

@@ -86,7 +86,7 @@ def test_check_on_a_terminal(config: Path) -> None:
         "all          61                     7260",
         "",
         (
-            "  lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
+            "lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
             "will be skipped; raise it, or lengthen interval"
         ),
     ]

@@ -152,8 +152,8 @@ def test_a_terminal_sees_one_page_and_the_last_polls() -> None:
     start = next(n for n, line in enumerate(page) if line.startswith("POLLED AT"))
     assert page[start : start + 5] == [
         "POLLED AT  APPROVED  RESTING  WAITING  LONGEST REST    TOOK",
-        "─" * 79,
-        "15:06:50          0        1        2             -  0.50 s  doubtful: unlisted",
+        "─" * 73,
+        "15:06:50          0        1        2             -  0.50 s  doubtful",
         "15:06:45          -        -        -             -  2.00 s  failed: http",
         "15:06:40          0        1        2           10m  0.50 s",
     ]
