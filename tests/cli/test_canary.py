@@ -8,9 +8,7 @@ import base64
 import json
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import quote
@@ -18,7 +16,8 @@ from urllib.parse import quote
 import pytest
 
 from exporter.cli import main
-from tests.support.cms_peer import Handler, http, serving
+from tests.support.cms_peer import http
+from tests.support.threaded_peer import in_a_thread
 
 NAMES = ("Canary Oropendola", "金丝雀小姐")
 KEY, SECRET, TENANT, AGENT = "AKCANARY0001", "Canary/secret+key", "Canary tenant", "Canary agent"
@@ -108,29 +107,6 @@ class Echo:
                 "Date": formatdate(usegmt=True),
             }
             writer.write(http(self.body(authorization), self.status, **echoed))
-
-
-@contextmanager
-def in_a_thread(handler: Handler) -> Iterator[int]:
-    """Serve beside commands that run in this process. Gives the port."""
-    ready: list[int] = []
-    loop, stop, is_ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with serving(handler) as port:
-            ready.append(port)
-            is_ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    is_ready.wait()
-    try:
-        yield ready[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 COMMANDS = {

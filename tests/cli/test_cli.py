@@ -6,6 +6,7 @@ import pty
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,6 +90,20 @@ def test_check_on_a_terminal(config: Path) -> None:
             "lima: warning: 2 polls per second are due, but max_requests_per_second is 1: polls "
             "will be skipped; raise it, or lengthen interval"
         ),
+    ]
+
+
+def test_a_terminal_gets_wrong_usage_wrapped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At words; what goes on is indented."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["query", "--cc-id=0"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "agent-rest-exporter query: invalid value for --cc-id: '0' is",
+        "  not a whole number from 1 to 65535; see",
+        "  agent-rest-exporter query --help",
     ]
 
 

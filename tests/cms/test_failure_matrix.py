@@ -4,6 +4,8 @@ docs/failures.md is this table. To write it anew: `WRITE_FAILURES=1 pytest` on t
 """
 
 import html
+import io
+import json
 import logging
 import os
 import re
@@ -14,9 +16,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter.cli.answers import Answer, Feed, grouped
+from exporter.cli.terminal import console
 from exporter.clock import system_clock
+from exporter.errors import PollResult
 from exporter.polling.failure_log import FailureLog
-from exporter.store import ReloadStatus, Target, TargetKey
+from exporter.store import ReloadStatus, Target, TargetKey, TargetState
+from exporter.web import api
 from exporter.web.html_pages import HtmlPages
 from exporter.web.status_page import StatusPage
 from exporter.web.target_query import Query
@@ -27,6 +33,7 @@ from tests.support.stores import store_of
 
 pytestmark = pytest.mark.anyio
 
+TARGET = Target(TargetKey("lima", 1, 1))
 PAGE = ROOT / "docs" / "failures.md"
 HEAD = """\
 # Failures and their sentences
@@ -65,9 +72,60 @@ def documented() -> dict[str, tuple[str, str]]:
     return {name: (reason, sentence) for name, reason, sentence in rows}
 
 
+def said_by_log(result: PollResult, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
+    """Reason or doubt, and sentence, of the line that this poll logs."""
+    caplog.clear()
+    caplog.set_level(logging.INFO, "exporter.polling.failure_log")
+    before = TargetState(TARGET)
+    FailureLog("lima").note(before, before.after(result), result)
+    fields: dict[str, str] = caplog.records[-1].__dict__["fields"]
+    if result.error is None:
+        # the doubt that says most comes first
+        fields = caplog.records[0].__dict__["fields"]
+        return fields["doubt"], fields["meaning"]
+    return fields["reason"], fields["error"]
+
+
+def said_by_status_page(result: PollResult) -> str:
+    """The text of the page after this poll, as a person reads it."""
+    store = store_of([TARGET])
+    store.record(store.state(TARGET.key).after(result))
+    page, now = StatusPage(HtmlPages(version="1", telemetry_path="/metrics")), system_clock()
+    reload = ReloadStatus(successful=True, last_success=now.wall)
+    found = b"".join(page.slices(store, now, Query(), lambda _: None, reload)).decode()
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", found)).split())
+
+
+def said_by_api(result: PollResult) -> tuple[str, str]:
+    """Reason or doubt, and sentence, in the JSON after this poll."""
+    store = store_of([TARGET])
+    store.record(store.state(TARGET.key).after(result))
+    found = json.loads(b"".join(api.slices(store, system_clock(), Query(), lambda _: None)))
+    (target,) = found["targets"]
+    if result.error is None:
+        doubt, sentence = next(iter(target["doubts"].items()))
+        return doubt, sentence
+    return target["error"]["reason"], target["error"]["message"]
+
+
+def said_by_check(result: PollResult) -> tuple[str, str]:
+    """Reason and sentence of the line that `check --live` writes to stderr."""
+    stream = io.StringIO()
+    feed = Feed(console(io.StringIO()), console(stream), {"lima": 1})
+    feed.add(Answer(TARGET.key, result))
+    line = stream.getvalue().splitlines()[0]
+    _, _, found = line.partition("lima: ccId 1, vdn 1: ")
+    reason, _, sentence = found.partition(": ")
+    (group, *_) = grouped([Answer(TARGET.key, result)])
+    assert group.text == line
+    return reason, sentence
+
+
 @pytest.mark.parametrize("name", CASES)
-async def test_each_set_up_is_named(site: Site, name: str) -> None:
-    """As the page says. A server that sends a surplus reply has tests of its own."""
+async def test_each_set_up_is_named(
+    site: Site, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the page says, wherever it is said. A server that sends a surplus reply has its own."""
     target = await CASES[name](site)
     async with connected(target.url, **target.facts) as client:
         result = await client.poll(1, 1)
@@ -77,6 +135,11 @@ async def test_each_set_up_is_named(site: Site, name: str) -> None:
         assert result.snapshot is not None
         doubt = result.snapshot.doubts[0]
         reason, sentence = doubt.value, doubt.sentence
+    assert said_by_log(result, caplog) == (reason, sentence)
+    assert said_by_api(result) == (reason, sentence)
+    assert said_by_check(result) == ("doubtful" if result.error is None else reason, sentence)
+    page = said_by_status_page(result)
+    assert (reason in page, sentence in page) == (True, True)
     for found, shown in target.replaced.items():
         sentence = sentence.replace(found, shown)
     sentence = sentence.replace("|", "\\|")
@@ -93,31 +156,3 @@ def test_the_page_has_every_set_up_and_no_other() -> None:
     """In the order of the tests."""
     assert PAGE.read_text().startswith(HEAD)
     assert list(documented()) == list(CASES)
-
-
-async def test_log_and_page_have_the_same_message(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Neither words it again, so what is said above holds for both."""
-    target = Target(TargetKey("lima", 1, 1))
-    kept = store_of([target])
-    set_up = await CASES["login page"](site)
-    async with connected(set_up.url, **set_up.facts) as client:
-        result = await client.poll(1, 1)
-    assert result.error is not None
-
-    caplog.set_level(logging.INFO, "exporter.polling.failure_log")
-    before = kept.state(target.key)
-    kept.record(before.after(result))
-    FailureLog("lima").note(before, kept.state(target.key), result)
-    now = system_clock()
-    page = b"".join(
-        StatusPage(HtmlPages(version="1", telemetry_path="/metrics")).slices(
-            kept, now, Query(), lambda _: None, ReloadStatus(successful=True, last_success=now.wall)
-        )
-    )
-
-    assert [record.__dict__["fields"]["error"] for record in caplog.records] == [
-        result.error.message
-    ]
-    assert result.error.message in html.unescape(page.decode())
