@@ -35,8 +35,8 @@ FORGE: Final = (
     "zizmor's online audits: known vulnerabilities and impostor commits of the actions",
 )
 """What only the forge can do, and so is not checked here."""
-LICENCES: Final = {"httpx-aiohttp": "BSD-3-Clause"}
-"""Of packages whose metadata have the licence's text in place of its name."""
+LICENCES: Final = {"httpx-aiohttp": "BSD-3-Clause", "Jinja2": "BSD-3-Clause"}
+"""Of packages whose metadata have the licence's text, or a vague name, in place of SPDX's."""
 
 
 class ReleaseError(Exception):
@@ -166,6 +166,9 @@ def check_installation(scratch: Path) -> str:
     command = [str(BIN / "cyclonedx-py"), "environment", "--output-reproducible", "--pyproject"]
     run([*command, ROOT / "pyproject.toml", "--output-file", bill, python])
     content = json.loads(bill.read_text(encoding="utf-8"))
+    # pyproject.toml does not have the version
+    about = {"version": version(), "purl": f"pkg:pypi/{NAME}@{version()}"}
+    content["metadata"]["component"] |= about
     components = content["components"]
     for part in components:
         if part["name"] in LICENCES:
