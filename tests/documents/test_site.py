@@ -141,3 +141,15 @@ def test_examples_in_yaml_are_valid(block: str, tmp_path: Path) -> None:
         for group in document["groups"]:
             for rule in group["rules"]:
                 promql_parser.parse(rule["expr"])
+
+
+def test_sentences_that_a_guide_quotes_are_the_exporters() -> None:
+    """What follows “… is the end of a sentence of docs/failures.md."""
+    sentences = " ".join((DOCS / "failures.md").read_text(encoding="utf-8").split())
+    quoted = [
+        " ".join(quote.split())
+        for page in GUIDES
+        for quote in re.findall(r"“… ([^”]+)”", page.read_text(encoding="utf-8"))
+    ]
+    assert quoted
+    assert [quote for quote in quoted if quote not in sentences] == []
