@@ -31,6 +31,7 @@ GROUND = [
     "exporter",
     "secret",
     "durations",
+    "log_messages",
     "clock",
     "rest",
     "endpoint",

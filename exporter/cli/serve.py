@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from exporter import log_messages
 from exporter.cli import loop
 from exporter.cli.signals import Signals
 from exporter.clock import system_clock
@@ -54,7 +55,7 @@ def run(  # noqa: PLR0913  # a flag each
         web_max_requests,
     )
     if shard.total > 1:
-        _log.info("polling one shard of the targets", extra={"fields": {"shard": str(shard)}})
+        log_messages.ONE_SHARD.log(_log, {"shard": str(shard)})
     # if the working directory is moved or replaced later, a reload still finds the same files
     path = Path(config_file)
     base = Path() if path.is_absolute() else Path.cwd()

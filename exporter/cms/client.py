@@ -13,6 +13,7 @@ from typing import Final, cast
 
 import httpx
 
+from exporter import log_messages
 from exporter.clock import Clock, Moment
 from exporter.cms import agent_names, body, failures, status_failures, wire
 from exporter.cms.agent_names import NamedRow
@@ -107,7 +108,6 @@ class CmsClient:
         self._requests = Requests(server, clock)
         paged, bounds = server.page_size is not None, bool(server.rest_bounds)
         self._asked = Asked(server.begin_time_unit, paged, 0, bounds)
-        self._fields = {"fields": {"cms": server.name}}
 
     @property
     def rate_limit(self) -> RateLimit:
@@ -361,17 +361,13 @@ class CmsClient:
         until = self.stats.single_use_until
         if until is not None and self._clock().boot >= until:
             self.stats.single_use_until = until = None
-            _log.info("connections are kept again", extra=self._fields)
+            log_messages.CONNECTIONS_KEPT.log(_log, {"cms": self.server.name})
         return until is not None
 
     def _surplus_seen(self, connection: Connection) -> None:
         """A connection has received a reply that nobody asked for."""
         if self.stats.single_use_until is None:
-            _log.warning(
-                "the server sent a reply that nobody asked for: each request uses a new connection "
-                "for the next hour",
-                extra=self._fields,
-            )
+            log_messages.SURPLUS_REPLY.log(_log, {"cms": self.server.name})
         self.stats.single_use_until = self._clock().boot + SINGLE_USE
         error = failures.of_surplus_reply(self.server)
         for (cc_id, vdn), ended in connection.answers.items():

@@ -1,4 +1,4 @@
-"""The log of one server's targets: failures, doubts and pauses, when they begin, change and end.
+"""The log of one server: failures, doubts, pauses and its clock, when they begin, change and end.
 
 A server that dies takes thousands of targets with it. The first few are logged one by one, then
 one line says that there are more. A poll that fails like the one before it is not logged, but what
@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from exporter import log_messages
 from exporter.clock import Moment
 from exporter.durations import format_duration
 from exporter.errors import PollResult
+from exporter.log_messages import LogMessage, Value
 from exporter.rest import Doubt
 from exporter.store import Failure, TargetState
 
@@ -21,6 +23,8 @@ SHOWN: Final = 5
 """Targets of one server that are logged one by one, for each cause."""
 REPEATED_AFTER: Final = 3600.0
 """Seconds after which what still fails is logged again."""
+OUT_OF_SYNC: Final = 60.0
+"""Seconds by which clocks may differ; the same as in the alert AgentRestClockSkew."""
 _BURST: Final = 30
 """Lines of one server that may come at once; then one more every `_REFILL` seconds."""
 _REFILL: Final = 60.0
@@ -44,6 +48,7 @@ class FailureLog:
         self._doubtful = Counter[Doubt]()
         self._repeat_at = 0.0
         self._paused_until = 0.0
+        self._clock_is_off = False
         self._lines = float(_BURST)
         self._filled_at = 0.0
 
@@ -58,7 +63,9 @@ class FailureLog:
 
     def note(self, before: TargetState, after: TargetState, result: PollResult) -> None:
         """Log what a poll has changed, if anything."""
-        now = result.ended
+        now, skew = result.ended, result.clock_skew
+        if skew is not None and (abs(skew) > OUT_OF_SYNC) is not self._clock_is_off:
+            self._note_clock(skew, now)
         if result.error is not None and result.error.retry_after:
             self._note_pause(result.error.retry_after, result.error.message, now)
         if before.failure is not None or after.failure is not None:
@@ -79,7 +86,7 @@ class FailureLog:
         elif old is not None:
             few = self._failing[old.cause] < SHOWN
             facts = {"failed_for": format_duration(max(0, round(now.wall - old.since)))}
-            self._say(logging.INFO, "polls succeed again", state, now, facts, few=few)
+            self._say(log_messages.SUCCEED_AGAIN, state, now, facts, few=few)
 
     def _begins(self, state: TargetState, failure: Failure, now: Moment) -> None:
         if not self._failing.total():
@@ -87,10 +94,9 @@ class FailureLog:
         self._failing[failure.cause] += 1
         count = self._failing[failure.cause]
         facts = {"reason": failure.reason.value, "error": failure.message}
-        self._say(logging.WARNING, "poll failed", state, now, facts, few=count <= SHOWN)
+        self._say(log_messages.POLL_FAILED, state, now, facts, few=count <= SHOWN)
         if count == SHOWN + 1:
-            message = "more targets fail like this; the others are logged at the debug level"
-            self._say(logging.WARNING, message, None, now, {"reason": failure.reason.value})
+            self._say(log_messages.MORE_FAIL, None, now, {"reason": failure.reason.value})
 
     def _repeat(self, now: Moment) -> None:
         """Say again what still fails, once an hour and in one line."""
@@ -103,7 +109,7 @@ class FailureLog:
             counts[each] += count
         failing = ", ".join(f"{count} {each}" for each, count in counts.most_common() if count)
         fields = {"cms": self._cms, "failing": failing, "reason": reason, "error": message}
-        _log.warning("polls still fail", extra={"fields": fields})
+        log_messages.STILL_FAIL.log(_log, fields)
 
     def _note_doubts(
         self,
@@ -118,28 +124,31 @@ class FailureLog:
             self._doubtful[doubt] += 1
             few = self._doubtful[doubt] <= SHOWN
             facts = {"doubt": doubt.value, "meaning": doubt.sentence}
-            self._say(logging.WARNING, "the numbers are doubtful", state, now, facts, few=few)
+            self._say(log_messages.DOUBTFUL, state, now, facts, few=few)
         for doubt in before:
             if doubt in after:
                 continue
             self._doubtful[doubt] -= 1
             few = self._doubtful[doubt] < SHOWN
-            message = "the numbers are no longer doubtful"
-            self._say(logging.INFO, message, state, now, {"doubt": doubt.value}, few=few)
+            self._say(log_messages.NOT_DOUBTFUL, state, now, {"doubt": doubt.value}, few=few)
 
     def _note_pause(self, seconds: float, cause: str, now: Moment) -> None:
         if now.boot >= self._paused_until:
             facts = {"pause": format_duration(seconds), "error": cause}
-            self._say(logging.WARNING, "the server asked for a pause", None, now, facts)
+            self._say(log_messages.PAUSE, None, now, facts)
         self._paused_until = max(self._paused_until, now.boot + seconds)
 
-    def _say(  # noqa: PLR0913  # what a line consists of
+    def _note_clock(self, skew: float, now: Moment) -> None:
+        self._clock_is_off = abs(skew) > OUT_OF_SYNC
+        message = log_messages.CLOCK_OFF if self._clock_is_off else log_messages.CLOCK_RIGHT
+        self._say(message, None, now, {"clock_skew_seconds": round(skew, 1)})
+
+    def _say(
         self,
-        level: int,
-        message: str,
+        message: LogMessage,
         state: TargetState | None,
         now: Moment,
-        facts: Mapping[str, str],
+        facts: Mapping[str, Value],
         *,
         few: bool = True,
     ) -> None:
@@ -149,11 +158,11 @@ class FailureLog:
         shown = few and self._lines >= 1
         if shown:
             self._lines -= 1
-        target = {}
+        target: dict[str, Value] = {}
         if state is not None:
-            target = {"cc_id": str(state.target.key.cc_id), "vdn": str(state.target.key.vdn)}
+            target = {"cc_id": state.target.key.cc_id, "vdn": state.target.key.vdn}
         fields = {"cms": self._cms, **target, **facts}
-        _log.log(level if shown else logging.DEBUG, message, extra={"fields": fields})
+        message.log(_log, fields, level=None if shown else logging.DEBUG)
 
 
 def _doubts(state: TargetState) -> tuple[Doubt, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from exporter import __version__
+from exporter import __version__, log_messages
 from exporter.clock import Clock
 from exporter.config import in_force
 from exporter.metrics import own_registry
@@ -171,7 +171,7 @@ class Daemon:
             finally:
                 self._draining = True
                 self._notifier.stopping()
-        _log.info("stopped")
+        log_messages.STOPPED.log(_log)
 
     async def _watch_web_config(self) -> None:
         live = self._web_config
@@ -181,17 +181,15 @@ class Daemon:
 
     def _log_start(self, addresses: tuple[str, ...]) -> None:
         servers = sum(1 for _ in self.store.servers())
-        _log.info(
-            "agent-rest-exporter has started",
-            extra={
-                "fields": {
-                    "version": __version__,
-                    "python": platform.python_version(),
-                    "config": self._reloader.config.digest[:12],
-                    "servers": str(servers),
-                    "targets": str(len(self.store)),
-                    "listen": ",".join(addresses),
-                }
+        log_messages.STARTED.log(
+            _log,
+            {
+                "version": __version__,
+                "python": platform.python_version(),
+                "config": self._reloader.config.digest[:12],
+                "servers": servers,
+                "targets": len(self.store),
+                "listen": ",".join(addresses),
             },
         )
 

@@ -19,7 +19,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TextIO
 
+from exporter import log_messages
 from exporter.errors import error_location
+from exporter.log_messages import Value
 
 MOST_WAITING: Final = 1000
 """Lines that may wait to be written: some 300 kB."""
@@ -36,9 +38,9 @@ class LogFormat(StrEnum):
 
 
 class _Formatter(logging.Formatter):
-    def fields(self, record: logging.LogRecord) -> dict[str, str]:
+    def fields(self, record: logging.LogRecord) -> dict[str, Value]:
         moment = datetime.fromtimestamp(record.created, UTC)
-        fields = {
+        fields: dict[str, Value] = {
             "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "msg": record.getMessage(),
@@ -54,11 +56,11 @@ class LogfmtFormatter(_Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        return " ".join(f"{key}={_quote(text)}" for key, text in self.fields(record).items())
+        return " ".join(f"{key}={_quote(str(value))}" for key, value in self.fields(record).items())
 
 
 class JsonFormatter(_Formatter):
-    """One object for each line."""
+    """One object for each line. Numbers are numbers."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -129,9 +131,10 @@ class LogWriter(logging.Handler):
         """Say how many lines are missing, now that lines can be written again."""
         dropped = self.dropped
         if dropped > self._reported:
-            facts = {"levelno": logging.WARNING, "levelname": "WARNING", "created": time.time()}
-            fields = {"dropped": str(dropped - self._reported)}
-            message = {"msg": "log lines were dropped", "fields": fields}
+            level, text = log_messages.LINES_DROPPED.level, log_messages.LINES_DROPPED.text
+            facts = {"levelno": level, "levelname": logging.getLevelName(level)}
+            fields = {"dropped": dropped - self._reported}
+            message = {"msg": text, "created": time.time(), "fields": fields}
             if self._write(self.format(logging.makeLogRecord(facts | message))):
                 self._reported = dropped
 

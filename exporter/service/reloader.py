@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from exporter import log_messages
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError
 from exporter.errors import internal_error
@@ -124,10 +125,10 @@ class Reloader:
         else:
             self.config = config
             fields = {"config": config.digest[:12], "changes": str(changes)}
-            _log.info("the configuration was reloaded", extra={"fields": fields})
+            log_messages.RELOADED.log(_log, fields)
             return ReloadOutcome(successful=True, report=str(changes))
         for line in report.splitlines():
-            _log.error("the configuration was not reloaded", extra={"fields": {"error": line}})
+            log_messages.NOT_RELOADED.log(_log, {"error": line})
         return ReloadOutcome(successful=False, report=report)
 
     def _prepare(self) -> tuple[Config, Plan]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+from exporter import log_messages
 from exporter.config.problems import ConfigError, Problem
 from exporter.errors import internal_error
 from exporter.webconfig.web_file import WebConfig, load_web_config
@@ -54,15 +55,12 @@ class LiveWebConfig:
                 self._keep(internal_error(error))
             else:
                 self.current, self.seen, self.problems = config, config.seen, ()
-                fields = {"file": str(self._path)}
-                _log.info("the web configuration was reloaded", extra={"fields": fields})
+                log_messages.WEB_CONFIG_RELOADED.log(_log, {"file": str(self._path)})
         return self.problems
 
     def _keep(self, problems: str) -> None:
-        _log.error(
-            "the web configuration was not reloaded: keeping the previous one",
-            extra={"fields": {"file": str(self._path), "problems": problems}},
-        )
+        fields = {"file": str(self._path), "problems": problems}
+        log_messages.WEB_CONFIG_NOT_RELOADED.log(_log, fields)
 
     def _keep_tls_on_or_off(self, config: WebConfig) -> None:
         if (config.tls is None) is not (self.tls is None):

@@ -58,7 +58,7 @@ def floor(caplog: pytest.LogCaptureFixture) -> Floor:
     return Floor()
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, str]]]:
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, object]]]:
     """Level, message and fields of every line, less the labels of the target."""
     labels = {"cms", "cc_id", "vdn"}
     return [
@@ -90,7 +90,7 @@ def test_a_failure_is_told_from_beginning_to_end(
     ]
     for record in caplog.records:
         fields = record.__dict__["fields"]
-        assert (fields["cms"], fields["cc_id"], fields["vdn"]) == ("lima", "1", "7")
+        assert (fields["cms"], fields["cc_id"], fields["vdn"]) == ("lima", 1, 7)
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_duration(
@@ -249,3 +249,29 @@ def test_a_pause_is_told_once(floor: Floor, caplog: pytest.LogCaptureFixture) ->
     floor.poll(1, failure(at(40), at(41), error))
     pauses = [fields for _, message, fields in lines(caplog) if message.startswith("the server")]
     assert pauses == [{"pause": "30s", "error": "HTTP 429: too many"}] * 2
+
+
+def test_a_wrong_clock_is_told_with_the_first_reply(
+    floor: Floor, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It explains refused signatures before anyone asks; once, until it is right again."""
+    for skew in (None, -95.26, -96.0, None, 59.0, 0.0, 61.0):
+        result = success(at(0), at(0), SNAPSHOT)
+        floor.poll(7, msgspec.structs.replace(result, clock_skew=skew))
+    assert lines(caplog) == [
+        (
+            "WARNING",
+            "the server's clock and this host's clock differ",
+            {"clock_skew_seconds": -95.3},
+        ),
+        (
+            "INFO",
+            "the server's clock and this host's clock agree again",
+            {"clock_skew_seconds": 59.0},
+        ),
+        (
+            "WARNING",
+            "the server's clock and this host's clock differ",
+            {"clock_skew_seconds": 61.0},
+        ),
+    ]

@@ -181,7 +181,7 @@ async def test_a_failure_is_logged_when_it_starts_changes_and_ends(
         "polls succeed again",
     ]
     assert lines[0][1]["reason"] == "http"
-    assert lines[-1][1] == {"cms": "lima", "cc_id": "1", "vdn": "1", "failed_for": "11h7m"}
+    assert lines[-1][1] == {"cms": "lima", "cc_id": 1, "vdn": 1, "failed_for": "11h7m"}
 
 
 async def test_a_changed_reason_is_logged(caplog: pytest.LogCaptureFixture) -> None:

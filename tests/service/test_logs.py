@@ -31,26 +31,32 @@ def stream() -> Iterator[io.StringIO]:
 def test_logfmt_quotes_what_needs_it(stream: io.StringIO) -> None:
     """Plain values stay plain; blanks, quotes, equals signs and line breaks are quoted."""
     writer = set_up("info", LogFormat.LOGFMT, stream)
-    fields = {"cms": "lima", "error": 'a "b"=c\nd', "empty": ""}
+    fields = {"cms": "lima", "error": 'a "b"=c\nd', "empty": "", "vdn": 7}
     log.info("poll failed", extra={"fields": fields})
     writer.flush()
     (line,) = stream.getvalue().splitlines()
     stamp, rest = line.split(" ", 1)
     assert stamp.startswith("ts=20")
     assert stamp.endswith("Z")
-    assert rest == r'level=info msg="poll failed" cms=lima error="a \"b\"=c\nd" empty=""'
+    assert rest == r'level=info msg="poll failed" cms=lima error="a \"b\"=c\nd" empty="" vdn=7'
 
 
 def test_json_holds_one_object_a_line(stream: io.StringIO) -> None:
     """With the same keys, and with text as it is."""
     writer = set_up("info", LogFormat.JSON, stream)
-    log.warning("poll failed", extra={"fields": {"cms": "利马"}})
+    log.warning("poll failed", extra={"fields": {"cms": "利马", "vdn": 7, "skew": -95.5}})
     writer.flush()
     (line,) = stream.getvalue().splitlines()
     assert "利马" in line
     fields = json.loads(line)
     assert fields.pop("ts").endswith("Z")
-    assert fields == {"level": "warning", "msg": "poll failed", "cms": "利马"}
+    assert fields == {
+        "level": "warning",
+        "msg": "poll failed",
+        "cms": "利马",
+        "vdn": 7,
+        "skew": -95.5,
+    }
 
 
 @pytest.mark.parametrize("log_format", LogFormat)

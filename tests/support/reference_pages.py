@@ -6,6 +6,7 @@ exposition's. Only the paths have theirs in a table of the README, which a test 
 """
 
 import json
+import logging
 import re
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from exporter.cli.flags import Command, Flag
 from exporter.clock import Moment
 from exporter.config.schema import schema
 from exporter.errors import PollError, Reason
+from exporter.log_messages import MESSAGES
 from exporter.metrics import FAMILIES
 from exporter.metrics.families import DataFamily, LabelledFamily, Reading, TargetFamily
 from exporter.store import Target, TargetKey, TargetState
@@ -310,12 +312,47 @@ def alerts() -> str:
     )
 
 
+def logs() -> str:
+    """Every message of the log."""
+    rows = [
+        [
+            f"`{message.text}`",
+            logging.getLevelName(message.level).lower(),
+            " ".join(f"`{field}`" for field in message.fields),
+            message.cause,
+            re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", message.remedy),
+        ]
+        for message in MESSAGES
+    ]
+    introduction = (
+        "Every message that the exporter logs, on stderr. A line has `ts`, `level` and `msg`, and "
+        "the fields of its message; `--log.format=json` writes an object for each line, in which "
+        "numbers are numbers. Log queries can rely on the texts and the names of fields.\n\n"
+        "`cms`, `cc_id` and `vdn` name the target. `error` and `meaning` are sentences that name "
+        "the remedy: the status page shows the same ones. `reason` is that of the [metrics]"
+        "(metrics.md), `failed_for` and `pause` are durations such as `12m30s`, `config` is the "
+        "beginning of the configuration's SHA-256, and `exception` names a type and a place in the "
+        "code. No line has a secret, an agent's name, or the message of an exception.\n\n"
+        "Lines about targets are bounded: 30 at once for each server, then one a minute; the "
+        "others have the level `debug`. [Reliability](../reliability.md) has all bounds."
+    )
+    return page(
+        "Log messages",
+        "exporter/log_messages.py",
+        introduction,
+        table(["message", "level", "fields", "cause", "what to do"], rows),
+        "Python's own libraries can log as well, at `warning` or above; such a line has no fields, "
+        "and means a defect: please report it.",
+    )
+
+
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "configuration.md": configuration,
     "metrics.md": metrics,
     "commands.md": commands,
     "endpoints.md": endpoints,
     "alerts.md": alerts,
+    "logs.md": logs,
 }
 
 

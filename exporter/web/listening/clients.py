@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
+from exporter import log_messages
 from exporter.errors import error_location
 
 _log: Final = logging.getLogger(__name__)
@@ -291,7 +292,7 @@ class Connections:
         if now >= self._log_again_at:
             self._log_again_at = now + _LOG_INTERVAL
             place = "a timeout" if error is None else error_location(error)
-            _log.error("a request failed", extra={"fields": {"exception": place}})
+            log_messages.REQUEST_FAILED.log(_log, {"exception": place})
 
     def _wait_for_connections(self, listening: socket.socket) -> None:
         if listening in self._listening:
