@@ -76,21 +76,29 @@ async def test_a_connection_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts[-1] in {2, 3}
 
 
-async def test_after_a_failed_poll_no_old_connection_is_used() -> None:
-    """The name leads to another machine by now; the old one still listens, and refuses."""
-    refusing = Step(http(b"", "503 Service Unavailable"))
+@pytest.mark.parametrize("old_answers", [True, False])
+async def test_a_failover_is_followed(
+    monkeypatch: pytest.MonkeyPatch, *, old_answers: bool
+) -> None:
+    """The name leads to another machine; the old one still listens, and answers or refuses."""
+    monkeypatch.setattr(connections, "LONGEST_LIFE", 1.0)
+    last = GOOD if old_answers else Step(http(b"", "503 Service Unavailable"))
+    addresses = {"cms.test": "127.0.0.1"}
     async with (
-        listening(GOOD, refusing) as old,
-        naming({"cms.test": "127.0.0.1"}, ttl=1) as dns,
+        listening(GOOD, last) as old,
+        listening(GOOD, host="127.0.0.2", port=old.port) as new,
+        naming(addresses, ttl=1) as dns,
         connected(f"http://cms.test:{old.port}", nameservers=[f"127.0.0.1:{dns.port}"]) as client,
     ):
         read(await client.poll(1, 1))
+        addresses["cms.test"] = "127.0.0.2"
         await asyncio.sleep(REST)
-        assert failed(await client.poll(1, 1)).reason is Reason.HTTP
+        assert (await client.poll(1, 1)).error is None or not old_answers
         await asyncio.sleep(2)
-        failed(await client.poll(1, 1))
+        for _ in range(3):
+            read(await client.poll(1, 1))
 
-    assert old.connections == 2
+    assert (len(old.requests), len(new.requests)) == (2, 3)
     assert dns.asked == ["cms.test", "cms.test"]
 
 

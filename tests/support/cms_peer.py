@@ -85,7 +85,10 @@ class Peer:
 
 @contextlib.asynccontextmanager
 async def serving(
-    handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    handler: Handler,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[int]:
     """Serve every connection by a handler. Gives the port; leaves nothing behind."""
     conversations: list[tuple[asyncio.Task[None], asyncio.StreamWriter]] = []
@@ -98,7 +101,7 @@ async def serving(
             await handler(reader, writer)
         writer.close()
 
-    server = await asyncio.start_server(converse, host, 0, ssl=tls)
+    server = await asyncio.start_server(converse, host, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -111,11 +114,14 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def listening(
-    *steps: Step, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    *steps: Step,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[Peer]:
-    """A peer on a port of its own."""
+    """A peer, on a port of its own if none is given."""
     peer = Peer(steps)
-    async with serving(peer.converse, tls, host) as peer.port:
+    async with serving(peer.converse, tls, host, port) as peer.port:
         yield peer
 
 
