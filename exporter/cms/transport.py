@@ -87,7 +87,8 @@ class Transport(AiohttpTransport):
                 # the bytes that were signed: yarl must not encode anything anew
                 yarl.URL(self._origin + request.extensions["target"].decode(), encoded=True),
                 headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-                data=await request.aread(),
+                # `Request.aread` takes five times as long
+                data=b"".join(cast("httpx.ByteStream", request.stream)),
                 allow_redirects=False,
                 server_hostname=request.extensions.get("sni_hostname"),
                 proxy_headers=self._tunnel_headers,
