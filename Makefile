@@ -5,10 +5,11 @@
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make release-check   builds a release into build/release, and checks all that needs no forge
+#   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit parts lock schema dashboards rules reference site \
-	chart chart-test release-check clean
+.PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules reference \
+	site chart chart-test release-check clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -43,6 +44,10 @@ endif
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# Without PEERS, the installed versions; .ci/peers gets others into a folder.
+peers: $(VENV)/.dev
+	PEERS="$(abspath $(PEERS))" $(BIN)/python -m pytest -n auto --maxschedchunk 1 -m peers tests
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

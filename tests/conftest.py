@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.processes import program
+from tests.support.processes import peers_found, program
 
 _REAL = Path(__file__).parent / "real"
 
@@ -27,13 +27,23 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests in tests/real/ are marked `real`, and run first: they take longest."""
+    """Tests in tests/real/ are marked `real`, and run first: they take longest.
+
+    Those of promtool's verdict are marked `peers`, as are the modules that start Prometheus.
+    """
     for item in items:
+        if "promtool" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.peers)
         if _REAL in item.path.parents:
             item.add_marker(pytest.mark.real)
     items.sort(
         key=lambda item: (_REAL not in item.path.parents, not item.get_closest_marker("real"))
     )
+
+
+def pytest_report_header() -> list[str]:
+    """The versions of the programs that `make peers` tests against."""
+    return [f"peers: {peers_found()}"] if "PEERS" in os.environ else []
 
 
 @pytest.fixture(scope="session")

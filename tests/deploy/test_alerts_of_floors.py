@@ -21,7 +21,7 @@ from tests.support.alert_rules import RULES
 from tests.support.processes import program
 from tests.support.stores import success
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.peers]
 
 START = 1_750_000_000.0
 MINUTE = 60.0

@@ -151,6 +151,7 @@ def test_prometheus_takes_its_files(
 
 
 @pytest.mark.real
+@pytest.mark.peers
 def test_alertmanager_takes_its_file(services: dict[str, Service], inside: Any) -> None:
     """The configuration, at its path in the container."""
     root = inside("alertmanager")

@@ -11,7 +11,7 @@ from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
 from tests.support.alertmanager import watching
 from tests.support.processes import free_port, query, serving_exporter, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 NAME = "Canary Name"
 RUNBOOKS = "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks"

@@ -19,7 +19,7 @@ from aiohttp import web
 from tests.support.dashboards import UIDS, Target, filled, read, targets, variables
 from tests.support.processes import COMMAND, query, scraping_prometheus, started, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 JOB = "agent-rest-exporter"
 TWO_MINUTES = 120.0

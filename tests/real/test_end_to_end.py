@@ -11,7 +11,7 @@ import trustme
 from exporter.simulator import AgentRow, Fault, Floor, Scenario, Settings, Simulator, serving
 from tests.support.processes import Process, query, scraping_prometheus, serving_exporter, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 ACCESS_KEY, SECRET_KEY = "AKTEST", "canary-secret-key-of-the-test"
 

@@ -15,7 +15,7 @@ from exporter.simulator import Fault, Floor, Scenario, Settings, Simulator, serv
 from tests.support.paths import ROOT
 from tests.support.processes import query, scraping_prometheus, serving_exporter, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 EXAMPLE = ROOT / "deploy/prometheus/probe.yml"
 ALIVE = {f"alive/3/{vdn}": vdn for vdn in range(1, 21)}
 HANGING = {f"hanging/9/{vdn}" for vdn in range(1, 5)}

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from exporter.simulator import Simulator, serving
 from tests.support.processes import UNMEASURED, query, scraping_prometheus, serving_exporter, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 JOBS = 20
 """Each scrapes every two seconds: together every 100 ms, with time for each on a busy machine."""

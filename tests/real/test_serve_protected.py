@@ -10,7 +10,7 @@ import trustme
 
 from tests.support.processes import query, run, scraping_prometheus, serving_exporter, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 PASSWORD = "canary-password"
 CONFIG = """

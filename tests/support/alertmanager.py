@@ -105,13 +105,22 @@ class Watch:
 async def watching(folder: Path, exporter: str) -> AsyncIterator[Watch]:
     """Scrape an exporter, given as host:port, by the shipped rules, and hear what is told."""
     async with (
-        _listening() as webhook,
-        _alertmanager(folder / "alertmanager", webhook.url) as (address, alertmanager),
+        notifying(folder / "alertmanager") as (webhook, address, alertmanager),
         scraping_prometheus(
             folder / "prometheus", _prometheus(folder / "rules", exporter, address)
         ) as prometheus,
     ):
         yield Watch(prometheus, alertmanager, webhook)
+
+
+@contextlib.asynccontextmanager
+async def notifying(folder: Path) -> AsyncIterator[tuple[Webhook, str, httpx.AsyncClient]]:
+    """A real Alertmanager: what it tells, its address, and a client of its API."""
+    async with (
+        _listening() as webhook,
+        _alertmanager(folder, webhook.url) as (address, alertmanager),
+    ):
+        yield webhook, address, alertmanager
 
 
 @contextlib.asynccontextmanager
@@ -179,20 +188,25 @@ def _all_routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _prometheus(rules: Path, exporter: str, alertmanager: str) -> str:
     """The shipped configuration and rules, with the test's addresses and short times."""
-    rules.mkdir()
-    for file in RULES.iterdir():
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for group in document["groups"]:
-            for rule in group["rules"]:
-                if "for" in rule:
-                    rule["for"] = HOLD
-        (rules / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
+    write_hurried_rules(rules)
     config = _read("deploy/prometheus/prometheus.yml")
     config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(rules / "*.yaml")]
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [exporter]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
     return yaml.safe_dump(config)
+
+
+def write_hurried_rules(folder: Path) -> None:
+    """Write the shipped rules into a new folder, each with a short `for`."""
+    folder.mkdir()
+    for file in RULES.iterdir():
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for group in document["groups"]:
+            for rule in group["rules"]:
+                if "for" in rule:
+                    rule["for"] = HOLD
+        (folder / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
 
 
 def _read(path: str) -> Any:

@@ -34,15 +34,55 @@ _PORTS = range(15_000, 32_000)
 def program(name: str, package: str) -> str:
     """The path of the program `name`, which the Debian package `package` installs.
 
-    A machine without it skips the tests that need it and says why; in CI that is a failure.
+    The folder in the variable PEERS comes first: other versions than the installed ones. A machine
+    without the program skips the tests that need it and says why; in CI that is a failure.
     """
-    path = shutil.which(name)
+    path = _found(name)
     if path is None:
         reason = f"{name} is not on the PATH: install the Debian package {package}"
-        if os.environ.get("CI"):
+        if os.environ.get("CI") or _peers():
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+def optional_program(name: str, package: str) -> str:
+    """The same for a program that CI does not install either.
+
+    A machine without it skips the tests that need it, unless PEERS names a folder: whoever sets it
+    wants them.
+    """
+    path = _found(name)
+    if path is None and not _peers():
+        pytest.skip(f"{name} is not on the PATH: see `make peers` in CONTRIBUTING.md")
+    return path or program(name, package)
+
+
+def version_of(path: str) -> tuple[int, ...]:
+    """The version of Prometheus, Alertmanager or one of their tools."""
+    told = subprocess.run([path, "--version"], capture_output=True, check=True, text=True)
+    match = re.search(r"version (\d+)\.(\d+)", told.stdout + told.stderr)
+    assert match is not None, told
+    return tuple(map(int, match.groups()))
+
+
+def peers_found() -> str:
+    """The versions of Prometheus, Alertmanager and their tools, of those that are there."""
+    names = ("prometheus", "promtool", "prometheus-alertmanager", "amtool")
+    paths = {name: path for name in names if (path := _found(name))}
+    return ", ".join(
+        f"{name} {'.'.join(map(str, version_of(path)))}" for name, path in paths.items()
+    )
+
+
+def _peers() -> Path | None:
+    return Path(folder) if (folder := os.environ.get("PEERS")) else None
+
+
+def _found(name: str) -> str | None:
+    peers = _peers()
+    places = [None] if peers is None else [str(peers), str(peers / "usr" / "bin"), None]
+    return next((path for place in places if (path := shutil.which(name, path=place))), None)
 
 
 def run(
