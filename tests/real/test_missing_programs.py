@@ -30,7 +30,7 @@ def test_an_optional_program_skips_in_ci(monkeypatch: pytest.MonkeyPatch) -> Non
     """CI does not install VictoriaMetrics."""
     monkeypatch.setenv("CI", "true")
     monkeypatch.delenv("PEERS", raising=False)
-    with pytest.raises(pytest.skip.Exception, match="see `make peers` in CONTRIBUTING.md"):
+    with pytest.raises(pytest.skip.Exception, match=r"see `make peers` in CONTRIBUTING\.md"):
         optional_program("no-such-program", "nothing")
 
 
