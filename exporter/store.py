@@ -283,8 +283,9 @@ class Store:
         if failure is not None:
             at = failure.since if state.last_attempt is None else state.last_attempt
             self.failures.failed(key, failure.reason, failure.message, at)
-        elif state.last_success is not None:
-            self.failures.ended(key, state.last_success.wall)
+            return
+        assert state.last_success is not None, "there is no failure"  # noqa: S101 - for mypy
+        self.failures.ended(key, state.last_success.wall)
 
 
 @dataclass(frozen=True, slots=True)

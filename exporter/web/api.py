@@ -50,6 +50,7 @@ def slices(store: Store, now: Moment, query: Query, next_poll: NextPoll) -> Iter
                     "states": {each.value: listing.servers[name][each] for each in TargetStatus},
                     "clock_skew_seconds": stats.clock_skew,
                     "pause_remaining_seconds": stats.pause(now) or None,
+                    "tls_certificate_expiry_timestamp_seconds": stats.certificate_expiry,
                     "single_use_connections": stats.single_use_until is not None or None,
                 }
             )

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from exporter.cms.client import CmsClient
-from exporter.cms.connections import Exchange
+from exporter.cms.connections import Exchange, Phase
 from exporter.cms.steps import Steps
 from exporter.errors import PollResult, Reason
 from exporter.server import Tls
@@ -100,6 +100,29 @@ async def test_a_poll_that_fails_ends_in_the_step_that_failed() -> None:
 
     assert failed(result).reason is Reason.CONNECT
     assert steps[-1] == ("connect", "connect to 127.0.0.1:PORT")
+
+
+async def test_a_poll_that_hangs_is_named_as_ever() -> None:
+    """The sentence comes from what was told: here the reply does not come."""
+    async with (
+        listening(Step(then="hang")) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", timeout=0.2) as client,
+    ):
+        result, steps = await watched(client)
+
+    assert failed(result).message.startswith("no complete reply from 127.0.0.1:")
+    assert steps[-1] == WAIT
+
+
+def test_an_exchange_that_is_told_knows_what_it_told() -> None:
+    """For the sentences about failures, which read it."""
+    exchange = Steps(lambda *_: None).exchange(lambda _: None, fresh=False, single_use=True)
+    exchange.phase, exchange.peer = Phase.RESOLVING, "cms.example.com"
+    exchange.first_bytes = b"\x15\x03"
+
+    assert (exchange.phase, exchange.peer) == (Phase.RESOLVING, "cms.example.com")
+    assert exchange.spoke_tls
+    assert (exchange.fresh, exchange.single_use) == (True, True)
 
 
 async def test_other_polls_make_plain_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:

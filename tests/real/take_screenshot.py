@@ -1,11 +1,13 @@
 """Takes docs/status-page.png again, of the demo in a real Chromium.
 
-    python -m tests.real.take_screenshot
+    python -m tests.real.take_screenshot [MINUTES]
 
-Look at it before you commit it.
+The demo runs for so many minutes first, 25 unless others are given, so that the last hour shows
+something. Look at the picture before you commit it.
 """
 
 import asyncio
+import sys
 
 from playwright.async_api import expect
 
@@ -16,16 +18,18 @@ from tests.support.processes import COMMAND, started
 PICTURE = ROOT / "docs" / "status-page.png"
 
 
-async def take() -> None:
-    """Start the demo, wait until every target was polled, and take the picture."""
+async def take(minutes: float) -> None:
+    """Start the demo, let it run, and take the picture."""
     demo = started(COMMAND, "demo", "--web.listen-address=127.0.0.1:0", "--seed=7")
-    async with demo as exporter, chromium() as browser:
+    async with demo as exporter:
         address = await exporter.wait_for(r"Open (http://\S+/) for the status page")
-        page = await browser.new_page(viewport={"width": 1280, "height": 800})
-        await page.goto(address[1])
-        await expect(page.locator("#summary")).not_to_contain_text("waiting")
-        await page.screenshot(path=PICTURE, full_page=True)
+        await asyncio.sleep(60 * minutes)
+        async with chromium() as browser:
+            page = await browser.new_page(viewport={"width": 1280, "height": 800})
+            await page.goto(address[1])
+            await expect(page.locator("#summary")).not_to_contain_text("waiting")
+            await page.screenshot(path=PICTURE, full_page=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(take())
+    asyncio.run(take(float(sys.argv[1]) if len(sys.argv) > 1 else 25.0))

@@ -19,13 +19,15 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
 from exporter.errors import Reason
-from exporter.store import Store, Target, TargetKey
+from exporter.store import ReloadStatus, Store, Target, TargetKey, TargetState
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
+from exporter.web.probe_log import Note
 from exporter.web.target_query import Query
 from tests.support.browser import chromium
-from tests.support.status_targets import BUSY, NOW, QUIET, fail, succeed, target
-from tests.support.stores import store_of
+from tests.support.page_scenes import LOADED, failed_reload, trouble
+from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, fail, succeed, target
+from tests.support.stores import store_of, success
 
 pytestmark = pytest.mark.anyio
 
@@ -62,12 +64,18 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001
         yield started
 
 
+async def _poll(target: Target, _within: float | None, _note: Note | None) -> TargetState:
+    """A probe that succeeds."""
+    return TargetState(target).after(success(NOW, NOW, BUSY))
+
+
 @dataclass
 class Exporter:
     """What the pages are made of, and what was asked of it."""
 
     store: Store
     now: Moment = NOW
+    reload: ReloadStatus = LOADED
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     """Of the browser: a test that expects one takes it out."""
@@ -92,6 +100,8 @@ async def reading(
         unready=lambda: None,
         version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
+        poll=_poll,
+        reload_status=lambda: exporter.reload,
         # a rendering is shared for a second of real time, and seconds pass faster here
         generation=object,
     )
@@ -226,6 +236,38 @@ async def test_the_accessibility_checker_finds_nothing(
     """In light and dark, on a desk and on a phone; contrast is among what it checks."""
     async with reading(browser, _floor(), options, query) as page:
         assert await _violations(page) == []
+
+
+async def test_the_checker_finds_nothing_on_a_bad_day(browser: Browser) -> None:
+    """A failed reload, forty equal errors, and a target's own page, on a dark phone."""
+    scene = trouble()
+    exporter = Exporter(scene.store, reload=failed_reload().reload)
+    async with reading(browser, exporter, {**PHONE, "color_scheme": "dark"}) as page:
+        assert await _violations(page) == []
+        await page.get_by_role("link", name="support 1", exact=True).click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support 1")
+        assert await _violations(page) == []
+
+
+async def test_the_page_of_a_target(browser: Browser) -> None:
+    """It is reached by the name, refreshes like the other page, and polls at once."""
+    exporter = _floor()
+    sales = next(iter(exporter.store.states())).target
+    async with reading(browser, exporter) as page:
+        await page.get_by_role("link", name="sales").click()
+        await expect(page.locator("#state")).to_have_text("up")
+        await expect(page.locator("#failures")).to_have_text(
+            "No poll has failed since the exporter started."
+        )
+        fail(exporter.store, sales)
+        await _refresh(page, exporter)
+        await expect(page.locator("#state")).to_have_text("down")
+        await expect(page.locator("#failures li")).to_contain_text(TIMEOUT)
+        assert await page.title() == "down: sales \N{EN DASH} agent-rest-exporter"
+        await page.get_by_role("button", name="Poll now").click()
+        await expect(page.get_by_text("The probe of lima, call center 1, VDN 1")).to_be_visible()
+        # of a page without an icon of its own, a browser asks for /favicon.ico
+        assert all("404" in exporter.complaints.pop() for _ in list(exporter.complaints))
 
 
 async def test_dark_and_light(browser: Browser) -> None:

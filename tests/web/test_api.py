@@ -56,6 +56,7 @@ def _full() -> tuple[Store, Target]:
     store.server("lima").clock_skew = -1.5
     store.server("lima").paused_until = NOW.boot + 30
     store.server("lima").single_use_until = NOW.boot + 3600
+    store.server("lima").certificate_expiry = 1_800_000_000.0
     return store, each
 
 
@@ -71,6 +72,7 @@ def test_everything_there_is_to_tell() -> None:
                 "states": {"down": 1, "stale": 0, "doubtful": 0, "waiting": 0, "up": 0},
                 "clock_skew_seconds": -1.5,
                 "pause_remaining_seconds": 30.0,
+                "tls_certificate_expiry_timestamp_seconds": 1_800_000_000.0,
                 "single_use_connections": True,
             }
         ],
