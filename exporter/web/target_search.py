@@ -143,6 +143,7 @@ def find(
     by_server: dict[str, Counter[TargetStatus]] = {name: Counter() for name in servers}
     facets: Counter[TargetStatus] = Counter()
     troubles: dict[_Likeness, Trouble] = {}
+    by_message: dict[tuple[str, str, str], Trouble] = {}
     words = query.search.casefold().split()
     key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
     keyed: list[tuple[_Value, Entry]] = []
@@ -153,7 +154,7 @@ def find(
             cms = state.target.key.cms
             by_server[cms][each.status] += 1
             if each.status in _TROUBLED:
-                _note_trouble(each, troubles)
+                _note_trouble(each, troubles, by_message)
             if (query.cms and cms != query.cms) or (words and not _matches(each, words)):
                 continue
             if query.doubts and query.doubts.isdisjoint(each.doubts):
@@ -171,14 +172,28 @@ def find(
     return Listing([each for _, each in keyed] + keyless, by_server, facets, troubles)
 
 
-def _note_trouble(each: Entry, troubles: dict[_Likeness, Trouble]) -> None:
+def _note_trouble(
+    each: Entry,
+    troubles: dict[_Likeness, Trouble],
+    by_message: dict[tuple[str, str, str], Trouble],
+) -> None:
+    """Count a target with others that are in the same trouble.
+
+    Args:
+        each: the target.
+        troubles: what was found so far.
+        by_message: the same of failures, by server, reason and whole message: to take the times
+            out of ten thousand equal messages would take as long as all the rest.
+    """
     failure, cms = each.state.failure, each.state.target.key.cms
     if failure is not None:
-        likeness = _likeness(each, failure)
-        trouble = troubles.get(likeness)
+        message = cms, failure.reason, failure.message
+        trouble = by_message.get(message)
         if trouble is None:
-            reason, sentence = failure.reason.value, failure.message
-            trouble = troubles[likeness] = Trouble(cms, TargetStatus.DOWN, reason, sentence)
+            likeness = _likeness(each, failure)
+            trouble = by_message[message] = troubles.setdefault(
+                likeness, Trouble(cms, TargetStatus.DOWN, failure.reason.value, failure.message)
+            )
         trouble.targets += 1
         trouble.since = min(failure.since, trouble.since or failure.since)
     for doubt in each.doubts:

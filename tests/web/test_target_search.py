@@ -1,5 +1,6 @@
 """Which targets are found, in which order, and that polls can go on meanwhile."""
 
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from exporter.errors import Reason
 from exporter.store import Store
 from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import Listing, NextPoll, entry, find
@@ -197,3 +199,34 @@ def test_a_reload_meanwhile_changes_nothing() -> None:
     next(finding)
     fail(store, targets[-1])
     assert _end(finding).facets == {TargetStatus.WAITING: 1000}
+
+
+@given(
+    failures=st.lists(
+        st.tuples(
+            st.sampled_from(["lima", "quito"]),
+            st.sampled_from([Reason.HTTP, Reason.TIMEOUT]),
+            st.sampled_from(["no reply within 9 s", "no reply within 9.5 s", "refused"]),
+        ),
+        max_size=12,
+    )
+)
+def test_every_failure_is_part_of_one_trouble(
+    failures: list[tuple[str, Reason, str]],
+) -> None:
+    """By server, reason and message; the seconds in a message make no difference."""
+    targets = [target(vdn, cms=cms) for vdn, (cms, _, _) in enumerate(failures, 1)]
+    store = store_of(targets, ["lima", "quito"])
+    for each, (_, reason, message) in zip(targets, failures, strict=True):
+        fail(store, each, message, reason)
+    listing = _find(store, Query())
+    alike = Counter(
+        (cms, reason.value, message.replace("9.5", "9")) for cms, reason, message in failures
+    )
+    assert sorted(each.targets for each in listing.troubles.values()) == sorted(alike.values())
+    for each in listing.entries:
+        trouble = listing.failure(each)
+        assert trouble is not None
+        assert trouble.cms == each.state.target.key.cms
+        found = _find(store, trouble.query)
+        assert each.state.target in [other.state.target for other in found.entries]
