@@ -224,9 +224,9 @@ def test_every_failure_is_part_of_one_trouble(
         (cms, reason.value, message.replace("9.5", "9")) for cms, reason, message in failures
     )
     assert sorted(each.targets for each in listing.troubles.values()) == sorted(alike.values())
-    for each in listing.entries:
-        trouble = listing.failure(each)
+    for found in listing.entries:
+        trouble = listing.failure(found)
         assert trouble is not None
-        assert trouble.cms == each.state.target.key.cms
-        found = _find(store, trouble.query)
-        assert each.state.target in [other.state.target for other in found.entries]
+        assert trouble.cms == found.state.target.key.cms
+        alike_found = _find(store, trouble.query).entries
+        assert found.state.target in [other.state.target for other in alike_found]
