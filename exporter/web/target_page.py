@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock, Moment
 from exporter.history import Episode
-from exporter.store import Store, Target
+from exporter.store import Store, Target, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.probe import asked_for, configured, parameters
@@ -45,10 +45,14 @@ class TargetPage:
     ) -> Iterator[bytes]:
         """The page of a configured target at one moment, as slices to be joined."""
         key = target.key
+        try:
+            state = store.state(key)
+        except KeyError:  # a reload has removed it since it was asked for
+            state = TargetState(target)
         yield from self._pages.slices(
             "target.html",
             now,
-            each=entry(store.state(key), now),
+            each=entry(state, now),
             due=due(next_poll, key, now),
             probe=parameters(key) if self._probed else None,
             api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),

@@ -118,3 +118,8 @@ def test_it_stays_within_the_policy() -> None:
     scene = one_target()
     html = _html(scene.store, next(iter(scene.store.states())).target)
     assert not re.search(r"\bstyle=|\bon[a-z]+=|https?://(?!www\.w3\.org)", html)
+
+
+def test_a_target_that_a_reload_has_just_removed() -> None:
+    """The page was asked for before, and is made after: it shows a target without a poll."""
+    assert "waiting for first poll" in _text(_html(store_of([target(2)]), target(1)))
