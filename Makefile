@@ -5,11 +5,12 @@
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make release-check   builds a release into build/release, and checks all that needs no forge
+#   make nights      who is told of what, with real parts: two minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules reference \
-	site chart chart-test release-check clean
+	site chart chart-test nights release-check clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -79,6 +80,9 @@ chart: $(VENV)/.chart
 
 chart-test: $(VENV)/.chart
 	$(BIN)/python -m pytest tests/chart
+
+nights: $(VENV)/.dev
+	NIGHTS=1 $(BIN)/python -m pytest tests/nights
 
 release-check: $(VENV)-release/.done
 	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)'

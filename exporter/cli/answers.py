@@ -5,9 +5,11 @@ what is wrong is shown at once, and each cause once. In the end, what targets ha
 line.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -15,6 +17,7 @@ from rich.console import Console
 
 from exporter.cli.inspection_page import CHANGED
 from exporter.cli.terminal import counted, print_table, say
+from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.history import without_seconds
 from exporter.store import TargetKey
@@ -23,6 +26,8 @@ FEW: Final = 20
 """Targets of one server that have a line each."""
 _CLOCKS_AGREE: Final = 2.0
 """Seconds: a `Date` has no fractions, and a reply takes its time."""
+_SOON: Final = 14 * 24 * 3600
+"""Seconds before a certificate expires: as for the alert AgentRestCertificateExpires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,22 @@ def show_summary(console: Console, answers: Sequence[Answer]) -> None:
             f"  {name}: {answered} answered, {requests}, the slowest took {slowest}"
             f"{clock and f'; its clock is {clock}'}"
         )
+
+
+def expiring(expiry: float | None, now: float) -> str | None:
+    """A sentence about a certificate that has expired or soon will.
+
+    Args:
+        expiry: when the first certificate of a server's chain expires, if it sent one.
+        now: the time; both in epoch seconds.
+    """
+    if expiry is None or expiry - now >= _SOON:
+        return None
+    moment = datetime.fromtimestamp(expiry, UTC).isoformat(" ", "minutes")
+    if expiry <= now:
+        return f"a certificate that the server presents has expired: at {moment}"
+    left = format_duration(60 * math.ceil((expiry - now) / 60))
+    return f"a certificate that the server presents expires in {left}: at {moment}"
 
 
 def _tally(answers: Sequence[Answer]) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from exporter.cli import server_choice
-from exporter.cli.answers import Feed, as_json, grouped, show_summary
+from exporter.cli.answers import Feed, as_json, expiring, grouped, show_summary
 from exporter.cli.live_round import Round
 from exporter.cli.loop import run_until_stopped
 from exporter.cli.signals import Signals, Stopped
@@ -137,6 +137,10 @@ def _poll(
                 say(err, group.text, group.style)
         for cms, hint in polling.hints.items():
             say(err, f"{cms}: {hint}", "yellow")
+        now = system_clock().wall
+        for cms, client in clients.items():
+            if sentence := expiring(client.stats.certificate_expiry, now):
+                say(err, f"{cms}: {sentence}", "yellow")
         if answers:
             show_summary(out, answers)
             sys.stdout.flush()

@@ -7,16 +7,19 @@ import os
 import pty
 import re
 import signal
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
+import trustme
 from rich.console import Console
 
-from exporter.cli.answers import Answer, Feed, grouped, show_summary
+from exporter.cli.answers import Answer, Feed, expiring, grouped, show_summary
 from exporter.cli.inspection_page import CHANGED
 from exporter.cli.live_round import Round
 from exporter.cli.terminal import console
@@ -498,3 +501,44 @@ def test_a_proxy_is_shown_with_where_it_comes_from(tmp_path: Path) -> None:
 
     assert "  lima: proxy: http://proxy:3128 (from HTTPS_PROXY in the environment)\n" in done.stdout
     assert "canary" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("left", "sentence"),
+    [
+        (14 * 86_400, None),
+        (
+            9 * 86_400 + 23 * 3600 + 30,
+            "a certificate that the server presents expires in 9d23h1m: at 1970-01-10 23:00+00:00",
+        ),
+        (1, "a certificate that the server presents expires in 1m: at 1970-01-01 00:00+00:00"),
+        (0, "a certificate that the server presents has expired: at 1970-01-01 00:00+00:00"),
+    ],
+)
+def test_a_certificate_that_expires_soon_is_said(left: float, sentence: str | None) -> None:
+    """Within the fourteen days of the alert AgentRestCertificateExpires."""
+    assert expiring(left, 0) == sentence
+    assert expiring(None, 0) is None
+
+
+@pytest.mark.anyio
+async def test_a_certificate_is_looked_at_when_a_server_is_asked(tmp_path: Path) -> None:
+    """By the real command, over TLS: one line for the server."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ends = datetime.now(UTC) + timedelta(days=10)
+    authority.issue_cert("127.0.0.1", not_after=ends).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    config = tmp_path / "config.yaml"
+    async with serving(Simulator(), ssl_context=context) as server:
+        config.write_text(
+            "cms: [{name: lima, url: '"
+            + server.url
+            + "', tls: {ca_file: ca.pem}, targets: [{ccId: 1, vdn: 1-2}]}]",
+            encoding="utf-8",
+        )
+        done = await asyncio.to_thread(run, "check", "--live", str(config))
+    assert done.stderr == (
+        "lima: a certificate that the server presents expires in 10d: at "
+        f"{ends.isoformat(' ', 'minutes')}\n"
+    )

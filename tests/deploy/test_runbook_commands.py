@@ -5,10 +5,7 @@ systemd, and what Compose and Kubernetes mount. The services that this machine d
 stand-ins (tests/support/stand_in_program.py). What they are told is checked with their own tools.
 """
 
-import asyncio
 import contextlib
-import json
-import os
 import re
 import shlex
 import shutil
@@ -17,7 +14,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,76 +21,21 @@ import trustme
 import yaml
 
 from exporter.simulator import Settings, Simulator, parse_scenario, serving
+from tests.support.installed import Installed, lay_out
 from tests.support.paths import ROOT
-from tests.support.processes import (
-    COMMAND,
-    PATIENCE,
-    UNMEASURED,
-    clean_environment,
-    program,
-    serving_exporter,
-)
+from tests.support.processes import UNMEASURED, program, serving_exporter
 from tests.support.runbook_pages import LAYOUTS, PAGES, commands, definitions
 
 pytestmark = pytest.mark.anyio
 
 UNIT = (ROOT / "deploy/systemd/agent-rest-exporter.service").read_text(encoding="utf-8")
-STAND_IN = ROOT / "tests/support/stand_in_program.py"
 SECRET = "not-a-real-secret"
-PLACES = ("/opt/agent-rest-exporter", "/etc/agent-rest-exporter", "/run/credentials")
 # Words of the pages that stand for the reader's own server.
 SERVER = "10.22.26.181:28443"
 NO_COMMAND = (126, 127)
 """Exit statuses of a shell that could not run a command."""
 
 LINES = list(dict.fromkeys(line for page in PAGES for line in commands(page)))
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """The exporter as it is installed, and a server that answers, except for VDN 2."""
-
-    tree: Path
-    server: str
-    """host:port of the server."""
-    exporter: str
-    """host:port of the running exporter."""
-
-    async def type(self, layout: str, line: str) -> tuple[int, str]:
-        """Run a line of a page in a shell, after the definitions for a layout.
-
-        Gives the exit status, and everything that is printed.
-        """
-        script = f"{definitions(layout)}\n{line}"
-        for place in PLACES:
-            script = script.replace(place, f"{self.tree}{place}")
-        script = script.replace(SERVER, self.server)
-        process = await asyncio.create_subprocess_exec(
-            "bash",
-            "-c",
-            script,
-            cwd=ROOT,
-            env=clean_environment(
-                {
-                    **UNMEASURED,
-                    "TREE": str(self.tree),
-                    "PATH": f"{self.tree / 'bin'}{os.pathsep}{os.environ['PATH']}",
-                    "AGENT_REST_EXPORTER_URL": f"http://{self.exporter}/-/healthy",
-                }
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        async with asyncio.timeout(PATIENCE):
-            printed, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, printed.decode()
-
-    def calls(self) -> list[list[str]]:
-        """What the stand-ins were told, each with its name first."""
-        file = self.tree / "calls"
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 @contextlib.asynccontextmanager
@@ -121,18 +62,18 @@ async def installed(tree: Path) -> AsyncIterator[Installed]:
             exporter.handle.send_signal(signal.SIGHUP)
             await exporter.wait_for("not reloaded")
             (tree / "log").write_text("\n".join([*exporter.lines, ""]), encoding="utf-8")
-            yield Installed(tree, f"127.0.0.1:{server.port}", exporter.address)
+            yield Installed(
+                tree,
+                {SERVER: f"127.0.0.1:{server.port}"},
+                {"AGENT_REST_EXPORTER_URL": f"http://{exporter.address}/-/healthy"},
+            )
 
 
 def _install(tree: Path, url: str, authority: trustme.CA) -> None:
     """Lay out the files of all three installations."""
-    for name in ("bin", "opt/agent-rest-exporter/bin", "run/credentials", "compose", "kubernetes"):
-        (tree / name).mkdir(parents=True)
-    (tree / "opt/agent-rest-exporter/bin/agent-rest-exporter").symlink_to(COMMAND)
-    stand_in = f"#!{sys.executable} -I\n" + (STAND_IN.read_text("utf-8"))
-    for name in ("systemd-run", "systemctl", "journalctl", "timedatectl", "docker", "kubectl"):
-        (tree / "bin" / name).write_text(stand_in, encoding="utf-8")
-        (tree / "bin" / name).chmod(0o755)
+    lay_out(tree)
+    for name in ("compose", "kubernetes"):
+        (tree / name).mkdir()
     page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
     (systemd,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     compose = (ROOT / "deploy/compose/exporter/config.example.yaml").read_text(encoding="utf-8")
@@ -143,7 +84,7 @@ def _install(tree: Path, url: str, authority: trustme.CA) -> None:
         (tree / "compose", compose),
         (tree / "kubernetes", kubernetes.replace("1-5000", "1-3")),
     ):
-        (folder / "secrets").mkdir(parents=True)
+        (folder / "secrets").mkdir(exist_ok=True)
         (folder / "secrets" / "lima-sk").write_text(SECRET, encoding="utf-8")
         (folder / "tls").mkdir()
         authority.cert_pem.write_to_path(str(folder / "tls" / "lima-ca.pem"))

@@ -5,7 +5,7 @@ seconds, and that addresses are those of the test. Conditions and limits stay.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,15 +14,28 @@ import httpx
 import yaml
 from aiohttp import web
 
+from exporter.durations import format_duration, parse_duration
 from tests.support.alert_rules import RULES
 from tests.support.paths import ROOT
 from tests.support.processes import free_port, program, scraping_prometheus, started, until
 
-HOLD: Final = "1s"
-"""In place of every rule's `for`."""
-WAITS: Final = {"10s": "1s", "2m": "6s", "5m": "1s", "15m": "1s", "1h": "1s"}
-"""In place of group_wait and group_interval. 2m outlast an interval, a scrape and an evaluation of
+WAITS: Final = {"2m": "6s"}
+"""In place of group_wait; all other waits are a second. 2m outlast an interval, a scrape and an evaluation of
 30 s each, and 6 s do the same for those of 1 s each."""
+
+
+Pace = Callable[[str], str]
+"""A shorter duration in place of one."""
+
+
+def at_once(duration: str) -> str:
+    """A second for every `for`, and the waits of `WAITS`. Limits and windows stay as they are."""
+    return WAITS.get(duration, "1s")
+
+
+def times_faster(factor: int) -> Pace:
+    """Everything that waits takes so many times less."""
+    return lambda duration: format_duration(parse_duration(duration) / factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +115,38 @@ class Watch:
 
 
 @contextlib.asynccontextmanager
-async def watching(folder: Path, exporter: str) -> AsyncIterator[Watch]:
-    """Scrape an exporter, given as host:port, by the shipped rules, and hear what is told."""
+async def watching(
+    folder: Path,
+    *exporters: str,
+    write_rules: Callable[[Path], None] | None = None,
+    pace: Pace = at_once,
+) -> AsyncIterator[Watch]:
+    """Scrape exporters by the shipped rules, and hear what is told.
+
+    Args:
+        folder: for files.
+        exporters: host:port of each.
+        write_rules: writes the rules into a new folder; by default the shipped ones, hurried.
+        pace: how much shorter Alertmanager waits.
+    """
+    (write_rules or write_hurried_rules)(folder / "rules")
     async with (
-        notifying(folder / "alertmanager") as (webhook, address, alertmanager),
+        notifying(folder / "alertmanager", pace) as (webhook, address, alertmanager),
         scraping_prometheus(
-            folder / "prometheus", _prometheus(folder / "rules", exporter, address)
+            folder / "prometheus", _prometheus(folder / "rules", exporters, address)
         ) as prometheus,
     ):
         yield Watch(prometheus, alertmanager, webhook)
 
 
 @contextlib.asynccontextmanager
-async def notifying(folder: Path) -> AsyncIterator[tuple[Webhook, str, httpx.AsyncClient]]:
+async def notifying(
+    folder: Path, pace: Pace = at_once
+) -> AsyncIterator[tuple[Webhook, str, httpx.AsyncClient]]:
     """A real Alertmanager: what it tells, its address, and a client of its API."""
     async with (
         _listening() as webhook,
-        _alertmanager(folder, webhook.url) as (address, alertmanager),
+        _alertmanager(folder, webhook.url, pace) as (address, alertmanager),
     ):
         yield webhook, address, alertmanager
 
@@ -139,12 +167,14 @@ async def _listening() -> AsyncIterator[Webhook]:
 
 
 @contextlib.asynccontextmanager
-async def _alertmanager(folder: Path, webhook: str) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
+async def _alertmanager(
+    folder: Path, webhook: str, pace: Pace
+) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
     """A real Alertmanager with the shipped routes; gives its address and a client of its API."""
     binary = program("prometheus-alertmanager", "prometheus-alertmanager")
     folder.mkdir()
     file = folder / "alertmanager.yml"
-    file.write_text(_routes(webhook), encoding="utf-8")
+    file.write_text(_routes(webhook, pace), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"
     async with (
         started(
@@ -168,14 +198,14 @@ async def _alertmanager(folder: Path, webhook: str) -> AsyncIterator[tuple[str, 
         yield address, client
 
 
-def _routes(webhook: str) -> str:
+def _routes(webhook: str, pace: Pace) -> str:
     """The shipped configuration, with a webhook for each receiver and short times."""
     config = _read("deploy/alertmanager/alertmanager.yml")
     for receiver in config["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{webhook}/{receiver['name']}"}]
     for route in _all_routes(config["route"]):
         for key in {"group_wait", "group_interval"} & route.keys():
-            route[key] = WAITS[route[key]]
+            route[key] = pace(route[key])
     return yaml.safe_dump(config)
 
 
@@ -186,13 +216,12 @@ def _all_routes(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _all_routes(below)
 
 
-def _prometheus(rules: Path, exporter: str, alertmanager: str) -> str:
-    """The shipped configuration and rules, with the test's addresses and short times."""
-    write_hurried_rules(rules)
+def _prometheus(rules: Path, exporters: Sequence[str], alertmanager: str) -> str:
+    """The shipped configuration, with the test's rules and addresses and short times."""
     config = _read("deploy/prometheus/prometheus.yml")
     config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(rules / "*.yaml")]
-    config["scrape_configs"][0]["static_configs"][0]["targets"] = [exporter]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [*exporters]
     config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager]
     return yaml.safe_dump(config)
 
@@ -205,7 +234,7 @@ def write_hurried_rules(folder: Path) -> None:
         for group in document["groups"]:
             for rule in group["rules"]:
                 if "for" in rule:
-                    rule["for"] = HOLD
+                    rule["for"] = at_once(rule["for"])
         (folder / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
 
 

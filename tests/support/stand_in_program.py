@@ -71,6 +71,17 @@ def kubectl(arguments: list[str]) -> int:
     return logs() if "logs" in arguments else 0
 
 
+def systemctl(arguments: list[str]) -> int:
+    """`systemctl show` of the environment, and `systemctl status` from the file `status`."""
+    if "show" in arguments:
+        sys.stdout.write("PYTHONDONTWRITEBYTECODE=1\n")
+    status = TREE / "status"
+    if "status" in arguments and status.exists():
+        sys.stdout.write(status.read_text(encoding="utf-8"))
+        return 3 if "failed" in status.read_text(encoding="utf-8") else 0
+    return 0
+
+
 def logs() -> int:
     """The exporter's log."""
     sys.stdout.write((TREE / "log").read_text(encoding="utf-8"))
@@ -90,8 +101,8 @@ def main(name: str, arguments: list[str]) -> int:
             return kubectl(arguments)
         case "journalctl":
             return logs()
-    if "show" in arguments:
-        sys.stdout.write("PYTHONDONTWRITEBYTECODE=1\n")
+        case "systemctl":
+            return systemctl(arguments)
     return 0
 
 

@@ -1,0 +1,1 @@
+"""Nights: what happens, and who is told. `make nights` plays them."""
