@@ -20,8 +20,8 @@ from tests.support.paths import ROOT
 from tests.support.processes import free_port, program, scraping_prometheus, started, until
 
 WAITS: Final = {"2m": "6s"}
-"""In place of group_wait; all other waits are a second. 2m outlast an interval, a scrape and an evaluation of
-30 s each, and 6 s do the same for those of 1 s each."""
+"""In place of group_wait; all other waits are a second. 2m outlast an interval, a scrape and an
+evaluation of 30 s each, and 6 s do the same for those of 1 s each."""
 
 
 Pace = Callable[[str], str]
