@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
@@ -61,3 +63,17 @@ html_theme_options = {
         "color-brand-content": "#f0a57c",
     },
 }
+
+
+def level_captions(
+    _app: object, _page: str, _template: str, context: dict[str, object], _doctree: object
+) -> None:
+    """Give the navigation's captions a level, without which a screen reader cannot place them."""
+    tree = str(context.get("furo_navigation_tree", ""))
+    leveled = tree.replace('role="heading">', 'role="heading" aria-level="2">')
+    context["furo_navigation_tree"] = leveled
+
+
+def setup(app: Sphinx) -> None:
+    """Sphinx calls this. After the theme, which writes the navigation."""
+    app.connect("html-page-context", level_captions, priority=900)
