@@ -85,7 +85,7 @@ nights: $(VENV)/.dev
 	NIGHTS=1 $(BIN)/python -m pytest tests/nights
 
 release-check: $(VENV)-release/.done
-	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)'
+	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)' --deb '$(DEB)'
 
 # The lock files are valid for every platform and every Python from 3.11 on.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

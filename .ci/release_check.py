@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -192,42 +192,51 @@ def check_workflows(_: Path) -> str:
 
 
 def check_chart(_: Path) -> str:
-    """The chart, packaged."""
-    return made("chart", f"{NAME}-{version()}.tgz")
-
-
-def made(target: str, pattern: str) -> str:
-    """Run a target of make, and take the newest file that it leaves in dist/."""
-    run(["make", target])
+    """The chart, packaged; what `make chart` generates is committed."""
+    run(["make", "chart"])
     if changed := run(["git", "status", "--porcelain"]):
-        raise ReleaseError(f"make {target} changed files that are committed; commit:\n{changed}")
-    found = sorted((ROOT / "dist").glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ReleaseError(f"make {target} left no {pattern} in dist")
-    if version() not in found[-1].name:
-        raise ReleaseError(f"dist/{found[-1].name} is not of version {version()}")
-    shutil.copy2(found[-1], OUT)
-    return sizes([found[-1]])
+        raise ReleaseError(f"make chart changed files that are committed; commit:\n{changed}")
+    archive = ROOT / "dist" / f"{NAME}-{version()}.tgz"
+    shutil.copy2(archive, OUT)
+    return sizes([archive])
 
 
-CHECKS: Final[Mapping[str, Callable[[Path], str]]] = {
-    "builds": check_builds,
-    "installation": check_installation,
-    "chart": check_chart,
-    "workflows": check_workflows,
-}
+def check_deb(given: str | None) -> str:
+    """The Debian package: the one that was built elsewhere, or a new one for this machine."""
+    package = Path(given or run(["make", "--silent", "deb"]).split()[-1])
+    name, number, architecture = (
+        run(["dpkg-deb", "--field", package, field]).strip()
+        for field in ("Package", "Version", "Architecture")
+    )
+    if (name, number.rpartition("-")[0]) != (NAME, version()):
+        raise ReleaseError(f"{package.name} is {name} {number}, not {NAME} {version()}")
+    shutil.copy2(package, OUT)
+    return f"{number} for {architecture}: {sizes([package])}"
+
+
+def checks(tag: str | None, deb: str | None) -> dict[str, Callable[[Path], str]]:
+    """Every check by its name. Each gets a directory for its own use, and returns what is fine."""
+    return {
+        "words": lambda _: check_words(tag),
+        "builds": check_builds,
+        "installation": check_installation,
+        "chart": check_chart,
+        "deb": lambda _: check_deb(deb),
+        "workflows": check_workflows,
+    }
 
 
 def main() -> int:
     """Run every check, also after one that failed; the exit status is 1 if any did."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tag", help="the tag of the release; without it, a rehearsal")
-    tag = parser.parse_args().tag or None
+    parser.add_argument("--deb", help="a Debian package that was built elsewhere")
+    options = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, check in {"words": lambda _: check_words(tag), **CHECKS}.items():
+        for name, check in checks(options.tag or None, options.deb or None).items():
             start = time.monotonic()
             try:
                 result = check(Path(scratch))
