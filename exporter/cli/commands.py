@@ -120,11 +120,15 @@ _CHECK: Final = Command(
     {
         "Configuration": [_CONFIG_FILE],
         "Checks": [
-            Flag("live", "Also poll every target once, and explain failures.", is_flag=True),
+            Flag(
+                "live",
+                "Also poll every target once, show answers as they come, and explain failures.",
+                is_flag=True,
+            ),
             Flag(
                 "cms",
-                "Name of a server: predict the load on it, and poll its targets, and no others. "
-                "The whole configuration is validated in any case.",
+                "Predict the load on this server only, and with --live poll its targets only. The "
+                "whole configuration is validated in any case.",
                 metavar="NAME",
                 multiple=True,
             ),
@@ -160,7 +164,7 @@ _QUERY: Final = Command(
         "Output": [
             Flag(
                 "watch",
-                "Poll again and again, by default every 5s, until Ctrl-C.",
+                "Poll again and again until Ctrl-C: every 5s, or on this interval.",
                 type=Parsed("interval", "exporter.cli.watch:parse_interval"),
                 is_flag=False,
                 flag_value="5s",

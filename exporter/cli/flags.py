@@ -101,6 +101,15 @@ class Flag(click.Option):
             **options,
         )
         self.written_default = default
+        self._value_is_optional = "flag_value" in options and options.get("is_flag") is False
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The flag and its text. A value that may be left out is in brackets."""
+        record = super().get_help_record(ctx)
+        if record is None or not self._value_is_optional:
+            return record
+        flag, _, metavar = record[0].partition(" ")
+        return f"{flag}[={metavar}]", record[1]
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """The variable's value; None if it is unset or empty."""

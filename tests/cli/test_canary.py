@@ -148,8 +148,11 @@ def test_nothing_personal_or_secret_is_printed(
             printed[name] = "".join(capsys.readouterr())
     assert server.signatures
     hidden = [form for text in (*EVERYTHING, *server.signatures) for form in forms(text)]
+    assert "> authorization: auth-v2/***/" in printed["raw"]
+    assert "   Authorization: auth-v2/***/" in printed["explain"]
     for name, text in printed.items():
         assert text.strip(), name
+        assert "internal error" not in text
         assert (name, [form for form in hidden if form in text]) == (name, [])
         assert "ropendola" not in text
         assert "丝" not in text
