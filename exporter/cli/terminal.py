@@ -23,7 +23,7 @@ BLANK: Final[Line] = ("", None)
 _INDENT: Final = "  "
 _GAP: Final = 2
 """Cells between two columns."""
-_NARROWEST: Final = 8
+_NARROWEST: Final = 4
 """Cells that a column keeps, however narrow the terminal is."""
 
 

@@ -32,7 +32,7 @@ SHORTEST: Final = 1.0
 """Seconds: the servers are fragile."""
 REMEMBERED: Final = 10
 """Polls in the table of the last ones."""
-_HEADS: Final = ("POLLED AT", "APPROVED", "RESTING", "WAITING", "LONGEST REST", "TOOK", "")
+_HEADS: Final = ("TIME", "APPROVED", "RESTING", "WAITING", "LONGEST REST", "TOOK", "")
 _NUMBERS: Final = {1, 2, 3, 4, 5}
 
 
@@ -140,7 +140,7 @@ class Screen:
             lines += numbers(console, inspection, self._zone)
         else:
             lines += sentence_lines(console, in_words(result), "red")
-        lines += [BLANK, *table_lines(console, self._history(), _HEADS, _NUMBERS)]
+        lines += [BLANK, *self._history()]
         if result.error is None:
             lines += rows(
                 console,
@@ -149,11 +149,19 @@ class Screen:
                 show_names=self._show_names,
                 zone=self._zone,
             )
-        return lines
+        # what the terminal echoes at a Ctrl-C would shift a page that ends with a full line
+        return [*lines, BLANK]
 
-    def _history(self) -> list[tuple[str, ...]]:
-        return [
+    def _history(self) -> list[Line]:
+        rows = [
             (time_of_day(result.started.wall, self._zone), *_cells(result)) for result in self._last
+        ]
+        head, rule, *lines = table_lines(self._live.console, rows, _HEADS, _NUMBERS)
+        styles = ("red" if result.error else None for result in self._last)
+        return [
+            head,
+            rule,
+            *((text, style) for (text, _), style in zip(lines, styles, strict=True)),
         ]
 
 

@@ -40,7 +40,7 @@ def test_columns_fit_if_they_can(widths: list[int], width: int, chosen: set[int]
         assert all(new <= old for new, old in zip(found, widths, strict=True))
         assert all(found[n] == widths[n] for n in range(len(widths)) if n not in free)
         if taken > width:
-            assert all(found[n] <= 8 for n in free)
+            assert all(found[n] <= 4 for n in free)
         else:
             assert taken == min(wanted, width)
 
@@ -84,7 +84,7 @@ def test_the_last_fact_is_wrapped_below_itself() -> None:
     assert printed(tiny)[-1] == "resting  10"
 
 
-@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("width", [1, 4])
 def test_a_terminal_without_room(width: int) -> None:
     """Is still written to."""
     target = terminal(width)

@@ -149,13 +149,13 @@ def test_a_terminal_sees_one_page_and_the_last_polls() -> None:
     page = [line.rstrip() for line in screen(polled(), failed(5), polled(10, rows=0)).splitlines()]
     assert page[0] == "lima, ccId 1, vdn 2 (sales): every 5s; 3 polls, 1 failed; Ctrl-C ends it"
     history = page[page.index("") :]
-    start = next(n for n, line in enumerate(page) if line.startswith("POLLED AT"))
+    start = next(n for n, line in enumerate(page) if line.startswith("TIME"))
     assert page[start : start + 5] == [
-        "POLLED AT  APPROVED  RESTING  WAITING  LONGEST REST    TOOK",
-        "─" * 73,
-        "15:06:50          0        1        2             -  0.50 s  doubtful",
-        "15:06:45          -        -        -             -  2.00 s  failed: http",
-        "15:06:40          0        1        2           10m  0.50 s",
+        "TIME      APPROVED  RESTING  WAITING  LONGEST REST    TOOK",
+        "─" * 72,
+        "15:06:50         0        1        2             -  0.50 s  doubtful",
+        "15:06:45         -        -        -             -  2.00 s  failed: http",
+        "15:06:40         0        1        2           10m  0.50 s",
     ]
     assert "doubtful: more agents rest than the server lists" in "\n".join(history)
 
@@ -214,7 +214,7 @@ async def test_a_terminal_is_left_as_it_was(tmp_path: Path) -> None:
             stdout=other,
         )
         seen = b""
-        while b"POLLED AT" not in seen:
+        while b"TIME" not in seen:
             seen += await asyncio.to_thread(os.read, terminal, 65_536)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
