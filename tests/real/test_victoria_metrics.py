@@ -14,9 +14,17 @@ import yaml
 from exporter.simulator import AgentRow, Fault, Floor, Scenario, Settings, Simulator, serving
 from tests.support.alert_rules import RULES
 from tests.support.alertmanager import notifying, write_hurried_rules
+from tests.support.dashboard_rules import expressions
+from tests.support.dashboards import UIDS, filled, read
 from tests.support.paths import ROOT
 from tests.support.processes import query, serving_exporter, until
 from tests.support.victoria_metrics import database, dry_run, evaluating_vmalert, scraping_vmagent
+
+ALL = dict.fromkeys(("job", "instance", "cms", "cc_id", "vdn", "name"), ".*") | {
+    "__rate_interval": "30s",
+    "__range": "5m",
+}
+"""What Grafana puts in for its variables."""
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
@@ -97,7 +105,10 @@ async def by_instance(client: httpx.AsyncClient, promql: str) -> dict[str, float
 
 
 async def test_vmalert_evaluates_the_shipped_rules(tmp_path: Path) -> None:
-    """From rows to a notification, with the texts that Prometheus gives; and back to silence."""
+    """From rows to a notification, with the texts that Prometheus gives; and back to silence.
+
+    The dashboards' expressions run as well.
+    """
     overstaying = {1}
 
     def floor(_cc_id: int, vdn: int, now: float) -> Floor:
@@ -130,6 +141,8 @@ async def test_vmalert_evaluates_the_shipped_rules(tmp_path: Path) -> None:
                     return bool(await query(client, recorded))
 
                 await until(is_recorded)
+                for _, expr in (one for uid in UIDS for one in expressions(read(uid))):
+                    await query(client, filled(expr, ALL))  # raises unless it is understood
                 overstaying.clear()
                 ended = await webhook.hears_the_end("AgentRestTooLong", "lima", {"1"})
     (alert,) = told.alerts
