@@ -4,13 +4,14 @@
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
+#   make image  the container image; ENGINE=podman builds it with Podman
 #   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make nights      who is told of what, with real parts: two minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules reference \
-	site chart chart-test nights release-check clean
+.PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules \
+	reference site chart chart-test nights release-check image clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -84,6 +85,18 @@ chart-test: $(VENV)/.chart
 nights: $(VENV)/.dev
 	NIGHTS=1 $(BIN)/python -m pytest tests/nights
 
+# Labels say what is in it: version, commit, and the commit's date. Outside a git checkout the last
+# two are empty.
+ENGINE ?= docker
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)
+REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-changed 2>/dev/null)
+CREATED = $(shell TZ=UTC git show -s --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
+image:
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) -f deploy/docker/Dockerfile \
+		-t agent-rest-exporter:$(VERSION) -t agent-rest-exporter:latest \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+		--build-arg CREATED=$(CREATED) $(BUILD_FLAGS) .
+
 release-check: $(VENV)-release/.done
 	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)' --deb '$(DEB)'
 
@@ -95,6 +108,7 @@ lock: $(VENV)/.dev
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
+	echo hatchling | $(COMPILE) - -c requirements-dev.lock -o requirements-build.lock
 	$(COMPILE) --group site -o requirements-site.lock
 	$(COMPILE) pyproject.toml --group chart -c requirements-dev.lock -o requirements-chart.lock
 	$(COMPILE) --group release -o requirements-release.lock

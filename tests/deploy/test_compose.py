@@ -13,6 +13,7 @@ import pytest
 import trustme
 import yaml
 
+from exporter import __version__
 from exporter.cli.commands import COMMANDS
 from exporter.config import load
 from tests.support.paths import ROOT
@@ -113,6 +114,7 @@ def test_every_service_is_hardened(services: dict[str, Service]) -> None:
     assert services.keys() == {OWN, "prometheus", "alertmanager", "grafana"}
     for name, service in services.items():
         assert service["read_only"], name
+        assert service["init"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert re.fullmatch(r"[1-9]\d*:\d+", service["user"]), name
@@ -123,6 +125,13 @@ def test_every_service_is_hardened(services: dict[str, Service]) -> None:
         assert name == OWN or service["healthcheck"]["test"][0] == "CMD", name  # its image has one
         for mount in service["volumes"]:
             assert mount["type"] == "volume" or mount["read_only"], name
+
+
+def test_the_image_is_of_this_version(services: dict[str, Service]) -> None:
+    """Its tag and its label, unless a variable says otherwise."""
+    service = services[OWN]
+    assert service["image"] == f"agent-rest-exporter:{__version__}"
+    assert service["build"]["args"] == {"VERSION": __version__, "REVISION": "", "CREATED": ""}
 
 
 def test_what_is_mounted_exists(services: dict[str, Service]) -> None:
