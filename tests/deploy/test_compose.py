@@ -239,10 +239,24 @@ def test_grafana_does_not_start_without_a_password(
 
 
 def test_the_example_of_a_real_configuration_is_valid(inside: Any) -> None:
-    """Once the files that it names are there."""
+    """With what the commands of docs/install.md create, and nothing else."""
+    page = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^.*deploy/compose/exporter.*$", page, re.MULTILINE)
     folder = inside(OWN) / "etc/agent-rest-exporter"
-    for name, content in (("secrets/lima-sk", b"word\n"), ("tls/lima-ca.pem", None)):
-        (folder / name).parent.mkdir()
-        (folder / name).write_bytes(content or trustme.CA().cert_pem.bytes())
-    config = load(folder / "config.example.yaml", {})
-    assert [server.name for server in config.servers] == ["lima"]
+    script = "\n".join(line.removeprefix("sudo ") for line in commands)
+    script = script.replace("deploy/compose/exporter", str(folder)).replace("chown", ": chown")
+    subprocess.run(["sh", "-eu", "-c", f"umask 077\n{script}"], check=True, input=b"word\n")
+    assert load(folder / "config.yaml", {}).servers[0].name == "lima"
+    assert (folder / "config.yaml").stat().st_mode & 0o777 == 0o644  # user 10072 reads it
+    assert (folder / "secrets/lima-sk").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ca_of_ones_own_is_found(inside: Any) -> None:
+    """The example's commented line, in use."""
+    folder = inside(OWN) / "etc/agent-rest-exporter"
+    text = (folder / "config.example.yaml").read_text(encoding="utf-8")
+    (folder / "config.yaml").write_text(text.replace("# tls:", "tls:"), encoding="utf-8")
+    (folder / "secrets").mkdir()
+    (folder / "secrets/lima-sk").write_text("word\n", encoding="utf-8")
+    (folder / "lima-ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    assert load(folder / "config.yaml", {}).servers[0].tls.ca_file

@@ -151,7 +151,10 @@ def test_nobody_is_root() -> None:
 def test_every_download_is_held_to_its_hash() -> None:
     """Only what is in a lock file is installed, and the base image has a fixed version."""
     commands = [
-        part for text in given("RUN") for part in text.split(" && ") if re.search("pip.* install", part)
+        part
+        for text in given("RUN")
+        for part in text.split(" && ")
+        if re.search("pip.* install", part)
     ]
     assert len(commands) == 3
     for command in commands:

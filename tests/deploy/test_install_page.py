@@ -49,6 +49,18 @@ def test_the_commands_are_understood() -> None:
     assert tried == ["demo", "healthcheck", "demo", "check"]
 
 
+def test_everything_downloaded_is_held_to_its_hash() -> None:
+    """Also what builds the wheel: pip runs it as root."""
+    [block] = [text for text in blocks("sh") if "-m venv /opt" in text]
+    commands = re.findall(r"pip\"? (?:install|wheel) .*", block)
+    assert len(commands) == 4
+    for command in commands:
+        assert "--require-hashes -r requirements" in command or (
+            "--no-deps" in command
+            and ("--no-build-isolation" in command or command.endswith('"$build"/*.whl'))
+        )
+
+
 def test_the_variables_are_flags() -> None:
     """Every variable that it sets belongs to a flag."""
     named = set(re.findall(rf"{ENVIRONMENT_PREFIX}[A-Z_]+", PAGE))

@@ -1,6 +1,7 @@
 """The systemd units, checked by systemd's own tools."""
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -102,6 +103,27 @@ def test_a_wrong_configuration_is_not_tried_again() -> None:
     """Status 2 is usage or configuration; everything else is worth another start."""
     assert settings("Restart") == ["on-failure"]
     assert settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_a_stop_during_the_start_is_no_failure() -> None:
+    """The exporter then exits with 128 + SIGTERM, which systemd takes for a failure by default."""
+    assert settings("SuccessExitStatus") == [str(128 + signal.SIGTERM)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
+def test_missing_secrets_are_named(systemd_analyze: str, tmp_path: Path, *, there: bool) -> None:
+    """systemd itself would only say that credentials could not be set up, status 243."""
+    [asserted] = settings("AssertPathIsDirectory")
+    assert settings("LoadCredential") == [f"secrets:{asserted}"]
+    if there:
+        (tmp_path / "secrets").mkdir()
+    condition = f"AssertPathIsDirectory={tmp_path / 'secrets'}"
+    done = subprocess.run(
+        [systemd_analyze, "condition", condition], capture_output=True, check=False, text=True
+    )
+    assert done.returncode == (0 if there else 1), done.stderr
+    assert f"{condition} {'succeeded' if there else 'failed'}." in done.stderr
 
 
 def test_a_reload_is_the_signal_that_the_exporter_waits_for() -> None:
