@@ -5,13 +5,14 @@
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make image  the container image; ENGINE=podman builds it with Podman
+#   make image-test  builds it and runs it, alone and in the stack, as docs/install.md says; as root
 #   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make nights      who is told of what, with real parts: two minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules \
-	reference site chart chart-test nights release-check image clean
+	reference site chart chart-test nights release-check image image-test clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -96,6 +97,11 @@ image:
 		-t agent-rest-exporter:$(VERSION) -t agent-rest-exporter:latest \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg CREATED=$(CREATED) $(BUILD_FLAGS) .
+
+image-test: parts $(VENV)/.dev
+	@tests/shipped/prepare
+	CONTAINERS_CONF=$(CURDIR)/tests/shipped/containers.conf SHIPPED=yes \
+		$(BIN)/python -m pytest -n 2 --dist loadfile tests/shipped $(ARGS)
 
 release-check: $(VENV)-release/.done
 	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)' --deb '$(DEB)'

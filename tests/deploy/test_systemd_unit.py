@@ -113,7 +113,7 @@ def test_a_stop_during_the_start_is_no_failure() -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("there", [True, False], ids=["there", "missing"])
 def test_missing_secrets_are_named(systemd_analyze: str, tmp_path: Path, *, there: bool) -> None:
-    """systemd itself would only say that credentials could not be set up, status 243."""
+    """Systemd itself would only say that credentials could not be set up, status 243."""
     [asserted] = settings("AssertPathIsDirectory")
     assert settings("LoadCredential") == [f"secrets:{asserted}"]
     if there:
