@@ -89,12 +89,13 @@ nights: $(VENV)/.dev
 # Labels say what is in it: version, commit, and the commit's date. Outside a git checkout the last
 # two are empty.
 ENGINE ?= docker
+IMAGE ?= agent-rest-exporter
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' exporter/__init__.py)
 REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-changed 2>/dev/null)
 CREATED = $(shell TZ=UTC git show -s --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
 image:
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) -f deploy/docker/Dockerfile \
-		-t agent-rest-exporter:$(VERSION) -t agent-rest-exporter:latest \
+		-t $(IMAGE):$(VERSION) -t $(IMAGE):latest \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg CREATED=$(CREATED) $(BUILD_FLAGS) .
 

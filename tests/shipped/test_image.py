@@ -42,7 +42,7 @@ assert len(sources) > 500 and len(extensions) > 10, (len(sources), len(extension
 def make_image(folder: Path) -> dict[str, Any]:
     """Build it as docs/install.md says, from nothing. Returns what Podman knows about it."""
     done = subprocess.run(
-        ["make", "image", "ENGINE=podman", "BUILD_FLAGS=--no-cache --pull=never"],
+        ["make", "image", "ENGINE=podman", f"IMAGE={IMAGE}", "BUILD_FLAGS=--no-cache --pull=never"],
         capture_output=True,
         check=False,
         cwd=folder,
@@ -165,7 +165,7 @@ def test_the_health_check(demo: Container) -> None:
     elsewhere = "AGENT_REST_EXPORTER_URL=http://127.0.0.1:1/-/healthy"
     done = demo.run("env", elsewhere, "agent-rest-exporter", "healthcheck", check=False)
     assert done.returncode == 1
-    assert inspect(IMAGE, "image")["HealthCheck"]["Test"] == [
+    assert inspect(IMAGE, "image")["Healthcheck"]["Test"] == [
         "CMD",
         "agent-rest-exporter",
         "healthcheck",

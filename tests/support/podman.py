@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from tests.support.paths import ROOT
 
 _Found = TypeVar("_Found")
-IMAGE = "agent-rest-exporter:latest"
+IMAGE = "localhost/agent-rest-exporter-test"
+"""A name of its own: the test of the stack builds one as users do, at the same time."""
 SETTINGS = {"CONTAINERS_CONF": str(ROOT / "tests/shipped/containers.conf")}
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 """How docs/install.md runs the image."""
