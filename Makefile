@@ -7,7 +7,7 @@
 #   make image  the container image; ENGINE=podman builds it with Podman
 #   make image-test  builds it and runs it, alone and in the stack, as docs/install.md says; as root
 #   make release-check   builds a release into build/release, and checks all that needs no forge
-#   make nights      who is told of what, with real parts: two minutes, writes docs/nights.md
+#   make nights      who is told of what, with real parts: three minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
