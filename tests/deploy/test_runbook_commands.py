@@ -88,7 +88,8 @@ def _install(tree: Path, url: str, authority: trustme.CA) -> None:
         (folder / "secrets" / "lima-sk").write_text(SECRET, encoding="utf-8")
         (folder / "tls").mkdir()
         authority.cert_pem.write_to_path(str(folder / "tls" / "lima-ca.pem"))
-        trust = "" if "ca_file" in example else "    tls: {ca_file: tls/lima-ca.pem}\n"
+        (server,) = yaml.safe_load(example)["cms"]
+        trust = "" if "tls" in server else "    tls: {ca_file: tls/lima-ca.pem}\n"
         text = (
             (example + trust)
             .replace(f"https://{SERVER}", url)
