@@ -79,7 +79,7 @@ def run(  # noqa: PLR0913  # a flag each
             guess_scheme=guess,
             name=name,
             access_key=access_key or "",
-            secret=_secret(secret_flags, access_key, name or "cms", file.parent, terminal=terminal),
+            secret=_secret(secret_flags, access_key, file.parent, terminal=terminal),
             cc_id=cc_id,
             vdns=vdn,
             tls=Tls(
@@ -90,6 +90,9 @@ def run(  # noqa: PLR0913  # a flag each
             ),
         )
         answers = known.answers
+        if answers is not None and answers.access_key and answers.secret is None:
+            secret = ask_secret("secret_key", answers.server.name, file.parent)
+            answers = replace(answers, secret=secret)
         if answers is None:
             if not terminal:
                 needed = {"--url": url, "--cc-id": cc_id, "--vdn": vdn}
@@ -225,24 +228,17 @@ def _parsed(url: str) -> tuple[str, bool]:
 
 
 def _secret(
-    flags: Mapping[str, str | None],
-    access_key: str | None,
-    name: str,
-    base: Path,
-    *,
-    terminal: bool,
+    flags: Mapping[str, str | None], access_key: str | None, base: Path, *, terminal: bool
 ) -> SecretAnswer | None:
-    """The secret that the flags name; asked for if there is an access key alone."""
+    """The secret that the flags name; None if it has to be asked for, or if there is none."""
     given = [flag for flag, value in flags.items() if value]
     if len(given) > 1:
         first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
         _refuse(f"{first} and {second} are both given: use one of them")
     if not given:
-        if not access_key:
-            return None
-        if not terminal:
+        if access_key and not terminal:
             _refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
-        return ask_secret("secret_key", name, base)
+        return None
     (flag,) = given
     shown = f"--{flag.replace('_', '-')}"
     if flag.startswith("secret_key") != bool(access_key):

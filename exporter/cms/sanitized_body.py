@@ -122,10 +122,8 @@ class _Tokens:
                 # a string without an end: all that follows belongs to it
                 new = '"?'
             else:
+                # a run of anything else is one, so that its length is not told either
                 new = token["word"] or token["mark"] or "?"
-            # neither length nor number of what is left out
-            if new in {"?", " "} and written[-1:] == [new]:
-                continue
             written.append(new)
         return written
 

@@ -210,7 +210,7 @@ class Survey:
 
     async def _with_pages(self, server: Server, seen: Inspection, vdn: Vdn) -> Server:
         """CTI 3.6 sends no more rows than it is asked for; CTI 3.8 sends all of them."""
-        rows = seen.result.snapshot.rows if seen.result.snapshot else 0
+        rows = len(seen.rows)
         if rows < _ENOUGH:
             self._set(
                 "cti_version",
@@ -230,8 +230,7 @@ class Survey:
 def _unit(seen: Inspection) -> BeginTimeUnit | None:
     """The unit in which most starts can be believed; None without any."""
     snapshot = seen.result.snapshot
-    if snapshot is None:
-        return None
+    assert snapshot is not None  # noqa: S101  # it succeeded
     starts = [row.begin_time for row in seen.rows]
 
     def believed(unit: BeginTimeUnit) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import stat
 import threading
 from collections.abc import Iterator
@@ -9,11 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from exporter.cli import main
-from exporter.cli.init_answers import Known, parse_numbers, tidy_url
+from exporter.cli.init_answers import (
+    Answers,
+    Known,
+    configuration,
+    from_variable,
+    parse_numbers,
+    tidy_url,
+)
+from exporter.cms.survey import Found
 from exporter.config import load
-from exporter.server import Api, Signature, StaticAuthorization
+from exporter.secret import Secret
+from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.simulator import (
     Address,
     Settings,
@@ -30,7 +41,12 @@ ANSWERED = ["--cc-id=1", "--vdn=1-3,7"]
 
 
 @contextmanager
-def simulating(*scenarios: str, cti_version: str = "3.8", keys: bool = True) -> Iterator[Address]:
+def simulating(
+    *scenarios: str,
+    cti_version: str = "3.8",
+    keys: bool = True,
+    tls: ssl.SSLContext | None = None,
+) -> Iterator[Address]:
     """A simulator in a thread, so that a command can run in this one."""
     parsed = tuple(map(parse_scenario, scenarios))
     settings = Settings(
@@ -43,7 +59,7 @@ def simulating(*scenarios: str, cti_version: str = "3.8", keys: bool = True) -> 
     ready, done = threading.Event(), threading.Event()
 
     async def serve() -> None:
-        async with serving(Simulator(settings)) as address:
+        async with serving(Simulator(settings), ssl_context=tls) as address:
             addresses.append(address)
             ready.set()
             await asyncio.to_thread(done.wait)
@@ -292,6 +308,24 @@ def test_numbers() -> None:
     assert Known(url="https://a").answers is None
 
 
+def test_what_differs_is_in_the_file(folder: Path) -> None:
+    """Each option that was found out, with its reason."""
+    auth = Signature(Secret("AK"), Secret("canary"), empty_query_line=True)
+    tls = Tls(ca_file=folder / "a" / "ca.pem", min_version="TLS10", ciphers="DEFAULT")
+    server = Server("https://a", name="a", auth=auth, tls=tls, host="a:1")
+    secret = from_variable("secret_key", "SK")
+    answers = Answers("https://a", False, "a", "AK", secret, 1, parse_numbers("1"))  # noqa: FBT003
+    reasons = {"host_header": "because", "empty_query_line": "since", "tls": "as"}
+    text = configuration(answers, Found(server, None, reasons, None), folder)
+    for lines in (
+        "      # Since.\n      empty_query_line: true\n",
+        "    # As.\n    tls:\n      ca_file: a/ca.pem\n      min_version: TLS10\n",
+        "      ciphers: DEFAULT\n    # Because.\n    host_header: a:1\n",
+    ):
+        assert lines in text
+    assert "canary" not in text
+
+
 # --- On a terminal
 
 
@@ -319,7 +353,7 @@ async def test_a_conversation(folder: Path) -> None:
                     f"127.0.0.1:{address.port}",
                 ),
                 (r"Name.*\[127\.0\.0\.1\]: ", "lima"),
-                (r"authorized.*\[keys\]: ", ""),
+                (r"all.*\[keys\]: ", ""),
                 (r"Access key: ", "a/b"),
                 (r"Error: must not contain.*\s+Access key: ", "AKEXAMPLE0001"),
                 (r"Secret key \(not shown; it goes to secrets/lima-sk\): ", "canary-wrong"),
@@ -328,7 +362,7 @@ async def test_a_conversation(folder: Path) -> None:
                 (r"lima: ccId 1, vdn 1: auth: HTTP 401[\s\S]*quit.*\[again\]: ", ""),
                 (rf"URL.*\[http://127\.0\.0\.1:{address.port}\]: ", ""),
                 (r"Name.*\[lima\]: ", ""),
-                (r"authorized.*\[keys\]: ", ""),
+                (r"all.*\[keys\]: ", ""),
                 (r"Access key \[AKEXAMPLE0001\]: ", ""),
                 (r"Keep the secret key \[Y/n\]: ", "n"),
                 (r"Secret key.*: ", "canary-sk"),
@@ -336,6 +370,7 @@ async def test_a_conversation(folder: Path) -> None:
                 (r"VDNs.* \[1-3\]: ", ""),
             )
             shown = await found.wait_for(r"[\s\S]*start the exporter with: .* serve config\.yaml")
+            assert await found.end() == 0
     assert "canary" not in shown
     secret = folder / "secrets" / "lima-sk"
     assert secret.read_text(encoding="utf-8") == "canary-sk\n"
@@ -348,7 +383,7 @@ async def test_a_conversation(folder: Path) -> None:
 @pytest.mark.anyio
 @pytest.mark.real
 async def test_flags_are_the_defaults_of_questions(folder: Path) -> None:
-    """Only what is missing has to be typed; a file with the secret is used; Ctrl-D ends it."""
+    """What is missing is asked; a file with the secret is used; a file is written if one likes."""
     (folder / "secrets").mkdir()
     (folder / "secrets" / "lima-sk").write_text("canary-sk\n", encoding="utf-8")
     flags = ["--name=lima", "--cc-id=1", "--vdn=1"]
@@ -357,15 +392,86 @@ async def test_flags_are_the_defaults_of_questions(folder: Path) -> None:
             found,
             (r"URL.*: ", "http://127.0.0.1:1"),
             (r"Name.*\[lima\]: ", ""),
-            (r"authorized.*: ", "keys"),
+            (r"all.*\[keys\]: ", "keys"),
             (r"Access key: ", "AKEXAMPLE0001"),
             (r"taken from secrets/lima-sk, which exists[\s\S]*ccId\) \[1\]: ", ""),
             (r"VDNs.* \[1\]: ", ""),
+            (r"refused the connection[\s\S]*quit.*\[again\]: ", "write"),
         )
-        await found.wait_for(r"refused the connection[\s\S]*quit.*\[again\]: ")
-        found.type("\x04")  # Ctrl-D
-        await found.wait_for(r"\n\s*$")
-    assert not (folder / "config.yaml").exists()
+        await found.wait_for(r"refused the connection[\s\S]*written: config\.yaml")
+        assert await found.end() == 0
+    (server,) = load(folder / "config.yaml", {}).servers
+    assert (server.name, server.url) == ("lima", "http://127.0.0.1:1")
+
+
+@pytest.mark.anyio
+@pytest.mark.real
+async def test_a_certificate_that_is_not_trusted(folder: Path) -> None:
+    """The CA is asked for, the name if it is another one, and a secret that is missing."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(folder / "ca.pem")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("cms.example").configure_cert(tls)
+    with simulating(tls=tls) as address:
+        flags = [f"--url={address.url}", "--access-key=AKEXAMPLE0001", "--cc-id=1", "--vdn=1"]
+        async with terminal(
+            COMMAND, "init", *flags, cwd=folder, environ=clean_environment()
+        ) as found:
+            await answer(
+                found,
+                (r"Secret key.*: ", "canary-sk"),
+                (r"signed by an\s+unknown CA[\s\S]*quit.*\[again\]: ", ""),
+                (r"CA or certificate \(PEM\): ", "none.pem"),
+                (r"Error: none\.pem is not a file\s+File.*\(PEM\): ", "ca.pem"),
+                (r"tls\.server_name[\s\S]*quit.*\[again\]: ", ""),
+                (r"Name in the certificate \(tls\.server_name\): ", "cms.example"),
+            )
+            await found.wait_for(r"start the exporter with: ")
+            assert await found.end() == 0
+    (server,) = load(folder / "config.yaml", {}).servers
+    assert server.tls == Tls(ca_file=folder / "ca.pem", server_name="cms.example")
+
+
+@pytest.mark.anyio
+@pytest.mark.real
+async def test_one_who_gives_up(folder: Path) -> None:
+    """A header is kept for another try; nothing is written, not even the secret."""
+    with simulating("unauthorized") as address:
+        async with terminal(COMMAND, "init", cwd=folder, environ=clean_environment()) as found:
+            await answer(
+                found,
+                (r"URL.*: ", address.url),
+                (r"Name.*: ", "../a b"),
+                (r"all.*\[keys\]: ", "header"),
+                (r"Authorization header \(not shown; it goes to secrets/-a-b-auth.*\): ", "canary"),
+                (r"ccId\) \[1\]: ", ""),
+                (r"VDNs.*: ", "1"),
+                (r"HTTP 401[\s\S]*quit.*\[again\]: ", ""),
+                (r"URL.*: ", ""),
+                (r"Name.*: ", ""),
+                (r"all.*\[header\]: ", ""),
+                (r"Keep the Authorization header \[Y/n\]: ", ""),
+                (r"ccId\) \[1\]: ", ""),
+                (r"VDNs.*: ", ""),
+                (r"HTTP 401[\s\S]*quit.*\[again\]: ", "quit"),
+            )
+            await found.wait_for("nothing was written")
+            assert await found.end() == 1
+    assert [path.name for path in folder.iterdir()] == ["sk"]
+
+
+@pytest.mark.anyio
+@pytest.mark.real
+async def test_the_end_of_the_input(folder: Path) -> None:
+    """Ctrl-D ends it, as Ctrl-C does."""
+    async with terminal(COMMAND, "init", cwd=folder, environ=clean_environment()) as found:
+        await answer(found, (r"URL.*: ", "http://127.0.0.1:1"), (r"Name.*: ", ""))
+        await found.wait_for(r"all.*: ")
+        found.type("none\n")
+        await found.wait_for(r"ccId.*: ")
+        found.type("\x04")
+        assert await found.end() == 130
+    assert [path.name for path in folder.iterdir()] == ["sk"]
 
 
 def test_the_end_of_the_input_is_the_end(folder: Path) -> None:

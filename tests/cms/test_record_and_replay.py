@@ -135,7 +135,12 @@ async def test_what_was_asked_again_is_answered_in_turn() -> None:
             "exchanges": [
                 {
                     "request": {"api": "agentrestinfos", "ccId": 1, "vdn": 1},
-                    "reply": {"status": status, "headers": {"Date": "canary"}, "body": ""},
+                    "reply": {
+                        "status": status,
+                        "headers": {"Date": "canary"},
+                        "body": "",
+                        "coding": "identity",
+                    },
                 }
                 for status in (500, 429)
             ]
@@ -153,6 +158,7 @@ async def test_what_was_asked_again_is_answered_in_turn() -> None:
         server = Server(address.url)
         results = [(await poll(server))[0] for _ in range(3)]
         paged, _ = await poll(dataclasses.replace(server, page_size=3))
+        legacy, _ = await poll(dataclasses.replace(server, api=Api.AGENT_REST_INFO))
     assert [result.error and result.error.message[:8] for result in results] == [
         "HTTP 500",
         "HTTP 429",
@@ -160,6 +166,8 @@ async def test_what_was_asked_again_is_answered_in_turn() -> None:
     ]
     assert paged.error is not None
     assert "no recording has this question: ccId 1, vdn 1, offset 0, limit 3" in paged.error.message
+    assert legacy.error is not None
+    assert legacy.error.reason is Reason.API
 
 
 @pytest.mark.parametrize(

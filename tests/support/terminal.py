@@ -18,6 +18,7 @@ class Terminal:
     """What was typed into it, and what it shows."""
 
     descriptor: int
+    process: asyncio.subprocess.Process
     shown: str = ""
 
     def type(self, keys: str) -> None:
@@ -31,6 +32,11 @@ class Terminal:
                 await asyncio.sleep(0.02)
         self.shown = self.shown[match.end() :]
         return match[0]
+
+    async def end(self) -> int:
+        """The exit status, once the program has ended."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
 
 
 @asynccontextmanager
@@ -47,7 +53,7 @@ async def terminal(*command: str, cwd: Path, environ: Mapping[str, str]) -> Asyn
         start_new_session=True,
     )
     os.close(other)
-    found = Terminal(main)
+    found = Terminal(main, process)
 
     def read() -> None:
         try:
