@@ -1,16 +1,15 @@
 """`init`: by flags and on a terminal, against the simulator in each of its versions."""
 
-import asyncio
 import os
 import ssl
 import stat
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trustme
+from click.testing import CliRunner
 
 from exporter.cli import main
 from exporter.cli.init_answers import (
@@ -25,53 +24,21 @@ from exporter.cms.survey import Found
 from exporter.config import load
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
-from exporter.simulator import (
-    Address,
-    Settings,
-    SimulatedFloors,
-    Simulator,
-    parse_scenario,
-    serving,
-)
-from tests.support.processes import COMMAND, clean_environment, run
+from exporter.simulator import Address
+from tests.support.processes import COMMAND, clean_environment
+from tests.support.simulated import simulating
 from tests.support.terminal import Terminal, terminal
 
-KEYS = {"AKEXAMPLE0001": "canary-sk"}
+
+class Said(NamedTuple):
+    """What a conversation came to."""
+
+    status: int
+    out: str
+    err: str
+
+
 ANSWERED = ["--cc-id=1", "--vdn=1-3,7"]
-
-
-@contextmanager
-def simulating(
-    *scenarios: str,
-    cti_version: str = "3.8",
-    keys: bool = True,
-    tls: ssl.SSLContext | None = None,
-) -> Iterator[Address]:
-    """A simulator in a thread, so that a command can run in this one."""
-    parsed = tuple(map(parse_scenario, scenarios))
-    settings = Settings(
-        cti_version="3.6" if cti_version == "3.6" else "3.8",
-        access_keys=KEYS if keys else {},
-        scenarios=parsed,
-        floors=SimulatedFloors(scenarios=parsed),
-    )
-    addresses: list[Address] = []
-    ready, done = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        async with serving(Simulator(settings), ssl_context=tls) as address:
-            addresses.append(address)
-            ready.set()
-            await asyncio.to_thread(done.wait)
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(60)
-        yield addresses[0]
-    finally:
-        done.set()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -380,101 +347,74 @@ async def test_a_conversation(folder: Path) -> None:
     assert (server.name, server.page_size) == ("lima", 100)
 
 
-@pytest.mark.anyio
-@pytest.mark.real
-async def test_flags_are_the_defaults_of_questions(folder: Path) -> None:
+# --- The same without one, which is quicker: answers come from a file
+
+
+def conversation(monkeypatch: pytest.MonkeyPatch, *arguments: str, answers: list[str]) -> Said:
+    """What `init` says to somebody who types these answers."""
+    typed = "".join(f"{text}\n" for text in answers)
+    with CliRunner().isolation(input=typed) as (out, err, _):
+        for stream in (sys.stdin, sys.stdout):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+        status = main(["init", *arguments])
+        sys.stderr.flush()
+        left = sys.stdin.read()
+    assert left == ""
+    return Said(status, out.getvalue().decode(), err.getvalue().decode())
+
+
+def test_flags_are_the_defaults_of_questions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing is asked; a file with the secret is used; a file is written if one likes."""
     (folder / "secrets").mkdir()
     (folder / "secrets" / "lima-sk").write_text("canary-sk\n", encoding="utf-8")
-    flags = ["--name=lima", "--cc-id=1", "--vdn=1"]
-    async with terminal(COMMAND, "init", *flags, cwd=folder, environ=clean_environment()) as found:
-        await answer(
-            found,
-            (r"URL.*: ", "http://127.0.0.1:1"),
-            (r"Name.*\[lima\]: ", ""),
-            (r"all.*\[keys\]: ", "keys"),
-            (r"Access key: ", "AKEXAMPLE0001"),
-            (r"taken from secrets/lima-sk, which exists[\s\S]*ccId\) \[1\]: ", ""),
-            (r"VDNs.* \[1\]: ", ""),
-            (r"refused the connection[\s\S]*quit.*\[again\]: ", "write"),
-        )
-        await found.wait_for(r"refused the connection[\s\S]*written: config\.yaml")
-        assert await found.end() == 0
+    said = conversation(
+        monkeypatch,
+        *("--name=lima", "--cc-id=1", "--vdn=1"),
+        answers=["http://127.0.0.1:1", "", "keys", "AKEXAMPLE0001", "", "", "write"],
+    )
+    assert said.status == 0
+    assert "The secret key is taken from secrets/lima-sk, which exists." in said.out
+    for default in ("label cms [lima]: ", "(ccId) [1]: ", "1,5,9-12 [1]: "):
+        assert default in said.out
     (server,) = load(folder / "config.yaml", {}).servers
     assert (server.name, server.url) == ("lima", "http://127.0.0.1:1")
 
 
-@pytest.mark.anyio
-@pytest.mark.real
-async def test_a_certificate_that_is_not_trusted(folder: Path) -> None:
+def test_a_certificate_that_is_not_trusted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The CA is asked for, the name if it is another one, and a secret that is missing."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("cms.example").configure_cert(tls)
     with simulating(tls=tls) as address:
-        flags = [f"--url={address.url}", "--access-key=AKEXAMPLE0001", "--cc-id=1", "--vdn=1"]
-        async with terminal(
-            COMMAND, "init", *flags, cwd=folder, environ=clean_environment()
-        ) as found:
-            await answer(
-                found,
-                (r"Secret key.*: ", "canary-sk"),
-                (r"signed by an\s+unknown CA[\s\S]*quit.*\[again\]: ", ""),
-                (r"CA or certificate \(PEM\): ", "none.pem"),
-                (r"Error: none\.pem is not a file\s+File.*\(PEM\): ", "ca.pem"),
-                (r"tls\.server_name[\s\S]*quit.*\[again\]: ", ""),
-                (r"Name in the certificate \(tls\.server_name\): ", "cms.example"),
-            )
-            await found.wait_for(r"start the exporter with: ")
-            assert await found.end() == 0
+        said = conversation(
+            monkeypatch,
+            *(f"--url={address.url}", "--access-key=AKEXAMPLE0001", "--cc-id=1", "--vdn=1"),
+            answers=["canary-sk", "again", "none.pem", "ca.pem", "again", "cms.example"],
+        )
+    assert said.status == 0
+    assert "Error: none.pem is not a file" in said.out
+    assert "canary" not in said.out + said.err
     (server,) = load(folder / "config.yaml", {}).servers
     assert server.tls == Tls(ca_file=folder / "ca.pem", server_name="cms.example")
 
 
-@pytest.mark.anyio
-@pytest.mark.real
-async def test_one_who_gives_up(folder: Path) -> None:
+def test_one_who_gives_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A header is kept for another try; nothing is written, not even the secret."""
     with simulating("unauthorized") as address:
-        async with terminal(COMMAND, "init", cwd=folder, environ=clean_environment()) as found:
-            await answer(
-                found,
-                (r"URL.*: ", address.url),
-                (r"Name.*: ", "../a b"),
-                (r"all.*\[keys\]: ", "header"),
-                (r"Authorization header \(not shown; it goes to secrets/-a-b-auth.*\): ", "canary"),
-                (r"ccId\) \[1\]: ", ""),
-                (r"VDNs.*: ", "1"),
-                (r"HTTP 401[\s\S]*quit.*\[again\]: ", ""),
-                (r"URL.*: ", ""),
-                (r"Name.*: ", ""),
-                (r"all.*\[header\]: ", ""),
-                (r"Keep the Authorization header \[Y/n\]: ", ""),
-                (r"ccId\) \[1\]: ", ""),
-                (r"VDNs.*: ", ""),
-                (r"HTTP 401[\s\S]*quit.*\[again\]: ", "quit"),
-            )
-            await found.wait_for("nothing was written")
-            assert await found.end() == 1
+        answers = [address.url, "../a b", "header", "canary", "", "1", "again"]
+        answers += ["", "", "", "", "", "", "quit"]
+        said = conversation(monkeypatch, answers=answers)
+    assert said.status == 1
+    assert "(not shown; it goes to secrets/-a-b-authorization)" in said.out
+    assert "Keep the Authorization header [Y/n]: " in said.out
+    assert said.err.endswith("nothing was written\n")
+    assert "canary" not in said.out + said.err
     assert [path.name for path in folder.iterdir()] == ["sk"]
 
 
-@pytest.mark.anyio
-@pytest.mark.real
-async def test_the_end_of_the_input(folder: Path) -> None:
+def test_the_end_of_the_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-D ends it, as Ctrl-C does."""
-    async with terminal(COMMAND, "init", cwd=folder, environ=clean_environment()) as found:
-        await answer(found, (r"URL.*: ", "http://127.0.0.1:1"), (r"Name.*: ", ""))
-        await found.wait_for(r"all.*: ")
-        found.type("none\n")
-        await found.wait_for(r"ccId.*: ")
-        found.type("\x04")
-        assert await found.end() == 130
+    said = conversation(monkeypatch, answers=["http://127.0.0.1:1", "", "none"])
+    assert (said.status, said.err) == (130, "\n")
     assert [path.name for path in folder.iterdir()] == ["sk"]
-
-
-def test_the_end_of_the_input_is_the_end(folder: Path) -> None:
-    """Without a terminal nothing is asked."""
-    done = run("init", cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")

@@ -39,7 +39,7 @@ SLOW = {Fault.HANG, Fault.SLOW, Fault.ENDLESS}
 async def poll(server: Server) -> tuple[PollResult, str]:
     """A poll, and its recording."""
     transport = RecordingTransport(server, {})
-    client = CmsClient(server, transport, system_clock, max_reply_bytes=2**18)
+    client = CmsClient(server, transport, system_clock, max_reply_bytes=2**16)
     try:
         result = await client.poll(1, 1)
     finally:
