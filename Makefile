@@ -6,13 +6,14 @@
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make image  the container image; ENGINE=podman builds it with Podman
 #   make image-test  builds it and runs it, alone and in the stack, as docs/install.md says; as root
+#   make deb deb-test   the package for this release of Debian, and its life in a booted machine, as root
 #   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make nights      who is told of what, with real parts: three minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules \
-	reference site chart chart-test nights release-check image image-test clean
+	reference site chart chart-test deb deb-test nights release-check image image-test clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -103,6 +104,14 @@ image-test: parts $(VENV)/.dev
 	@tests/shipped/prepare
 	CONTAINERS_CONF=$(CURDIR)/tests/shipped/containers.conf SHIPPED=yes \
 		$(BIN)/python -m pytest -n 2 --dist loadfile tests/shipped $(ARGS)
+
+# Into dist/, for the release of Debian that this machine runs. Needs debhelper, dh-python, lintian
+# and python3-venv; the test also debootstrap and systemd-container.
+deb: $(VENV)/.dev
+	@$(BIN)/python deploy/debian/build.py
+
+deb-test: deb
+	DEB_TEST=1 $(BIN)/python -m pytest tests/debian
 
 release-check: $(VENV)-release/.done
 	@$(VENV)-release/bin/python .ci/release_check.py --tag '$(TAG)' --deb '$(DEB)'

@@ -46,7 +46,7 @@ def test_the_commands_are_understood() -> None:
         if Path(word).name == PROGRAM and words[place + 1] in names
     ]
     tried = [parsed(arguments).command for arguments in calls]
-    assert tried == ["demo", "healthcheck", "demo", "check"]
+    assert tried == ["demo", "healthcheck", "healthcheck", "demo", "check"]
 
 
 def test_everything_downloaded_is_held_to_its_hash() -> None:

@@ -1,0 +1,1 @@
+"""Tests of the Debian package in a machine of its own."""
