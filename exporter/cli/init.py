@@ -33,7 +33,7 @@ from exporter.cms.client import Inspection
 from exporter.cms.diagnosis import explain_refusal
 from exporter.cms.survey import Found, Survey, Vdn
 from exporter.config import SecretError
-from exporter.errors import PollError, Reason
+from exporter.errors import PollError, PollResult, Reason
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.server import Server, Tls
@@ -160,7 +160,8 @@ class _Init:
             # a file or a proxy that cannot be used
             failure = PollError(Reason.TLS, str(error))
             say(self._err, failure.message, "red")
-            return Found(server, failure, {}, None)
+            now = system_clock()
+            return Found(server, PollResult(now, now, None, failure), {})
         if found.error is not None and not self._anyway:
             cc_id, vdn = vdns[0]
             reason, message = found.error.reason.value, found.error.message
@@ -205,8 +206,9 @@ async def _poll(server: Server, vdn: Vdn) -> Inspection:
 
 
 async def _hint(found: Found, vdn: Vdn) -> str | None:
-    inspection = await _poll(found.server, vdn)
-    return await explain_refusal(found.server, inspection.result, vdn, os.environ, system_clock)
+    return await explain_refusal(
+        found.server, found.result, vdn, os.environ, system_clock, variants_tried=True
+    )
 
 
 def _absolute(file: str | None) -> Path | None:

@@ -102,8 +102,7 @@ def _authorization(name: str, base: Path, known: Known) -> tuple[str, SecretAnsw
     default = _KEYS
     if not known.access_key and known.url is not None:
         default = _HEADER if known.secret else _NONE
-    question = "Requests are authorized by a pair of keys, by a header, or not at all"
-    kind = click.prompt(question, default=default, type=kinds)
+    kind = click.prompt("How requests are authorized", default=default, type=kinds)
     if kind == _NONE:
         return "", None
     access_key = ""

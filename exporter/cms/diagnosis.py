@@ -24,12 +24,14 @@ _PING: Final = "/rest/cmsapp/v1/ping"
 _HELLO: Final = b'{"say":"hello"}'
 
 
-async def explain_refusal(
+async def explain_refusal(  # noqa: PLR0913  # one of them by name
     server: Server,
     result: PollResult,
     vdn: tuple[int, int],
     environ: Mapping[str, str],
     clock: Clock,
+    *,
+    variants_tried: bool = False,
 ) -> str | None:
     """What would make a server accept the signature that it has refused.
 
@@ -39,6 +41,8 @@ async def explain_refusal(
         vdn: that was polled: ccId and vdn.
         environ: where a proxy is looked up if the server names none.
         clock: its monotonic part must be the event loop's.
+        variants_tried: whether it has refused the variants, too: each refusal can count for a
+            server that locks keys.
 
     Returns:
         One sentence; None if the poll was not refused for its signature, or for the clocks.
@@ -46,7 +50,7 @@ async def explain_refusal(
     auth = server.auth
     if not isinstance(auth, Signature) or not is_refused_signature(result):
         return None
-    for variant, remedy in signature_variants(server, auth):
+    for variant, remedy in () if variants_tried else signature_variants(server, auth):
         client = CmsClient(variant, Transport(variant, environ), clock)
         try:
             tried = await client.poll(*vdn)

@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.cms.client import Inspection
 from exporter.cms.diagnosis import is_refused_signature, signature_variants
-from exporter.errors import PollError, Reason
+from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import BeginTimeUnit, usable_start
 from exporter.server import Api, Server, Signature, Tls
 
@@ -51,15 +51,18 @@ class Found:
 
     Args:
         server: as it is to be configured.
-        error: why its last poll has failed; None if it has succeeded.
+        result: of its last poll.
         reasons: why an option is set, or could not be found out, by the option's name.
-        clock_skew: the server's clock less this host's, in seconds, if a reply had a date.
     """
 
     server: Server
-    error: PollError | None
+    result: PollResult
     reasons: dict[str, str]
-    clock_skew: float | None
+
+    @property
+    def error(self) -> PollError | None:
+        """Why its last poll has failed; None if it has succeeded."""
+        return self.result.error
 
 
 class Survey:
@@ -95,8 +98,7 @@ class Survey:
             server, seen = await change(server, seen)
         if seen.result.error is None:
             server, seen = await self._listing(server, seen)
-        result = seen.result
-        return Found(server, result.error, self._reasons, result.clock_skew)
+        return Found(server, seen.result, self._reasons)
 
     def _set(self, option: str, reason: str) -> None:
         self._reasons[option] = reason

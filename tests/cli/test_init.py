@@ -20,8 +20,11 @@ from exporter.cli.init_answers import (
     parse_numbers,
     tidy_url,
 )
+from exporter.clock import Moment
 from exporter.cms.survey import Found
 from exporter.config import load
+from exporter.errors import PollResult
+from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.simulator import Address
@@ -38,6 +41,8 @@ class Said(NamedTuple):
     err: str
 
 
+MOMENT = Moment(1_760_000_000.0, 1.0, 1.0)
+SUCCESS = PollResult(MOMENT, MOMENT, reduce(Counters(0, 0, 0), (), MOMENT.wall), None)
 ANSWERED = ["--cc-id=1", "--vdn=1-3,7"]
 
 
@@ -283,7 +288,7 @@ def test_what_differs_is_in_the_file(folder: Path) -> None:
     secret = from_variable("secret_key", "SK")
     answers = Answers("https://a", False, "a", "AK", secret, 1, parse_numbers("1"))  # noqa: FBT003
     reasons = {"host_header": "because", "empty_query_line": "since", "tls": "as"}
-    text = configuration(answers, Found(server, None, reasons, None), folder)
+    text = configuration(answers, Found(server, SUCCESS, reasons), folder)
     for lines in (
         "      # Since.\n      empty_query_line: true\n",
         "    # As.\n    tls:\n      ca_file: a/ca.pem\n      min_version: TLS10\n",
@@ -320,7 +325,7 @@ async def test_a_conversation(folder: Path) -> None:
                     f"127.0.0.1:{address.port}",
                 ),
                 (r"Name.*\[127\.0\.0\.1\]: ", "lima"),
-                (r"all.*\[keys\]: ", ""),
+                (r"authorized.*\[keys\]: ", ""),
                 (r"Access key: ", "a/b"),
                 (r"Error: must not contain.*\s+Access key: ", "AKEXAMPLE0001"),
                 (r"Secret key \(not shown; it goes to secrets/lima-sk\): ", "canary-wrong"),
@@ -329,7 +334,7 @@ async def test_a_conversation(folder: Path) -> None:
                 (r"lima: ccId 1, vdn 1: auth: HTTP 401[\s\S]*quit.*\[again\]: ", ""),
                 (rf"URL.*\[http://127\.0\.0\.1:{address.port}\]: ", ""),
                 (r"Name.*\[lima\]: ", ""),
-                (r"all.*\[keys\]: ", ""),
+                (r"authorized.*\[keys\]: ", ""),
                 (r"Access key \[AKEXAMPLE0001\]: ", ""),
                 (r"Keep the secret key \[Y/n\]: ", "n"),
                 (r"Secret key.*: ", "canary-sk"),

@@ -135,12 +135,15 @@ async def test_what_is_signed_is_found_out(picky: Picky, option: str, sentence: 
 
 async def test_a_wrong_key_stays_a_wrong_key() -> None:
     """Nothing is set that does not help."""
-    async with simulating(Simulator(Settings(access_keys={"AK1": "other"}))) as address:
+    simulator = Simulator(Settings(access_keys={"AK1": "other"}))
+    async with simulating(simulator) as address:
         server = Server(address.url, auth=AUTH)
         result, told = await found(server)
     assert (result.server, told) == (server, [])
     assert result.error is not None
     assert result.error.reason is Reason.AUTH
+    # a server may lock a key that it refuses too often
+    assert simulator.requests == 3
 
 
 async def test_a_guessed_scheme_is_corrected() -> None:
