@@ -331,7 +331,9 @@ class Connections(aiohttp.TCPConnector):
             return None
         idle = self._conns[key]
         now = self._loop.time()
-        while idle and idle[0][1] <= now:
+        # when as many rest as may be kept, the first of them has rested while all others were
+        # released: for two exchanges on average. Another one would be closed after its first use
+        while idle and (idle[0][1] <= now or len(idle) >= self._most_idle):
             connection = cast("Connection", idle.popleft()[0])
             if not connection.may_be_used(now):
                 connection.close()
