@@ -44,7 +44,13 @@ UNIT: Final = {
     "ExecStart=/opt/agent-rest-exporter/bin/": (
         "EnvironmentFile=-/etc/default/agent-rest-exporter\nExecStart=/usr/bin/"
     ),
-    "DynamicUser=yes\n": "User=agent-rest-exporter\n",
+    (
+        "# It writes no files and needs no permanent user. DynamicUser also implies PrivateTmp, "
+        "RemoveIPC,\n"
+        "# NoNewPrivileges and RestrictSUIDSGID; they are listed in case you replace it "
+        "with User=.\n"
+        "DynamicUser=yes\n"
+    ): "# It writes no files.\nUser=agent-rest-exporter\n",
 }
 
 

@@ -72,6 +72,8 @@ def page() -> Iterator[str]:
     """The whole page, line by line."""
     name = PROGRAM.upper()
     yield f'.TH "{text(name)}" 1 "" "{PROGRAM} {__version__}" "User Commands"'
+    # no name is broken, neither at the end of a line nor by wide gaps
+    yield ".nh\n.ad l"
     yield f".SH NAME\n{text(PROGRAM)} \\- Prometheus exporter for agents' rests in call centers"
     yield f".SH SYNOPSIS\n.B {text(PROGRAM)}\n.I COMMAND\n.RI [ OPTIONS ]"
     yield f".SH DESCRIPTION\n.B {text(PROGRAM)}\n{text(INTRODUCTION)}"
