@@ -131,6 +131,23 @@ confined() {
     fails logged not-a-real-secret
 }
 
+runbooks_work() {
+    # the command of every runbook, as printed there: with the service's user, secrets and flags
+    local printed
+    # shellcheck disable=SC1090
+    source <(sed --quiet '/^# systemd/,/^```$/p' /packages/shell.md | sed '1d;$d')
+    exporter check --live
+    systemctl stop $service
+    printed=$(exporter check)
+    [[ $printed = *"$config: valid"* ]]
+    exporter query --cms=lima --cc-id=1 --vdn=1
+    fails exporter healthcheck
+    logs | grep --fixed-strings 'has started'
+    [ -z "$(find /run/credentials -name 'agent-rest-[0-9]*')" ]
+    systemctl start $service
+    within 120 curl --silent --fail http://127.0.0.1:10073/-/healthy
+}
+
 a_missing_secret_is_named() {
     mv /etc/agent-rest-exporter/secrets/lima-sk /root/
     systemctl restart $service || true
@@ -168,6 +185,7 @@ purged() {
 }
 
 for name in installed waits_for_its_configuration started flags_come_from_etc_default reloaded \
-    upgraded documented confined a_missing_secret_is_named removed installed_again purged; do
+    upgraded documented confined runbooks_work a_missing_secret_is_named removed installed_again \
+    purged; do
     step $name $name
 done

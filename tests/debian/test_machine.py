@@ -71,6 +71,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     shutil.copy(package, packages / "new.deb")
     older(package, packages / "old.deb", folder)
     shutil.copy(SCRIPT, packages)
+    shutil.copy(ROOT / "deploy/prometheus/templates/shell.md", packages)
     (packages / "version").write_text(__version__, encoding="utf-8")
     (machine / "etc/systemd/system/package-test.service").write_text(UNIT, encoding="utf-8")
     wanted = machine / "etc/systemd/system/default.target.wants"
@@ -112,7 +113,7 @@ def test_step(name: str, results: dict[str, str]) -> None:
 def test_every_step_is_run(results: dict[str, str]) -> None:
     """In the order of the script."""
     assert list(results) == STEPS
-    assert len(results) == 12
+    assert len(results) == 13
 
 
 def test_lintian_finds_nothing_but_what_is_named() -> None:

@@ -213,7 +213,8 @@ def test_the_transient_unit_is_like_the_unit(tmp_path: Path) -> None:
         text=True,
     )
     assert (done.stdout + done.stderr, done.returncode) == ("", 0)
-    options = set(re.findall(r"(?<= )--([a-z-]+)", line.partition("; ")[2].partition("/opt")[0]))
+    of_systemd_run = line.partition("; ")[2].partition("/usr/bin/env")[0]
+    options = set(re.findall(r"(?<= )--([a-z-]+)", of_systemd_run))
     described = subprocess.run(
         [program("systemd-run", "systemd"), "--help"], capture_output=True, check=True, text=True
     ).stdout
@@ -221,7 +222,10 @@ def test_the_transient_unit_is_like_the_unit(tmp_path: Path) -> None:
     for name in ("LoadCredential", "DynamicUser"):
         assert f"\n{name}={dict(given)[name]}\n" in UNIT
     (start,) = re.findall(r"^ExecStart=(\S+) serve --config.file=(\S+)$", UNIT, flags=re.MULTILINE)
-    assert all(word in line for word in start)
+    program_file, config = start
+    assert f" PATH={Path(program_file).parent}:" in line
+    assert f"={config} " in line
+    assert dict(given)["User"] == Path(program_file).name
     assert dict(given)["BindReadOnlyPaths"].endswith(
         ":/run/credentials/agent-rest-exporter.service"
     )
