@@ -322,7 +322,7 @@ def test_a_name_is_skipped_unread(name: bytes) -> None:
         b"\xef\xbb\xbf{}",
         b'{"resultCode": "\xff"}',
         b'{"x":' + b"[" * 100_000,
-        b'{"resultCode": "0100000", "resultDesc": {"x": ' + b"[" * 5000 + b"]" * 5000 + b"}}",
+        b'{"resultCode": "0100000", "resultDesc": {"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     ],
 )
 def test_what_is_no_json_is_not_decoded(body: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import yaml
 
 from exporter.config.problems import ConfigError, Problem, Steps, dotted, one_line
-from exporter.config.yaml.nodes import Composer, ListNode, MappingNode, Node
+from exporter.config.yaml.nodes import DEEPEST, Composer, ListNode, MappingNode, Node
 from exporter.config.yaml.plain import NotPlainError, read_plain
 
 _TAB = "tab in the indentation: YAML allows only spaces"
@@ -31,6 +31,8 @@ _SENTENCES = {
     ),
     "escape": 'unknown "\\" escape: in single quotes, "\\" is an ordinary character',
     "tab character": _TAB,
+    # newer parsers give up by themselves, before the first bracket reaches the composer
+    "nesting depth": f"nested more than {DEEPEST} levels deep",
 }
 
 # The C parser where PyYAML has it: ten times as fast.

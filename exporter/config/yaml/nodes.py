@@ -11,7 +11,7 @@ from exporter.config.problems import ConfigError, Problem, Steps, dotted
 from exporter.config.yaml.plain import resolve
 
 # The shape of our own files is six levels deep.
-_DEEPEST = 40
+DEEPEST = 40
 # Aliases can make a small text stand for any number of values ("billion laughs").
 _MOST_VALUES = 1_000_000
 _MERGE = "<<"
@@ -141,8 +141,8 @@ class Composer:
         self._needs_value(event)
         if event.tag is not None:
             self._refuse_tag(event)
-        if len(self._open) == _DEEPEST:
-            self._refuse(event, f"nested more than {_DEEPEST} levels deep")
+        if len(self._open) == DEEPEST:
+            self._refuse(event, f"nested more than {DEEPEST} levels deep")
         if event.anchor:
             self._anchors[event.anchor] = node
         self._open.append(node)
