@@ -4,6 +4,7 @@
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
+#   make compat  some tests with the oldest and the newest releases allowed, on every Python here
 #   make image  the container image; ENGINE=podman builds it with Podman
 #   make image-test  builds it and runs it, alone and in the stack, as docs/install.md says; as root
 #   make deb deb-test   the package for this release of Debian, and its life in a booted machine, as root
@@ -13,7 +14,8 @@
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules \
-	reference site chart chart-test deb deb-test nights release-check image image-test clean
+	reference site chart chart-test deb deb-test nights release-check compat image image-test \
+	clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -87,6 +89,9 @@ chart-test: $(VENV)/.chart
 nights: $(VENV)/.dev
 	NIGHTS=1 $(BIN)/python -m pytest tests/nights
 
+compat: $(VENV)/.dev
+	@$(BIN)/python .ci/compat.py
+
 # Labels say what is in it: version, commit, and the commit's date. Outside a git checkout the last
 # two are empty.
 ENGINE ?= docker
@@ -120,7 +125,6 @@ release-check: $(VENV)-release/.done
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 lock: $(VENV)/.dev
-	$(PIP) uv
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -o requirements-dev.lock
 	$(COMPILE) pyproject.toml --group bench -o requirements-bench.lock
@@ -159,4 +163,4 @@ $(VENV)/.chart: requirements-chart.lock $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-site $(VENV)-release build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-compat $(VENV)-site $(VENV)-release build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
