@@ -1,6 +1,6 @@
 # Everything is installed into .venv, nothing into the system's Python.
 #   make demo   metrics of a simulated call center in a minute, without any configuration
-#   make test   everything that CI runs: lint, types, tests, coverage
+#   make test   lint, types, tests, coverage; CI also runs chart-test, site and compat
 #   make unit ARGS="tests/test_rest.py -x"   some tests only, in one process, without coverage
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
