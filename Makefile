@@ -22,8 +22,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Versions and hashes come from the lock files; the project itself is installed without them.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Two for each processor: the tests with real programs wait most of their time.
-WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 demo: $(VENV)/.runtime
 	@$(BIN)/agent-rest-exporter demo $(ARGS)
@@ -45,7 +43,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --maxschedchunk 1
+	$(BIN)/coverage run -m pytest -n auto --maxschedchunk 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 endif

@@ -14,8 +14,10 @@ _REAL = Path(__file__).parent / "real"
 
 def pytest_configure() -> None:
     """Prepare for any shell and any machine."""
-    # a shell's background jobs ignore SIGINT, and so would the processes that tests interrupt
+    # a shell's background jobs ignore SIGINT, and those of nohup SIGHUP, and so would the processes
+    # that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # an example that takes long says nothing on a busy machine
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
@@ -23,7 +25,7 @@ def pytest_configure() -> None:
 
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: tests of real processes mostly wait, so more workers than cores save time."""
-    return max(4, os.cpu_count() or 1)
+    return 3 * (os.cpu_count() or 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,18 +39,18 @@ async def watch(exporter: Attacked, times: int = 4) -> None:
         await asyncio.sleep(1)
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/", "/api/v1/targets", "/-/healthy", "/nothing"])
-async def test_ten_thousand_requests_without_reading(tmp_path: Path, path: str) -> None:
-    """Pipelined on twenty connections; bodies below 64 kB as well, which no buffer holds up."""
+async def test_ten_thousand_requests_without_reading(tmp_path: Path) -> None:
+    """Pipelined on four connections for each path; also bodies that no buffer holds up."""
+    paths = ["/metrics", "/", "/api/v1/targets", "/-/healthy", "/nothing"]
     async with attacked(tmp_path, targets=5) as exporter:
-        data = (REQUEST.format(path) * 10_000).encode()
+        data = [(REQUEST.format(path) * 10_000).encode() for path in paths]
         with clients(20, lambda: exporter.connect(small_buffer=True)) as senders:
 
             async def send() -> None:
                 sent = [0] * len(senders)
                 while True:
                     for index, client in enumerate(senders):
-                        sent[index] += fill(client, data[sent[index] :])
+                        sent[index] += fill(client, data[index % len(paths)][sent[index] :])
                     await asyncio.sleep(0.05)
 
             before = exporter.cpu()
