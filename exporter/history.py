@@ -46,8 +46,7 @@ Sample = tuple[int, int] | None
 class RestHistory:
     """How many agents rested and waited, for each target and each of the last sixty minutes.
 
-    Args:
-        most: targets above which nothing is kept.
+    With more targets than `most`, nothing is kept.
     """
 
     def __init__(self, most: int = MOST_SAMPLED) -> None:
@@ -136,12 +135,7 @@ class Episode:
 
 
 class FailureHistory:
-    """The last failures of each target.
-
-    Args:
-        most_of_one: that are kept of one target.
-        most: that are kept of all targets together.
-    """
+    """The last failures of each target."""
 
     def __init__(self, most_of_one: int = MOST_OF_ONE, most: int = MOST_FAILURES) -> None:
         self._most_of_one = most_of_one
@@ -156,14 +150,7 @@ class FailureHistory:
         return self._kept
 
     def failed(self, key: Hashable, reason: Reason, message: str, at: float) -> None:
-        """A poll has failed.
-
-        Args:
-            key: the target's.
-            reason: of the failure.
-            message: its sentence.
-            at: epoch seconds.
-        """
+        """A poll has failed, at this time in epoch seconds."""
         current = self._current(key)
         if current is not None:
             if current.reason is reason and (

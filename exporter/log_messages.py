@@ -34,10 +34,7 @@ class LogMessage:
     ) -> None:
         """Log it, at its own level unless another one is given.
 
-        Args:
-            logger: of the module.
-            fields: those that the message does not have are left out.
-            level: instead of its own.
+        Fields that the message does not have are left out.
         """
         level = level or self.level
         if logger.isEnabledFor(level):

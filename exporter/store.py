@@ -106,10 +106,7 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
     def without_numbers(self, ended: Moment, error: PollError, now: Moment) -> "TargetState | None":
         """The state after its last success has become doubtful: as if that poll had failed.
 
-        Args:
-            ended: when that poll ended.
-            error: why it counts as failed.
-            now: when that was found out.
+        `ended` is when that poll ended, `now` when the doubt was found out.
 
         Returns:
             None if the numbers are another poll's.
@@ -240,9 +237,7 @@ class Store:
     def replace(self, targets: Iterable[Target], servers: Iterable[str]) -> None:
         """Apply a new configuration, in its order. What stays keeps its state and its stats.
 
-        Args:
-            targets: all of them. A target with other labels keeps its numbers.
-            servers: the names of all servers.
+        A target with other labels keeps its numbers.
         """
         states = {}
         for target in targets:

@@ -18,8 +18,7 @@ from exporter.cli.signals import Signals, Stopped
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status.
 
-    Args:
-        arguments: of the command line; by default this process's own.
+    Without `arguments` it takes this process's own.
     """
     with Signals() as signals:
         _open_standard_streams()

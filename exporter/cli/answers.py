@@ -70,10 +70,8 @@ def findings(result: PollResult) -> list[_Finding]:
 class Feed:
     """Says each answer as it comes: what is wrong to stderr, the rest to stdout.
 
-    Args:
-        out: for stdout.
-        err: for stderr. If both are one terminal, everything goes there, above a progress bar.
-        targets: how many each server has.
+    If both streams are one terminal, everything goes to stderr, above a progress bar. `targets`
+    says how many each server has.
     """
 
     def __init__(self, out: Console, err: Console, targets: Mapping[str, int]) -> None:
@@ -180,9 +178,8 @@ def show_summary(console: Console, answers: Sequence[Answer]) -> None:
 def expiring(expiry: float | None, now: float) -> str | None:
     """A sentence about a certificate that has expired or soon will.
 
-    Args:
-        expiry: when the first certificate of a server's chain expires, if it sent one.
-        now: the time; both in epoch seconds.
+    `expiry` is that of the first certificate of a server's chain, if it sent one; both are epoch
+    seconds.
     """
     if expiry is None or expiry - now >= _SOON:
         return None

@@ -53,11 +53,7 @@ def run(_signals: Signals, shell: str) -> int:
 
 
 def complete(instruction: str) -> int:
-    """Print a script, or what a script asks for.
-
-    Args:
-        instruction: `SHELL_source` or `SHELL_complete`.
-    """
+    """Print a script (`SHELL_source`), or what such a script asks for (`SHELL_complete`)."""
     for kind in (_Bash, _Zsh, _Fish):
         add_completion_class(kind)
     return shell_complete(program(), {}, PROGRAM, COMPLETION_VARIABLE, instruction)

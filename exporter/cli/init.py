@@ -107,14 +107,7 @@ def run(  # noqa: PLR0913  # a flag each
 
 
 class _Init:
-    """Finds out, and writes, until there is a file or nobody wants one.
-
-    Args:
-        signals: end it.
-        file: to write.
-        write_anyway: even if the server cannot be polled.
-        terminal: whether somebody can be asked.
-    """
+    """Finds out, and writes, until there is a file or nobody wants one."""
 
     def __init__(self, signals: Signals, file: Path, *, write_anyway: bool, terminal: bool) -> None:
         self._signals = signals

@@ -175,10 +175,7 @@ def tidy_url(text: str) -> tuple[str, bool]:
 def from_file(key: str, path: Path, base: Path) -> SecretAnswer:
     """A secret that is in a file. Raises SecretError.
 
-    Args:
-        key: of `auth`, without `_file`.
-        path: of the file.
-        base: the folder of the configuration.
+    `key` is one of `auth`, without `_file`; `base` is the folder of the configuration.
     """
     return SecretAnswer(
         f"{key}_file", relative(path, base), SecretFile.load(path.absolute(), _check(key))
@@ -208,13 +205,7 @@ def relative(path: Path, base: Path) -> str:
 
 
 def configuration(answers: Answers, found: Found, base: Path) -> str:
-    """The file.
-
-    Args:
-        answers: what was told.
-        found: what was found out.
-        base: the folder of the file.
-    """
+    """The text of the file, which is to be in the folder `base`."""
     server, reasons = found.server, found.reasons
     legacy = server.api is Api.AGENT_REST_INFO
     version = "3.8" if server.page_size is None else "3.6"

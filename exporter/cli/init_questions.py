@@ -30,12 +30,7 @@ QUIT: Final = "quit"
 
 
 def ask(base: Path, known: Known) -> Answers:
-    """Ask for everything; what is known is the default.
-
-    Args:
-        base: the folder of the configuration.
-        known: by flags, or from answers that did not lead to a poll.
-    """
+    """Ask for everything. What is known, by flags or earlier answers, is the default."""
     url, guess = _valid(
         "URL of the server, such as https://10.22.26.181:28443", tidy_url, known.url
     )
@@ -59,10 +54,7 @@ def ask(base: Path, known: Known) -> Answers:
 def ask_again(base: Path, answers: Answers, complaint: str) -> Answers:
     """Ask for what would help; or, if nobody knows that, for everything.
 
-    Args:
-        base: the folder of the configuration.
-        answers: that did not lead to a poll.
-        complaint: why they did not.
+    `complaint` says why these answers did not lead to a poll.
     """
     if "set tls.ca_file" in complaint:
         file = _valid("File with that CA or certificate (PEM)", _file)
@@ -84,10 +76,7 @@ def what_now() -> str:
 def ask_secret(key: str, name: str, base: Path) -> SecretAnswer:
     """A secret, for a new file; or the one in that file, if it is there.
 
-    Args:
-        key: of `auth`, without `_file`.
-        name: of the server.
-        base: the folder of the configuration.
+    `key` is one of `auth`, without `_file`; `base` is the folder of the configuration.
     """
     path = _secret_file(key, name, base)
     if path.exists():

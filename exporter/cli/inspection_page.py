@@ -81,11 +81,7 @@ def agents(
 ) -> list[Agent]:
     """Every agent once, the earliest start first, those without one last.
 
-    Args:
-        rows: of every page, in the order sent.
-        seen: what these rows were reduced to.
-        unit: of `begin_time`.
-        show_names: in full instead of masked.
+    `rows` are those of every page, in the order sent; `seen` is what they were reduced to.
     """
     listing = once_each(rows)
     kinds = classify(seen, listing, unit)

@@ -22,11 +22,7 @@ from exporter.store import TargetKey
 class Round:
     """One poll of each of many targets.
 
-    Args:
-        clients: of all servers, by name.
-        targets: in the order of the configuration.
-        console: for a progress bar if it is a terminal, and for what cannot wait.
-        feed: told of each answer, if anybody wants to know.
+    `console` shows a progress bar if it is a terminal, and what cannot wait.
     """
 
     def __init__(

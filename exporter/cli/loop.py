@@ -47,9 +47,7 @@ def run_until_stopped(main: Coroutine[None, None, T], signals: Signals) -> T:
 def stop_event(signals: Signals, reload: Callable[[], None] | None = None) -> asyncio.Event:
     """An event of the running loop that SIGTERM and SIGINT set.
 
-    Args:
-        signals: what came before.
-        reload: called at each SIGHUP, and at once if one came before.
+    `reload` is called at each SIGHUP, and at once if one came before.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -48,15 +48,7 @@ _COMPARE: Final = (
 def explanation(
     console: Console, server: Server, auth: Signature, target: TargetKey, clock: Clock
 ) -> Iterator[Line]:
-    """The lines of the page.
-
-    Args:
-        console: where they will be printed.
-        server: that would be asked.
-        auth: its own.
-        target: that would be asked about.
-        clock: for the time in the signature.
-    """
+    """The lines of the page, for a request that would be signed now."""
     hidden = replace(auth, access_key=_HIDDEN, secret_key=_HIDDEN)
     masked = replace(
         server, auth=hidden, headers=tuple((name, _HIDDEN) for name, _ in server.headers)

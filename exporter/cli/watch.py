@@ -55,11 +55,8 @@ def parse_interval(text: str) -> float:
 async def repeat(poll: Callable[[], Awaitable[Inspection]], interval: float, view: View) -> None:
     """Poll until cancelled.
 
-    Args:
-        poll: polls once.
-        interval: seconds from the start of one poll to the start of the next. One that takes longer
-            is waited for.
-        view: what shows the polls.
+    `interval` is from the start of one poll to the start of the next; one that takes longer is
+    waited for.
     """
     now = asyncio.get_running_loop().time
     while True:

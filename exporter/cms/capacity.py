@@ -44,11 +44,7 @@ _T = TypeVar("_T")
 
 
 class Capacity:
-    """What the polls of one server share.
-
-    Args:
-        max_concurrency: polls in flight.
-    """
+    """What the polls of one server share."""
 
     def __init__(self, max_concurrency: int) -> None:
         self.free_bytes = min(_MOST_ALONE, _TOGETHER // max_concurrency)
@@ -87,11 +83,7 @@ class Capacity:
 
 
 class Allowance:
-    """What one poll may receive.
-
-    Args:
-        capacity: of its server.
-    """
+    """What one poll may receive."""
 
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity

@@ -184,11 +184,7 @@ def of_result(
 ) -> PollError:
     """A reply that says that the query failed.
 
-    Args:
-        error: what it says.
-        server: that was asked.
-        foreign: for its words.
-        names: of agents, in the same reply; None if there are too many to tell.
+    `names` are those of agents in the same reply; None if there are too many to tell.
     """
     code = "" if names is None else foreign.code(error.code, names)
     meaning, remedy = _CODES.get(code, ("", _REMEDY_FOR_OTHER_CODES))
@@ -242,13 +238,7 @@ def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each caus
 ) -> PollError:
     """A request without a reply, or with half of one.
 
-    Args:
-        error: of the transport.
-        server: that was asked.
-        exchange: the request, and what became of it.
-        now: epoch seconds by this host's clock.
-        foreign: for what it says.
-        proxy: that the request was to go through.
+    `now` is in epoch seconds by this host's clock.
     """
     causes = list(_causes(error))
     if message := tls_failures.sentence(causes, server, now, foreign):

@@ -51,11 +51,7 @@ _INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 
 
 class ForeignText:
-    """Makes text from elsewhere fit to be shown.
-
-    Args:
-        secrets: what must not be shown, in any form.
-    """
+    """Makes text from elsewhere fit to be shown, without these secrets in any form."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         known = {text for secret in secrets for text in _parts(secret)}
@@ -65,10 +61,7 @@ class ForeignText:
     def sentence(self, text: str, longest: int = _LONGEST, names: Iterable[str] = ()) -> str:
         """A server's own words, for one line: masked, shortened, without invisible characters.
 
-        Args:
-            text: as received.
-            longest: characters that are shown.
-            names: of agents, in the same reply.
+        At most `longest` characters; `names` are those of agents in the same reply.
 
         Returns:
             Nothing if the text cannot be shown.
@@ -99,10 +92,7 @@ class ForeignText:
 def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None) -> Iterator[str]:
     """Every secret that requests to a server carry.
 
-    Args:
-        server: for its headers.
-        auths: with secrets that are read: those of now, and those that were read before.
-        proxy: that leads to the server, if there is one.
+    `auths` have secrets that are read: those of now, and those that were read before.
     """
     for auth in auths:
         match auth:

@@ -14,9 +14,6 @@ class Pace:
     """The times at which requests may start: evenly spaced, never in bursts. Pure.
 
     The servers are fragile, and fifty requests at once every second are not fifty a second.
-
-    Args:
-        per_second: requests that may start in a second, or None for no limit.
     """
 
     def __init__(self, per_second: float | None) -> None:
@@ -52,9 +49,7 @@ class RateLimit:
     A waiter that is cancelled takes nothing from those behind it: a start is taken when it has
     come, by the one at the head of the queue.
 
-    Args:
-        per_second: requests that may start in a second, or None for no limit.
-        clock: its monotonic part must be the event loop's.
+    Without `per_second` there is no limit. The clock's monotonic part must be the event loop's.
     """
 
     def __init__(self, per_second: float | None, clock: Clock) -> None:

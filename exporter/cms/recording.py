@@ -46,10 +46,6 @@ class Recorded:
 class RecordingTransport(Transport):
     """A transport that records.
 
-    Args:
-        server: whose connections these are.
-        environ: where a proxy is looked up if the server names none.
-
     Raises:
         TlsFileError: a certificate, a key or ciphers cannot be used.
         ProxyAddressError: the environment's proxy cannot be used.

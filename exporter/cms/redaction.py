@@ -81,13 +81,7 @@ class Shown:
 
 
 class Redaction:
-    """Makes exchanges with one server fit to be shown.
-
-    Args:
-        server: that was asked.
-        proxy: that led to it, if there is one.
-        show_names: agents' names in full.
-    """
+    """Makes exchanges with one server fit to be shown."""
 
     def __init__(
         self, server: Server, proxy: ChosenProxy | None = None, *, show_names: bool = False

@@ -38,9 +38,7 @@ def http_date(text: str) -> float | None:
 def retry_after(value: str | None, now: float) -> float | None:
     """Seconds from a `Retry-After` header: seconds or an HTTP date (RFC 9110, 10.2.3).
 
-    Args:
-        value: of the header, if there is one.
-        now: epoch seconds by the clock of the server that sent it.
+    `now` is in epoch seconds by the clock of the server that sent it.
 
     Returns:
         Seconds of 0 or more, or None for a value that cannot be read.

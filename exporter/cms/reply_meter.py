@@ -29,9 +29,7 @@ class OverheadError(aiohttp.ClientPayloadError):
 def is_too_much(received: int, body: int | None) -> bool:
     """Whether there is too much around the reply.
 
-    Args:
-        received: bytes of the exchange so far.
-        body: bytes of the body so far; None if it has not begun.
+    Both are bytes so far; `body` is None if the body has not begun.
     """
     if body is None:
         return received > MAX_HEAD

@@ -33,10 +33,7 @@ class _Head:
 class Requests:
     """Makes the requests to one server.
 
-    Args:
-        server: where it is and how it wants to be asked.
-        clock: for the time in signatures.
-        path: below the server's URL; that of its interface by default.
+    `path` is below the server's URL: that of its interface by default.
     """
 
     def __init__(self, server: Server, clock: Clock, path: str = "") -> None:
@@ -62,9 +59,8 @@ class Requests:
     def make(self, question: bytes, auth: Auth) -> httpx.Request:
         """One request, with the time and the signature of this moment.
 
-        Args:
-            question: the body, exactly as it is sent: that is what is signed.
-            auth: with secrets that are read, not sources.
+        `question` is the body, exactly as it is sent: that is what is signed. `auth` has secrets
+        that are read, not sources.
         """
         head = self._head(auth, len(question))
         request = httpx.Request(

@@ -59,14 +59,7 @@ _SIGNED: Final = re.compile(r"auth-v2/[^/]*/[^/]*/([^/]*)/[^/]*")
 def document(
     recorded: Sequence[Recorded], result: PollResult, server: Server, target: tuple[int, int]
 ) -> str:
-    """The text of the file.
-
-    Args:
-        recorded: what was sent and received for one poll, its pages in the order asked.
-        result: of the poll.
-        server: that was polled.
-        target: ccId and vdn.
-    """
+    """The text of the file, for one poll: its pages in the order asked."""
     now = result.ended.wall
     pseudonyms = Pseudonyms()
     failure = result.error

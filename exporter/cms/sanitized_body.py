@@ -80,10 +80,8 @@ class Pseudonyms:
 def sanitized(data: bytes, now: float, pseudonyms: Pseudonyms) -> str:
     """The body to record.
 
-    Args:
-        data: as received, and decompressed.
-        now: epoch seconds by this host's clock when it came: what times are shifted by.
-        pseudonyms: of the recording.
+    `data` is decompressed. `now` is when it came, in epoch seconds by this host's clock: times are
+    shifted by it.
 
     Returns:
         Text, in which a lone surrogate stands for a byte that is not UTF-8.

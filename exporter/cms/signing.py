@@ -48,11 +48,8 @@ def canonical_head(
 ) -> str:
     """The canonical request up to its body: the part that many requests share.
 
-    Args:
-        method: in capitals.
-        path: of the URL, as it is sent.
-        signed_headers: the headers to sign.
-        empty_query_line: whether there is a line for the query, though there is none.
+    Names are in lower case, values and path exactly as they are sent. `empty_query_line` adds a
+    line for the query, though there is none.
     """
     lines = [method, path, *([""] if empty_query_line else []), signed_names(signed_headers)]
     headers = sorted(signed_headers.items())
@@ -61,12 +58,7 @@ def canonical_head(
 
 
 def with_body(head: str, body: bytes) -> str:
-    """The whole canonical request.
-
-    Args:
-        head: what `canonical_head` gives.
-        body: exactly the bytes that are sent.
-    """
+    """The whole canonical request, with exactly the bytes that are sent."""
     return f"{head}\n{''.join([_ESCAPED[byte] for byte in body])}"
 
 
@@ -76,13 +68,7 @@ def signed_names(signed_headers: Mapping[str, str]) -> str:
 
 
 def prefix(access_key: str, at: str, names: str) -> str:
-    """The part of the `Authorization` header before the signature.
-
-    Args:
-        access_key: AK.
-        at: the `timestamp` of the request.
-        names: what `signed_names` gives.
-    """
+    """The `Authorization` header before the signature, of a `timestamp` and of `signed_names`."""
     return f"auth-v2/{access_key}/{at}/{names}"
 
 

@@ -43,13 +43,7 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
 ) -> PollError:
     """A reply whose HTTP status is not 200.
 
-    Args:
-        response: its status and headers.
-        body: the start of the reply's body, if it was read.
-        server: that was asked.
-        times: by the server and by this host.
-        foreign: for what it says.
-        proxy: that the request went through.
+    `body` is the start of the reply's body, if it was read.
     """
     status, headers = response.status_code, response.headers
     if proxy is not None and _is_of_proxy(status, headers):

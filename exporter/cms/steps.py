@@ -29,11 +29,7 @@ _AT_PHASE: Final = {
 
 
 class Steps:
-    """Tells the steps of one poll, whose requests all use new connections.
-
-    Args:
-        note: called with each.
-    """
+    """Tells the steps of one poll, whose requests all use new connections."""
 
     def __init__(self, note: Note) -> None:
         self._note = note

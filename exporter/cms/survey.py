@@ -68,10 +68,7 @@ class Found:
 class Survey:
     """Finds out about one server.
 
-    Args:
-        ask: polls a VDN.
-        vdns: that are to be polled, at least one.
-        tell: called with a sentence for each thing found.
+    It polls `vdns`, at least one, and tells a sentence for each thing found.
     """
 
     def __init__(
@@ -85,9 +82,7 @@ class Survey:
     async def find(self, server: Server, *, guess_scheme: bool = False) -> Found:
         """Ask until a poll succeeds, or nothing is left to try.
 
-        Args:
-            server: as it is known.
-            guess_scheme: whether its scheme is a guess, so that http will do where https fails.
+        If the server's scheme is a guess, http will do where https fails.
         """
         seen = await self._ask(server, self._vdns[0])
         for change in (self._other_scheme, self._old_tls, self._signature, self._interface):

@@ -12,12 +12,7 @@ from exporter.server import Tls
 
 
 class TlsFileError(ValueError):
-    """A file named under `tls` cannot be used, or its ciphers cannot.
-
-    Args:
-        option: the key of the configuration.
-        message: what is wrong with it.
-    """
+    """A file named under `tls` cannot be used, or its ciphers cannot; `option` is the key."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)

@@ -51,11 +51,7 @@ def sentence(
 ) -> str | None:
     """The sentence for a failure of TLS, or None if it is another one.
 
-    Args:
-        causes: the error, and what caused it.
-        server: that was asked.
-        now: epoch seconds by this host's clock.
-        foreign: for the names in its certificate.
+    `causes` are the error, and what caused it; `now` is in epoch seconds by this host's clock.
     """
     for cause in causes:
         # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts

@@ -76,11 +76,6 @@ class SecretFile:
     def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
         """The secret in a file.
 
-        Args:
-            path: absolute.
-            check: what the secret must look like.
-            read: reads the file.
-
         Raises:
             SecretError: with a sentence that names the file, never the secret.
         """
@@ -171,11 +166,7 @@ def authentication(
 ) -> Auth:
     """How requests are authorized; None if they are not, or if there are problems.
 
-    Args:
-        block: of `cms`.
-        place: of its `auth`.
-        reader: collects the problems.
-        broken: keys of the block that have a problem already.
+    `broken` are keys of the block that have a problem already.
     """
     auth = block.auth
     if auth is None:

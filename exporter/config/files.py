@@ -25,10 +25,8 @@ class UnreadableError(Exception):
 def read_file(path: Path, *, once: bool = False) -> bytes:
     """The content of a file.
 
-    Args:
-        path: of the file.
-        once: read it even if that is possible only once. Otherwise pipes and devices are not
-            opened: a second reader would get nothing, or wait forever.
+    Pipes and devices are opened only if `once` is set: a second reader would get nothing, or wait
+    forever.
 
     Raises:
         UnreadableError: with the reason.

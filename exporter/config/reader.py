@@ -62,9 +62,7 @@ class Reader:
     def read(self, path: Path, *, once: bool = True) -> bytes:
         """The content of a file, which is read when it is first asked for, by any of its names.
 
-        Args:
-            path: of the file.
-            once: false for a file that is read again later, by its path.
+        `once` is false for a file that is read again later, by its path.
 
         Raises:
             UnreadableError: with the reason.
@@ -90,9 +88,7 @@ class Reader:
     def document(self, path: Path, place: Place | None = None) -> Document | None:
         """The YAML document in a file; None, and problems, if it cannot be used.
 
-        Args:
-            path: as shown to the user.
-            place: where the file is named, if it is not the configuration itself.
+        `place` is where the file is named, if it is not the configuration itself.
         """
         if path not in self._documents:
             self._documents[path] = self._parse(path, place)

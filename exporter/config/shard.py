@@ -89,9 +89,7 @@ def jump(key: int, total: int) -> int:
     Jump consistent hash, from Lamping and Veach, *A Fast, Minimal Memory, Consistent Hash
     Algorithm* (2014): even, and from `total` to `total` + 1 a key stays or goes to the new bucket.
 
-    Args:
-        key: 64 bits, evenly distributed.
-        total: at least 1.
+    `key` has 64 bits, evenly distributed.
     """
     bucket, following = 0, 0
     while following < total:

@@ -23,9 +23,7 @@ _RESERVED = frozenset(
 class Targets:
     """The targets of one server, gathered in order; each (ccId, vdn) may be listed once.
 
-    Args:
-        default: what every target of the server has in common; its key has the server's name.
-        reader: reads target files, and collects the problems.
+    `default` is what every target of the server has in common; its key has the server's name.
 
     Attributes:
         found: all targets so far.

@@ -23,14 +23,7 @@ _PREFIX: Final = "agent_rest_exporter_"
 class ExporterCollector:
     """The exporter's metrics about itself, built anew at every `collect()`.
 
-    Args:
-        store: holds the targets and servers that are counted.
-        reload: gives the status of the last configuration load.
-        clock: for how long a pause still lasts.
-        version: the exporter's version.
-        python_version: the interpreter's version.
-        refused: refused requests and connections of clients, by reason.
-        log_lines_dropped: gives the number of lines that were not written.
+    `refused` are refused requests and connections of clients, by reason.
     """
 
     def __init__(  # noqa: PLR0913  # each is a source of its own

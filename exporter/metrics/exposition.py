@@ -49,8 +49,7 @@ class Exposition:
 
     It keeps the label texts of the targets that it wrote last.
 
-    Args:
-        registry: rendered by the library after the target families; None for nothing.
+    The library renders the registry, if there is one.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:

@@ -26,11 +26,7 @@ def clients(
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
-    Args:
-        servers: what they poll.
-        environ: where a proxy is looked up for servers without `proxy_url`.
-        clock: for signatures and rate limits.
-        transport: makes the transport of a server, such as one that records.
+    `transport` makes the transport of a server, such as one that records.
 
     Raises:
         BuildError: certificates, keys or proxies cannot be used.

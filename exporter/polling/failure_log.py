@@ -36,11 +36,7 @@ _Cause = tuple[str, str]
 
 
 class FailureLog:
-    """Logs what changes with one server's targets.
-
-    Args:
-        cms: the server's name.
-    """
+    """Logs what changes with one server's targets."""
 
     def __init__(self, cms: str) -> None:
         self._cms = cms

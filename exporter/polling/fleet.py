@@ -64,10 +64,7 @@ class _Member:
 class Fleet:
     """Every server's poller.
 
-    Args:
-        store: where states and stats are kept. It is changed together with the fleet.
-        environ: where a proxy is looked up if the configuration names none.
-        clock: its monotonic part must be the event loop's.
+    It changes the store together with itself. The clock's monotonic part must be the event loop's.
     """
 
     def __init__(self, store: Store, environ: Mapping[str, str], clock: Clock) -> None:

@@ -21,10 +21,6 @@ class Prober:
     """Probes targets of one server.
 
     At most half of the server's slots go to probes; of a single one, every other turn.
-
-    Args:
-        client: polls the server.
-        most_waiting: probes that may wait for their turn at once.
     """
 
     def __init__(self, client: CmsClient, most_waiting: int = MOST_WAITING) -> None:

@@ -41,8 +41,7 @@ def next_due(due: float, interval: float, now: float) -> tuple[float, int]:
 def peak_per_second(targets: Iterable[tuple[TargetKey, float]]) -> int:
     """The most polls that fall due in one second, once all intervals have come round.
 
-    Args:
-        targets: keys and their intervals in seconds.
+    `targets` are keys and their intervals in seconds.
     """
     by_interval: dict[float, Counter[int]] = {}
     for key, interval in targets:

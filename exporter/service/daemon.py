@@ -57,12 +57,8 @@ class Options:
 class Daemon:
     """One exporter.
 
-    Args:
-        load: reads the configuration, now and at each reload.
-        options: of the command line.
-        environ: where a proxy is looked up if the configuration names none, and a service manager.
-        clock: its monotonic part must be the event loop's.
-        log_lines_dropped: gives the number of log lines that were not written.
+    `load` reads the configuration, now and at each reload. The clock's monotonic part must be the
+    event loop's.
 
     Raises:
         ConfigError: the configuration, or that of the pages, cannot be used.

@@ -70,10 +70,8 @@ class JsonFormatter(_Formatter):
 class LogWriter(logging.Handler):
     """Writes lines in a thread of its own, and drops those for which there is no room.
 
-    Args:
-        stream: where to. Its descriptor is written to if it has one: a thread that waits in a
-            write of a buffered stream would hold up the interpreter's end.
-        most_waiting: lines that may wait to be written.
+    The stream's descriptor is written to if it has one: a thread that waits in a write of a
+    buffered stream would hold up the interpreter's end.
     """
 
     def __init__(self, stream: TextIO, most_waiting: int = MOST_WAITING) -> None:
@@ -162,13 +160,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def set_up(level: str, log_format: LogFormat, stream: TextIO) -> LogWriter:
-    """Let every log line of this process go to `stream`. What is waiting is written at its end.
-
-    Args:
-        level: debug, info, warning or error.
-        log_format: how lines are written.
-        stream: stderr, in a daemon.
-    """
+    """Let every log line of this process go to `stream`. What is waiting is written at its end."""
     handler = LogWriter(stream)
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else LogfmtFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

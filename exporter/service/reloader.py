@@ -32,12 +32,6 @@ Load = Callable[[], Config]
 class Reloader:
     """Loads the configuration, at once and whenever it is to be loaded again.
 
-    Args:
-        load: reads it.
-        fleet: applies it.
-        clock: for the time of the last success.
-        notifier: told when a reload begins and ends.
-
     Raises:
         ConfigError: the configuration cannot be used.
         BuildError: a certificate or key cannot be used.

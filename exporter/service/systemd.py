@@ -30,9 +30,7 @@ class Notifier:
     def of_environment(cls, environ: Mapping[str, str], pid: int) -> Self:
         """Reads `NOTIFY_SOCKET`, a path or an abstract `@name`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
 
-        Args:
-            environ: variables by name.
-            pid: of this process: a watchdog for another process is ignored.
+        A watchdog for another process is ignored.
         """
         address, period = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
         if address.startswith("@"):
@@ -50,8 +48,7 @@ class Notifier:
     def reloading(self, now: float) -> None:
         """A reload has begun; `ready` ends it.
 
-        Args:
-            now: the system's monotonic clock, in seconds.
+        `now` is the system's monotonic clock, in seconds.
         """
         self._send("RELOADING=1", f"MONOTONIC_USEC={now * 1e6:.0f}")
 
@@ -63,8 +60,7 @@ class Notifier:
     async def keep_alive(self, working: Callable[[], bool]) -> None:
         """Feeds the watchdog twice in each of its periods, as long as there is progress.
 
-        Args:
-            working: whether there is progress. That it is called proves that the event loop runs.
+        That `working` is called proves that the event loop runs.
         """
         while self._watchdog:
             if working():

@@ -25,14 +25,7 @@ _CALM = 30 * _MINUTE
 def requests_in(
     course: Course | None, ordinary: tuple[RestRequest, ...], staff: Staff, rng: random.Random
 ) -> tuple[RestRequest, ...]:
-    """The requests of a day.
-
-    Args:
-        course: of the floor; None for an ordinary day.
-        ordinary: the requests of an ordinary day.
-        staff: of the VDN.
-        rng: for what is left to chance.
-    """
+    """The requests of a day with that course; the ordinary ones without a course."""
     match course:
         case Course.QUIET:
             return tuple(_one_after_the_other(ordinary))

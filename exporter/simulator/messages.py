@@ -59,10 +59,7 @@ class Query:
 def read_query(content_type: str, body: bytes, *, pages: bool = True) -> Query:
     """Reads `{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 100}}`.
 
-    Args:
-        content_type: the header's value, empty if it is missing.
-        body: the request's body.
-        pages: whether this interface has offset and limit at all; 8.13 and earlier did not.
+    `pages` says whether this interface has offset and limit at all; 8.13 and earlier did not.
 
     Raises:
         ViolationError: a rule is broken; one sentence says which.

@@ -44,11 +44,9 @@ class Reply(msgspec.Struct, frozen=True):
     damaged: bool = False
 
     def at(self, shift: int, clock: int) -> "Served":
-        """The reply with its times shifted.
+        """The reply with its times shifted by so many seconds.
 
-        Args:
-            shift: seconds.
-            clock: the recorder's time in the recording, in seconds since the epoch.
+        `clock` is the recorder's time in the recording, in seconds since the epoch.
         """
         body = _BEGIN_TIME.sub(
             lambda found: found[1] + _shifted(int(found[2]), shift, clock), self.body
@@ -95,10 +93,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class Recordings:
-    """What recorded files answer.
-
-    Args:
-        files: the bytes of each, by its name.
+    """What recorded files answer, given as bytes by their names.
 
     Raises:
         ValueError: one is not a recording; a sentence names the file.
@@ -126,10 +121,7 @@ class Recordings:
     ) -> Served | Literal["unknown", "none"]:
         """The next reply to a question.
 
-        Args:
-            question: what is asked.
-            now: the server's time in seconds since the epoch.
-            legacy: whether it came by the interface of 8.13 and earlier.
+        `now` is in seconds since the epoch; `legacy` is the interface of 8.13 and earlier.
 
         Returns:
             `unknown` if the question was not recorded, `none` if no reply came to it.

@@ -87,11 +87,7 @@ def verify(
     The signature comes before the clock, so that a timestamp is refused for its age only if the
     client has really signed it.
 
-    Args:
-        request: as received.
-        access_keys: the secret key of each access key.
-        now: the server's time, in seconds since the epoch.
-        allowed_drift: seconds that the timestamp may differ from `now`, either way.
+    `now` is in seconds since the epoch; a timestamp may differ from it by `allowed_drift` seconds.
     """
     headers: dict[bytes, list[bytes]] = {}
     for name, value in request.headers:

@@ -57,12 +57,8 @@ class Delivery:
     that is being sent. Pages, searches and scrapes of some families have half of the places, so
     that a whole scrape finds one.
 
-    Args:
-        max_requests: places; 0 for any number.
-        renderings: makes the bodies.
-        generation: gives what must be equal for two requests to share a rendering.
-        send_timeout: seconds for a client to read its reply.
-        refused: where refusals are counted.
+    `max_requests` is the number of places; 0 for any number. Two requests share a rendering only if
+    `generation` gives the same for both.
     """
 
     def __init__(
@@ -101,12 +97,8 @@ class Delivery:
         The body is complete before its first byte is sent: its length is known, and a failure to
         make it is a 500 instead of half a body.
 
-        Args:
-            request: is replied to.
-            question: requests with the same one share their rendering for a second.
-            make: called when it is this body's turn, so that it is up to date.
-            headers: of the reply.
-            priority: over other renderings that wait.
+        Requests with the same question share their rendering for a second. `make` is called when it
+        is this body's turn, so that it is up to date.
         """
         question = (self._generation(), question)
         if not self._renderings.shares(question) and self._busy(priority):

@@ -63,10 +63,7 @@ HEADERS: Final[Mapping[str, str]] = {
 class HtmlPages:
     """The templates of one exporter.
 
-    Args:
-        version: the exporter's.
-        telemetry_path: the path of its metrics.
-        links: further pages that the footer links to: each with its name.
+    The footer links to `links`: URLs by their names.
     """
 
     def __init__(

@@ -40,9 +40,7 @@ def parameters(key: TargetKey) -> Mapping[str, str]:
 def asked_for(query: Collection[tuple[str, str]], path: str = PATH) -> TargetKey:
     """The key of the target that a query's names and values ask for, configured or not.
 
-    Args:
-        query: of the URL.
-        path: of the page, for an example.
+    `path` is that of the page, for an example.
 
     Raises:
         RequestError: it does not identify exactly one target.

@@ -20,12 +20,7 @@ class _Step(NamedTuple):
 
 
 class ProbeLog:
-    """The steps of one probe.
-
-    Args:
-        target: is probed, from now on.
-        moment: the clock.
-    """
+    """The steps of one probe."""
 
     def __init__(self, target: Target, moment: Clock) -> None:
         self._target = target

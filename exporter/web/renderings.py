@@ -90,9 +90,7 @@ class Rendering:
 class Renderings:
     """All bodies that are waited for, being made, or being sent.
 
-    Args:
-        shared_for: seconds for which one answers the same question.
-        max_held: bytes that all of them may hold.
+    One answers the same question for `shared_for` seconds; all of them hold `max_held` bytes.
     """
 
     def __init__(self, shared_for: float = SHARED_FOR, max_held: int = MAX_HELD) -> None:

@@ -155,9 +155,7 @@ def clock(skew: float | None) -> tuple[str, bool]:
 def certificate(expiry: float | None, now: float) -> str:
     """That a server's certificate expires soon, or has expired; empty for neither.
 
-    Args:
-        expiry: epoch seconds; None if it has none.
-        now: epoch seconds.
+    Both are epoch seconds.
     """
     if expiry is None or expiry - now > _EXPIRES_SOON:
         return ""

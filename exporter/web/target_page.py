@@ -29,12 +29,7 @@ class _Failure(NamedTuple):
 
 
 class TargetPage:
-    """The pages of one exporter's targets, made of its templates.
-
-    Args:
-        pages: the templates.
-        probed: whether a target can be polled at once.
-    """
+    """The pages of one exporter's targets, made of its templates."""
 
     def __init__(self, pages: HtmlPages, *, probed: bool) -> None:
         self._pages = pages

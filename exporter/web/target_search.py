@@ -179,11 +179,8 @@ def _note_trouble(
 ) -> None:
     """Count a target with others that are in the same trouble.
 
-    Args:
-        each: the target.
-        troubles: what was found so far.
-        by_message: the same of failures, by server, reason and whole message: to take the times
-            out of ten thousand equal messages would take as long as all the rest.
+    `by_message` has the failures among `troubles` by server, reason and whole message: to take the
+    times out of ten thousand equal messages would take as long as all the rest.
     """
     failure, cms = each.state.failure, each.state.target.key.cms
     if failure is not None:

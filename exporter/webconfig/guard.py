@@ -26,10 +26,7 @@ def protect(
 ) -> None:
     """Put the web configuration in front of an application that has not been started.
 
-    Args:
-        app: the application; its own middlewares come after the password.
-        live: the configuration in use.
-        passwords: checks them; made if omitted.
+    The application's own middlewares come after the password.
     """
     checker = passwords or Passwords(secrets.token_bytes(32))
     app.middlewares.insert(0, _ask_for_password(live, checker))

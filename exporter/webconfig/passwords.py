@@ -26,11 +26,6 @@ class Passwords:
 
     Only correct ones are remembered, so that guesses cannot push them out. What is kept is a digest
     that means nothing outside of this process.
-
-    Args:
-        salt: random bytes of this process.
-        compare: bcrypt's comparison.
-        most_waiting: comparisons that may wait.
     """
 
     def __init__(
@@ -48,10 +43,7 @@ class Passwords:
 
         An unknown user takes as long as a known one with a wrong password.
 
-        Args:
-            users: the hash of each user's password; at least one.
-            name: as the client gives it.
-            password: the same.
+        `users` has the hash of each user's password; at least one.
 
         Raises:
             BusyError: too many others are waiting.

@@ -79,8 +79,7 @@ class _ServerSide(ssl.SSLObject):
 def subject_alternative_names(certificate: Mapping[str, Any]) -> frozenset[str]:
     """DNS names, addresses, e-mail addresses and URIs; other kinds are left out.
 
-    Args:
-        certificate: as `SSLObject.getpeercert` gives it.
+    The certificate is as `SSLObject.getpeercert` gives it.
     """
     kinds = {"DNS", "IP Address", "email", "URI"}
     return normalized(name for kind, name in certificate.get("subjectAltName", ()) if kind in kinds)
@@ -103,11 +102,7 @@ def server_context(
 ) -> ServerContext:
     """A context that does as the block says; of no use if there are problems.
 
-    Args:
-        tls: the block.
-        place: of the block.
-        reader: reads the files, and collects the problems.
-        broken: keys of the block that have a problem already.
+    `broken` are keys of the block that have a problem already.
     """
     context = ServerContext()
     # No client of ours renegotiates, and each time would cost the server more than the client.

@@ -48,9 +48,6 @@ class WebConfig:
 def load_web_config(path: Path) -> WebConfig:
     """The web configuration in a file; certificates and keys are read too.
 
-    Args:
-        path: as problems are to name it.
-
     Raises:
         ConfigError: with all problems at once.
     """

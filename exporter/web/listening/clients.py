@@ -216,12 +216,7 @@ class Connection(web.RequestHandler):
 class Connections:
     """Accepts connections, and closes the one that has been idle for longest if there are too many.
 
-    Args:
-        server: aiohttp's, whose application answers.
-        tls: of all connections, if they are encrypted.
-        idle_timeout: seconds after which a connection without a complete request is closed.
-        limit: connections that may be open at once.
-        refused: where refusals are counted.
+    After `idle_timeout` seconds a connection without a complete request is closed.
     """
 
     def __init__(

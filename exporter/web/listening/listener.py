@@ -60,13 +60,8 @@ async def listen(  # noqa: PLR0913  # bounds that tests lower
 ) -> Listener:
     """Serve `app` on all of `addresses`, or on none of them.
 
-    Args:
-        app: the application.
-        addresses: where it is served.
-        tls: of all addresses, if they are encrypted.
-        idle_timeout: seconds after which a connection without a complete request is closed.
-        max_connections: connections at once; None for what the process's descriptors allow.
-        refused: where refusals are counted.
+    After `idle_timeout` seconds a connection without a complete request is closed. The process's
+    descriptors limit connections unless `max_connections` does.
 
     Raises:
         ListenError: an address cannot be listened on.
