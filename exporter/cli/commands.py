@@ -8,33 +8,30 @@ from typing import Final
 import click
 
 from exporter import __version__
-from exporter.cli.flags import Command, Flag, Level, Parsed, Program
-from exporter.cli.init_command import INIT
+from exporter.cli.flags import Command, Flag, Level, Parsed, Program, show_help
 
 PROGRAM: Final = "agent-rest-exporter"
 COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 """Set by click's completion scripts."""
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
-SCENARIOS: Final = (
-    *("quiet", "lunch-rush", "approver-absent", "overdue"),
-    *("hang", "slow", "drop", "cut", "flapping", "error", "unavailable", "rate-limited"),
-    *("forbidden", "redirect", "html", "garbage", "oversized", "gzip-bomb"),
-    *("unauthorized", "key-rotated", "clock"),
-    *("api-error", "unknown-vdn", "legacy-only", "crowded", "zeros", "seconds", "wrong-shape"),
-    *("ignore-offset", "endless", "overlap"),
-)
-"""As the simulator has them."""
 
 _PATH: Final = click.Path(dir_okay=False)
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
 _TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
-_NAMED: Final = Parsed("scenario", "exporter.simulator:parse_scenario", SCENARIOS)
+_NAMED: Final = Parsed(
+    "scenario",
+    "exporter.simulator.scenarios:parse_scenario",
+    "exporter.simulator.scenarios:KINDS",
+)
 
 _FILE: Final = click.Argument(["file"], type=_PATH, required=False)
 _CONFIG_FILE: Final = Flag("config.file", "Configuration file.", "config.yaml", _PATH)
 _TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path", "Path to serve metrics on.", "/metrics", metavar="PATH"
+)
+_KEY_FILE: Final = Flag(
+    "tls.key-file", "Its private key, if in a file of its own (PEM).", type=_PATH
 )
 _JSON: Final = Flag("json", "Print JSON, for scripts.", is_flag=True)
 _SCENARIO: Final = Flag(
@@ -191,6 +188,64 @@ _QUERY: Final = Command(
         ],
     },
 )
+_INIT: Final = Command(
+    "init",
+    "Find out how a server wants to be asked, and write a configuration.",
+    {
+        "Configuration": [
+            Flag("config.file", "The new file; nothing is overwritten.", "config.yaml", _PATH),
+            Flag(
+                "write-anyway",
+                "Write the file even if the server cannot be polled, with what is known.",
+                is_flag=True,
+            ),
+        ],
+        "Server": [
+            Flag(
+                "url",
+                "Address of the server. What is missing here is asked at a terminal.",
+                metavar="URL",
+            ),
+            Flag("name", "Value of the label cms. Default: host:port of the URL.", metavar="NAME"),
+            Flag("tls.ca-file", "CA of the server's certificate (PEM).", type=_PATH),
+            Flag("tls.server-name", "Name in the server's certificate.", metavar="NAME"),
+            Flag("tls.cert-file", "Client certificate, if it requires one (PEM).", type=_PATH),
+            _KEY_FILE,
+        ],
+        "Authorization": [
+            Flag("access-key", "Access key. Without it, requests are not signed.", metavar="KEY"),
+            Flag("secret-key-file", "File with the secret key.", type=_PATH),
+            Flag(
+                "secret-key-variable",
+                "Environment variable with the secret key, also when the exporter runs.",
+                metavar="VARIABLE",
+            ),
+            Flag(
+                "authorization-file",
+                "File with the complete Authorization header, instead of keys.",
+                type=_PATH,
+            ),
+            Flag(
+                "authorization-variable",
+                "Environment variable with that header, also when the exporter runs.",
+                metavar="VARIABLE",
+            ),
+        ],
+        "Targets": [
+            Flag(
+                "cc-id",
+                "ID of the call center.",
+                type=Parsed("number", "exporter.cli.query:parse_cc_id"),
+            ),
+            Flag(
+                "vdn",
+                "IDs of VDNs, such as 1-40 or 1,5,9-12.",
+                type=Parsed("numbers", "exporter.cli.init_answers:parse_numbers"),
+            ),
+        ],
+    },
+    arguments=[_FILE],
+)
 _SIMULATE: Final = Command(
     "simulate",
     "Run a simulated CC-CMS, to rehearse alerts and failures.",
@@ -215,7 +270,7 @@ _SIMULATE: Final = Command(
             ),
             Flag("secret-key", "Secret key for the access key.", SECRET_KEY),
             Flag("tls.cert-file", "Serve HTTPS with this certificate (PEM).", type=_PATH),
-            Flag("tls.key-file", "Its private key, if in a file of its own (PEM).", type=_PATH),
+            _KEY_FILE,
             Flag(
                 "tls.make-ca",
                 "Serve HTTPS with a certificate of a CA that is made now, and write the CA's "
@@ -311,33 +366,14 @@ To load it, add the line for your shell to its startup file:
   source <({PROGRAM} completion zsh)
   {PROGRAM} completion fish | source""",
 )
-COMMANDS: Final = (_SERVE, _CHECK, _QUERY, INIT, _SIMULATE, _DEMO, _HEALTHCHECK, _COMPLETION)
-
-
-@click.command("help", short_help="Show the help of a command.")
-@click.argument(
-    "command",
-    required=False,
-    shell_complete=lambda ctx, param, incomplete: click.Choice(
-        [command.name for command in COMMANDS]
-    ).shell_complete(ctx, param, incomplete),
-)
-@click.pass_context
-def _help(ctx: click.Context, command: str | None) -> int:
-    """Show the help of a command."""
-    shown = ctx.find_root()
-    if command and isinstance(shown.command, Program):
-        _, found, _ = shown.command.resolve_command(shown, [command])
-        shown = click.Context(found, parent=shown, info_name=command) if found else shown
-    click.echo(shown.get_help())
-    return 0
+COMMANDS: Final = (_SERVE, _CHECK, _QUERY, _INIT, _SIMULATE, _DEMO, _HEALTHCHECK, _COMPLETION)
 
 
 def program() -> click.Command:
     """The whole command line."""
     group = Program(
         PROGRAM,
-        commands=[*COMMANDS, _help],
+        commands=[*COMMANDS, show_help],
         help="Prometheus exporter for agents' rests in Huawei AICC/CEC call centers.",
         epilog="Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 "
         "or 143 if SIGINT or SIGTERM ended it before its work was done.",

@@ -21,7 +21,8 @@ from exporter.server import Server, Signature
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options
 from exporter.service.logs import LogFormat
-from exporter.simulator import Scenario, parse_scenario, serving
+from exporter.simulator.scenarios import Scenario, parse_scenario
+from exporter.simulator.stand_in import serving
 from exporter.store import Target, TargetKey
 from exporter.web.listening.addresses import Address
 

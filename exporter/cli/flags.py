@@ -30,10 +30,10 @@ class Parsed(click.ParamType[object]):
     Args:
         name: what the help calls the value, in lower case.
         function: as `module:name`: it is imported when there is a value to parse.
-        suggestions: what a shell offers.
+        suggestions: what a shell offers, likewise.
     """
 
-    def __init__(self, name: str, function: str, suggestions: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, function: str, suggestions: str = "") -> None:
         self.name = name
         self._function = function
         self._suggestions = suggestions
@@ -51,7 +51,8 @@ class Parsed(click.ParamType[object]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem[Any]]":
         """The suggestions that begin like that."""
-        return click.Choice(self._suggestions).shell_complete(ctx, param, incomplete)
+        found = pkgutil.resolve_name(self._suggestions) if self._suggestions else ()
+        return click.Choice(found).shell_complete(ctx, param, incomplete)
 
 
 class Level(click.Choice[str]):
@@ -212,6 +213,25 @@ class Program(click.Group):
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Not in the order of the alphabet."""
         return [*self.commands]
+
+
+@click.command("help", short_help="Show the help of a command.")
+@click.argument(
+    "command",
+    required=False,
+    shell_complete=lambda ctx, param, incomplete: click.Choice(
+        ctx.find_root().command.list_commands(ctx)
+    ).shell_complete(ctx, param, incomplete),
+)
+@click.pass_context
+def show_help(ctx: click.Context, command: str | None) -> int:
+    """Show the help of a command."""
+    shown = ctx.find_root()
+    if command and isinstance(shown.command, Program):
+        _, found, _ = shown.command.resolve_command(shown, [command])
+        shown = click.Context(found, parent=shown, info_name=command) if found else shown
+    click.echo(shown.get_help())
+    return 0
 
 
 def usage_error(error: click.UsageError, program: str) -> str:

@@ -10,8 +10,9 @@ from typing import Final
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import ENVIRONMENT_PREFIX
 from exporter.config.draft import Entry, Text, written
-from exporter.simulator import GROUPS, Fault, Recordings, Scenario
-from exporter.simulator import written as written_scenario
+from exporter.simulator.replay import Recordings
+from exporter.simulator.scenarios import GROUPS, Fault, Scenario
+from exporter.simulator.scenarios import written as written_scenario
 from exporter.web.listening.addresses import Address
 
 _LOCAL: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # every address includes this one

@@ -19,19 +19,12 @@ from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.signals import Signals
 from exporter.cli.terminal import console, print_table
 from exporter.config.files import UnreadableError, read_file
-from exporter.simulator import (
-    ALLOWED_DRIFT,
-    DEFAULT_SEED,
-    Accelerated,
-    Recordings,
-    Scenario,
-    Seen,
-    Settings,
-    SimulatedFloors,
-    Simulator,
-    line,
-    serving,
-)
+from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
+from exporter.simulator.replay import Recordings
+from exporter.simulator.request_log import Seen, line
+from exporter.simulator.scenarios import Scenario
+from exporter.simulator.signature_check import ALLOWED_DRIFT
+from exporter.simulator.stand_in import Accelerated, Settings, Simulator, serving
 from exporter.web.listening.addresses import Address, ListenError
 
 

@@ -102,9 +102,10 @@ GROUPS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
     }
 )
 """Everything that can be played, by the headings of `simulate --list`."""
-DESCRIPTIONS: Mapping[Kind, str] = MappingProxyType(
-    {kind: kind.description for kinds in GROUPS.values() for kind in kinds}
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {str(kind): kind for kinds in GROUPS.values() for kind in kinds}
 )
+"""The same by name."""
 
 _NOT_SIMULATED: Mapping[str, str] = MappingProxyType(
     {
@@ -184,15 +185,14 @@ def course_for(scenarios: Iterable[Scenario], target: tuple[int, int]) -> Course
 
 
 def _kind(text: str, name: str) -> Kind:
-    known = {str(kind): kind for kind in DESCRIPTIONS}
-    if name in known:
-        return known[name]
+    if name in KINDS:
+        return KINDS[name]
     if name in _NOT_SIMULATED:
         raise ValueError(
             f"scenario {text!r}: the simulator cannot produce {name!r}; {_NOT_SIMULATED[name]}"
         )
-    close = get_close_matches(name, known, n=1)
-    remedy = f"did you mean '{close[0]}'?" if close else f"the scenarios are {', '.join(known)}"
+    close = get_close_matches(name, KINDS, n=1)
+    remedy = f"did you mean '{close[0]}'?" if close else f"the scenarios are {', '.join(KINDS)}"
     raise ValueError(f"scenario {text!r}: there is no scenario {name!r}; {remedy}")
 
 

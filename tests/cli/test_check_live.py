@@ -28,7 +28,9 @@ from exporter.cms.client import CmsClient
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Counters, Doubt, reduce
 from exporter.server import Server
-from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.cms_peer import answer
 from tests.support.cms_peer import serving as cms_serving

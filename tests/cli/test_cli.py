@@ -15,10 +15,9 @@ import trustme
 
 from exporter import __version__
 from exporter.cli import main
-from exporter.cli.commands import COMMANDS, SCENARIOS
+from exporter.cli.commands import COMMANDS
 from exporter.cli.flags import Command
 from exporter.config import Config, load
-from exporter.simulator import DESCRIPTIONS
 from tests.support.command_line import parsed
 from tests.support.processes import COMMAND, clean_environment, run, started
 
@@ -504,11 +503,6 @@ def test_every_flag_has_a_name_of_its_own_and_help() -> None:
         assert len(names) == len(set(names))
         for flag in command.flags:
             assert re.fullmatch(r"[A-Z].*\.", flag.help or "")
-
-
-def test_the_help_names_every_fault() -> None:
-    """It does not import the simulator for them."""
-    assert tuple(map(str, DESCRIPTIONS)) == SCENARIOS
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["sentences", "json"])

@@ -27,7 +27,7 @@ from exporter.errors import PollResult
 from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
-from exporter.simulator import Address
+from exporter.simulator.stand_in import Address
 from tests.support.processes import COMMAND, clean_environment
 from tests.support.simulated import simulating
 from tests.support.terminal import Terminal, terminal

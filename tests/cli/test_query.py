@@ -24,7 +24,9 @@ from exporter.cms.client import Inspection
 from exporter.errors import PollResult
 from exporter.rest import BeginTimeUnit, Counters, Doubt, Snapshot, WaitReason, reduce
 from exporter.secret import Secret
-from exporter.simulator import AgentRow, Floor, Settings, Simulator, parse_scenario, serving
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.processes import COMMAND, run, started, until
 

@@ -11,7 +11,7 @@ from exporter.cli import main
 from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.rehearsal import hosts
 from exporter.config import load
-from exporter.simulator import DESCRIPTIONS
+from exporter.simulator.scenarios import KINDS
 from exporter.web.listening.addresses import Address
 from tests.support.processes import COMMAND, program, run, started
 
@@ -24,11 +24,11 @@ def test_the_list_has_every_scenario_and_fits_a_terminal(
     """With its default value and what it does, in 80 columns."""
     assert main(["simulate", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for kind, description in DESCRIPTIONS.items():
+    for kind in KINDS.values():
         (line,) = [
             each for each in lines if each.split()[:1] and each.split()[0].split("=")[0] == kind
         ]
-        assert line.endswith(f"  {description}")
+        assert line.endswith(f"  {kind.description}")
     assert "  slow=5s            answers after a delay" in lines
     assert max(map(len, lines)) <= 80
 

@@ -24,7 +24,8 @@ from exporter.cms.client import Inspection
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import BeginTimeUnit, Counters, reduce
 from exporter.secret import Secret
-from exporter.simulator import Settings, Simulator, parse_scenario, serving
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.processes import COMMAND, clean_environment, started
 from tests.support.virtual_time import VirtualTimeLoop

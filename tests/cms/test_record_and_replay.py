@@ -13,15 +13,10 @@ from exporter.errors import PollResult, Reason
 from exporter.rest import Snapshot
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
-from exporter.simulator import (
-    Fault,
-    Recordings,
-    Settings,
-    SimulatedFloors,
-    Simulator,
-    parse_scenario,
-    serving,
-)
+from exporter.simulator.floors import SimulatedFloors
+from exporter.simulator.replay import Recordings
+from exporter.simulator.scenarios import Fault, parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 
 pytestmark = pytest.mark.anyio
 

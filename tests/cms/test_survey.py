@@ -13,8 +13,10 @@ from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import BeginTimeUnit, Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
-from exporter.simulator import Settings, SimulatedFloors, Simulator, parse_scenario
-from exporter.simulator import serving as simulating
+from exporter.simulator.floors import SimulatedFloors
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator
+from exporter.simulator.stand_in import serving as simulating
 from tests.support.cms_peer import serving
 from tests.support.picky_server import Picky
 

@@ -20,7 +20,8 @@ import pytest
 import trustme
 import yaml
 
-from exporter.simulator import Settings, Simulator, parse_scenario, serving
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.installed import Installed, lay_out
 from tests.support.paths import ROOT
 from tests.support.processes import UNMEASURED, program, serving_exporter

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.cli.commands import COMMANDS
 from exporter.durations import parse_duration
-from exporter.simulator import DESCRIPTIONS, parse_scenario
+from exporter.simulator.scenarios import KINDS, parse_scenario
 from tests.support.alert_rules import alerts
 from tests.support.paths import ROOT
 
@@ -26,7 +26,7 @@ def test_an_alert_is_awaited_for_long_enough(name: str, how: str, minutes: str) 
     hold = alerts()[name].hold
     assert int(minutes) * 60 > parse_duration(hold or "5m")
     for scenario in re.findall(r"--scenario (\S+?)[` ,]", f"{how} "):
-        assert parse_scenario(scenario).kind in DESCRIPTIONS
+        assert parse_scenario(scenario).kind in KINDS
 
 
 def test_the_commands_have_these_options() -> None:

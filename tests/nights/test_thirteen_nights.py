@@ -24,15 +24,9 @@ import trustme
 import yaml
 
 from exporter.config.shard import Shard
-from exporter.simulator import (
-    Address,
-    AgentRow,
-    Floor,
-    Settings,
-    Simulator,
-    parse_scenario,
-    serving,
-)
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Address, Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.alert_rules import RULES
 from tests.support.alertmanager import Told, Watch, times_faster, watching

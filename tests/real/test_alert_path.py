@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from exporter.rest import Doubt
-from exporter.simulator import AgentRow, Floor, Settings, Simulator, serving
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.alertmanager import watching
 from tests.support.processes import free_port, query, serving_exporter, until
 

@@ -8,7 +8,9 @@ import httpx
 import pytest
 import trustme
 
-from exporter.simulator import AgentRow, Fault, Floor, Scenario, Settings, Simulator, serving
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.processes import Process, query, scraping_prometheus, serving_exporter, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]

@@ -11,7 +11,9 @@ import httpx
 import pytest
 import yaml
 
-from exporter.simulator import Fault, Floor, Scenario, Settings, Simulator, serving
+from exporter.simulator.floors import Floor
+from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.paths import ROOT
 from tests.support.processes import query, scraping_prometheus, serving_exporter, until
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter.simulator import Simulator, serving
+from exporter.simulator.stand_in import Simulator, serving
 from tests.support.processes import UNMEASURED, query, scraping_prometheus, serving_exporter, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]

@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from exporter.simulator import Floor, Settings, Simulator, serving
+from exporter.simulator.floors import Floor
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.processes import (
     program,
     query,

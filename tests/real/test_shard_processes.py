@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.config.shard import Shard
-from exporter.simulator import Settings, Simulator, serving
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.processes import Process, run, serving_exporter, started, until
 

@@ -11,7 +11,9 @@ import httpx
 import pytest
 import yaml
 
-from exporter.simulator import AgentRow, Fault, Floor, Scenario, Settings, Simulator, serving
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.alert_rules import RULES
 from tests.support.alertmanager import notifying, write_hurried_rules
 from tests.support.dashboard_rules import expressions

@@ -9,15 +9,9 @@ import pytest
 
 from exporter.config import ConfigError, load
 from exporter.errors import Reason
-from exporter.simulator import (
-    AgentRow,
-    Fault,
-    Floor,
-    Scenario,
-    Settings,
-    Simulator,
-    serving,
-)
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.processes import free_port, run, serving_exporter, until
 
 NAMES = ("Canary Oropendola", "金丝雀小姐")

@@ -20,7 +20,8 @@ from exporter.cms.transport import Transport
 from exporter.config import load
 from exporter.polling.fleet import Fleet
 from exporter.service.daemon import Daemon, Options
-from exporter.simulator import Fault, Scenario, Settings, Simulator, serving
+from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.web.listening.listener import Address
 from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.simulator import Settings, Simulator, serving
+from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.links import swapped
 from tests.support.paths import FIXTURES
 from tests.support.processes import COMMAND, Process, started, until

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator import Course, Floor, SimulatedFloors, parse_scenario
 from exporter.simulator.day import CantRest
+from exporter.simulator.floors import Floor, SimulatedFloors
 from exporter.simulator.roster import DAY, staff_of
+from exporter.simulator.scenarios import Course, parse_scenario
 
 SEEDS = st.integers(0, 1000)
 TARGETS = st.tuples(st.integers(1, 65_535), st.integers(1, 5_000))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator import DEFAULT_SEED, Accelerated, Floor, SimulatedFloors
 from exporter.simulator.day import CantRest, Period, Stage, simulate
+from exporter.simulator.floors import DEFAULT_SEED, Floor, SimulatedFloors
 from exporter.simulator.roster import (
     DAY,
     RestRequest,
@@ -18,6 +18,7 @@ from exporter.simulator.roster import (
     staff_of,
     work_number,
 )
+from exporter.simulator.stand_in import Accelerated
 
 MIDNIGHT = 20_000 * DAY
 TARGETS = st.tuples(st.integers(1, 65_535), st.integers(1, 5_000))

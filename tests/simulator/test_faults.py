@@ -12,17 +12,10 @@ from unittest.mock import Mock
 import pytest
 from aiohttp import web
 
-from exporter.simulator import (
-    AgentRow,
-    Fault,
-    Floor,
-    Scenario,
-    Settings,
-    Simulator,
-    parse_scenario,
-    serving,
-)
 from exporter.simulator.faults import gateway_answer
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.scenarios import Fault, Scenario, parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from exporter.simulator import Floor, Seen, Settings, Simulator, line, parse_scenario, serving
+from exporter.simulator.floors import Floor
+from exporter.simulator.request_log import Seen, line
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Settings, Simulator, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.simulator import (
-    DESCRIPTIONS,
-    AgentRow,
+from exporter.simulator import messages
+from exporter.simulator.faults import gzip_bomb, page_of
+from exporter.simulator.floors import AgentRow, Floor
+from exporter.simulator.messages import Query, ViolationError, read_query
+from exporter.simulator.scenarios import (
+    KINDS,
     Course,
     Fault,
-    Floor,
     Scenario,
-    messages,
+    course_for,
     parse_scenario,
+    scenario_for,
     written,
 )
-from exporter.simulator.faults import gzip_bomb, page_of
-from exporter.simulator.messages import Query, ViolationError, read_query
-from exporter.simulator.scenarios import course_for, scenario_for
 
 JSON = "application/json; charset=UTF-8"
 ALL = (
@@ -114,11 +114,11 @@ def test_a_scenario_that_cannot_be_read_says_why(text: str, message: str) -> Non
 
 def test_every_scenario_is_described_and_can_be_asked_for() -> None:
     """What a list shows is what the parser accepts, with the values that it has by default."""
-    assert sorted(DESCRIPTIONS) == sorted([*Course, *Fault])
-    assert [parse_scenario(kind) for kind in DESCRIPTIONS] == [
-        parse_scenario(written(kind)) for kind in DESCRIPTIONS
+    assert sorted(KINDS) == sorted([*Course, *Fault])
+    assert [parse_scenario(kind) for kind in KINDS] == [
+        parse_scenario(written(kind)) for kind in KINDS.values()
     ]
-    assert [parse_scenario(kind).kind for kind in DESCRIPTIONS] == list(DESCRIPTIONS)
+    assert [parse_scenario(kind).kind for kind in KINDS] == list(KINDS.values())
     kinds: tuple[Course | Fault, ...] = (Course.QUIET, Fault.SLOW, Fault.CLOCK, Fault.API_ERROR)
     assert [written(kind) for kind in (*kinds, Fault.HANG)] == [
         "quiet",

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from exporter.simulator import Refusal, Verdict
-from exporter.simulator.signature_check import RawRequest, verify
+from exporter.simulator.signature_check import RawRequest, Refusal, Verdict, verify
 from tests.support.paths import FIXTURES
 
 VECTORS: list[dict[str, Any]] = json.loads((FIXTURES / "signature-vectors.json").read_text("utf-8"))

@@ -14,19 +14,10 @@ import aiohttp
 import pytest
 import trustme
 
-from exporter.simulator import (
-    Accelerated,
-    Address,
-    AgentRow,
-    Floor,
-    Refusal,
-    Settings,
-    SimulatedFloors,
-    Simulator,
-    Verdict,
-    parse_scenario,
-    serving,
-)
+from exporter.simulator.floors import AgentRow, Floor, SimulatedFloors
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.signature_check import Refusal, Verdict
+from exporter.simulator.stand_in import Accelerated, Address, Settings, Simulator, serving
 
 pytestmark = pytest.mark.anyio
 

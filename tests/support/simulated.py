@@ -6,14 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from exporter.simulator import (
-    Address,
-    Settings,
-    SimulatedFloors,
-    Simulator,
-    parse_scenario,
-    serving,
-)
+from exporter.simulator.floors import SimulatedFloors
+from exporter.simulator.scenarios import parse_scenario
+from exporter.simulator.stand_in import Address, Settings, Simulator, serving
 
 KEYS = {"AKEXAMPLE0001": "canary-sk"}
 """The keys whose signatures it accepts."""
