@@ -56,9 +56,9 @@ STARTED: Final = LogMessage(
 ONE_SHARD: Final = LogMessage(
     logging.INFO,
     "polling one shard of the targets",
-    "`--shard` is set: this process polls only its share.",
-    "Check that every shard has a process: docs/scaling.md.",
-    ("shard",),
+    "`--shard` is set: this process polls only its share, so many of all targets.",
+    "Check that every shard has a process, and targets: docs/scaling.md.",
+    ("shard", "targets", "of"),
 )
 STOPPED: Final = LogMessage(
     logging.INFO,

@@ -23,7 +23,8 @@ from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.cms.proxy import chosen_proxy
-from exporter.config import ConfigError, Problem, load
+from exporter.config import Config, ConfigError, Problem, load
+from exporter.config.shard import Shard, part
 from exporter.durations import format_duration
 from exporter.polling import build
 from exporter.polling.build import BuildError
@@ -71,7 +72,32 @@ def forecast(server: Server, targets: Sequence[TargetKey], environ: Mapping[str,
     )
 
 
-def run(signals: Signals, *, config_file: str, live: bool, cms: Sequence[str], json: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several exporters polls: so many of all targets."""
+
+    shard: str
+    targets: int
+    of: int
+    warning: str | None = None
+
+
+def share(config: Config, shard: Shard) -> Share:
+    """Count the targets of a shard."""
+    own, every = len(part(config, shard).targets), len(config.targets)
+    warning = f"too few targets for {shard.total} shards: lower TOTAL, or add targets"
+    return Share(str(shard), own, every, None if own else warning)
+
+
+def run(  # noqa: PLR0913  # a flag each
+    signals: Signals,
+    *,
+    config_file: str,
+    live: bool,
+    cms: Sequence[str],
+    shard: Shard,
+    json: bool,
+) -> int:
     """Check the configuration, and poll its targets if asked to.
 
     0 if all is well, 1 if polls failed, 2 if the configuration is wrong.
@@ -91,16 +117,26 @@ def run(signals: Signals, *, config_file: str, live: bool, cms: Sequence[str], j
         forecast(server, [key for key in targets if key.cms == server.name], os.environ)
         for server in servers
     ]
+    unmatched = [pattern.text for pattern, names in config.seen.matches.items() if not names]
+    warnings = [f"target_files: {pattern} matches no file" for pattern in unmatched]
+    own = share(config, shard) if shard.total > 1 else None
     out = console(sys.stdout)
     if not json:
         say(out, f"{config_file}: valid", "green")
+        for warning in warnings:
+            say(out, f"{config_file}: warning: {warning}", "yellow")
         show_forecasts(out, forecasts)
+        if own:
+            show_share(out, own)
         sys.stdout.flush()
     found: dict[str, object] = {
         "valid": True,
         "problems": [],
+        "warnings": warnings,
         "servers": [dataclasses.asdict(each) for each in forecasts],
     }
+    if own:
+        found["shard"] = dataclasses.asdict(own)
     status = 0
     if live:
         chosen = {name: client for name, client in clients.items() if name in names}
@@ -193,3 +229,12 @@ def show_forecasts(out: Console, servers: Sequence[Forecast]) -> None:
             say(out, f"{indent}{server.cms}: warning: {server.warning}", "yellow")
     if not out.is_terminal:
         out.print(f"  all: {counted(targets, 'target')}: {per_hour} requests per hour")
+
+
+def show_share(out: Console, own: Share) -> None:
+    """A sentence, and a warning for a shard without targets."""
+    indent = "" if out.is_terminal else "  "
+    head = f"{indent}shard {own.shard}"
+    say(out, f"{head}: polls {own.targets} of {counted(own.of, 'target')}")
+    if own.warning:
+        say(out, f"{head}: warning: {own.warning}", "yellow")

@@ -54,6 +54,17 @@ _LOGGING: Final = [
     ),
 ]
 
+
+def _shard(summary: str) -> Flag:
+    return Flag(
+        "shard",
+        f"{summary}. INDEX counts from 0; auto is the number at the end of $POD_NAME or, if unset, "
+        "of the host name.",
+        "0/1",
+        Parsed("index/total", "exporter.config.shard:Shard.here"),
+    )
+
+
 _SERVE: Final = Command(
     "serve",
     "Poll the configured targets and serve their metrics.",
@@ -67,13 +78,7 @@ _SERVE: Final = Command(
                 "30s",
                 _DURATION,
             ),
-            Flag(
-                "shard",
-                "Which share of the targets to poll, counted from 0. INDEX can be auto: the "
-                "number at the end of $POD_NAME or, if unset, of the host name.",
-                "0/1",
-                Parsed("index/total", "exporter.cli.serve:parse_shard"),
-            ),
+            _shard("Which share of the targets to poll"),
         ],
         "Web": [
             Flag(
@@ -129,6 +134,7 @@ _CHECK: Final = Command(
                 metavar="NAME",
                 multiple=True,
             ),
+            _shard("Also say how many of the targets this share has"),
         ],
         "Output": [_JSON],
     },

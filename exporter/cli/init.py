@@ -33,6 +33,7 @@ from exporter.cms.client import Inspection
 from exporter.cms.diagnosis import explain_refusal
 from exporter.cms.survey import Found, Survey, Vdn
 from exporter.config import SecretError
+from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
 from exporter.polling import build
 from exporter.polling.build import BuildError
@@ -173,7 +174,12 @@ class _Init:
         try:
             _create(self._file, text, answers.secret, made)
             status = check.run(
-                self._signals, config_file=str(self._file), live=True, cms=(), json=False
+                self._signals,
+                config_file=str(self._file),
+                live=True,
+                cms=(),
+                shard=Shard(0, 1),
+                json=False,
             )
             keep = status == 0 or (self._anyway and status == 1)
         finally:

@@ -3,7 +3,6 @@
 import gc
 import logging
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -24,11 +23,6 @@ from exporter.web.listening.addresses import Endpoint
 from exporter.web.listening.sockets import activated
 
 _log: Final = logging.getLogger(__name__)
-
-
-def parse_shard(text: str) -> Shard:
-    """A share of the targets. Raises ValueError with a sentence."""
-    return Shard.parse(text, os.environ, socket.gethostname())
 
 
 def run(  # noqa: PLR0913  # a flag each
@@ -54,8 +48,6 @@ def run(  # noqa: PLR0913  # a flag each
         Path(web_config_file) if web_config_file else None,
         web_max_requests,
     )
-    if shard.total > 1:
-        log_messages.ONE_SHARD.log(_log, {"shard": str(shard)})
     # if the working directory is moved or replaced later, a reload still finds the same files
     path = Path(config_file)
     base = Path() if path.is_absolute() else Path.cwd()
@@ -65,7 +57,12 @@ def run(  # noqa: PLR0913  # a flag each
 
 
 def _load(path: Path, base: Path, shard: Shard) -> Config:
-    return part(load(path, os.environ, once=False, base=base), shard)
+    config = load(path, os.environ, once=False, base=base)
+    own = part(config, shard)
+    if shard.total > 1:
+        counts = {"targets": len(own.targets), "of": len(config.targets)}
+        log_messages.ONE_SHARD.log(_log, {"shard": str(shard), **counts})
+    return own
 
 
 async def _serve(

@@ -76,7 +76,8 @@ def server_and_targets(
         targets.add_entries(entries, place / "targets")
     targets.add_files(block.target_files, place / "target_files")
     if not targets.found and targets.complete and not broken & {"targets", "target_files"}:
-        reader.report(place, "no targets: list them in targets or target_files")
+        why = ", ".join(["no targets", *targets.empty])
+        reader.report(place, f"{why}: list them in targets or target_files")
     server = replace(server, fingerprint=reader.fingerprint(_files(server)))
     return server, tuple(targets.found)
 

@@ -1,11 +1,13 @@
-"""Which of several exporters polls a target. Pure.
+"""Which of several exporters polls a target.
 
 By a stable hash of the target's key, the same in every process and release. With one more shard, a
 target stays where it is or moves to the new shard.
 """
 
 import hashlib
+import os
 import re
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -55,6 +57,11 @@ class Shard:
                 f"{text!r}: {origin} must be from 0 to TOTAL - 1, which is {total - 1}{remedy}"
             )
         return cls(index, total)
+
+    @classmethod
+    def here(cls, text: str) -> Self:
+        """The same for this process and this host."""
+        return cls.parse(text, os.environ, socket.gethostname())
 
     def holds(self, key: TargetKey) -> bool:
         """Whether a target is polled by this shard."""

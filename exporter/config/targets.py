@@ -28,11 +28,13 @@ class Targets:
     Attributes:
         found: all targets so far.
         complete: whether every entry so far was usable.
+        empty: what was found in files without any target, such as `none in a.yaml`.
     """
 
     def __init__(self, default: Target, reader: Reader) -> None:
         self.found: list[Target] = []
         self.complete = True
+        self.empty: list[str] = []
         self._default = default
         self._reader = reader
         self._first: dict[tuple[int, int], Place] = {}
@@ -50,7 +52,10 @@ class Targets:
         """Take the entries of files, of each once: several names may lead to it."""
         taken: set[Path] = set()
         for index, pattern in enumerate(patterns):
-            for name in self._reader.matches(pattern) if "*" in pattern else [pattern]:
+            names = self._reader.matches(pattern) if "*" in pattern else [pattern]
+            if not names:
+                self.empty.append(f"no file matches {pattern}")
+            for name in names:
                 real = real_path(self._reader.absolute(name))
                 if real in taken:
                     self._reader.follow(self._reader.folder / name)
@@ -62,6 +67,8 @@ class Targets:
         document = self._reader.document(self._reader.folder / name, place)
         if document and isinstance(document.data, list):
             self.add_entries(document.data, Place(document))
+            if not document.data:
+                self.empty.append(f"{document.file} is empty")
             return
         self.complete = False
         if document:

@@ -130,6 +130,33 @@ def test_check_reads_a_secret_once(
     assert captured.err == ""
 
 
+@pytest.mark.parametrize("json_too", [False, True])
+def test_check_says_why_a_shard_has_no_targets(
+    config: Path, capsys: pytest.CaptureFixture[str], *, json_too: bool
+) -> None:
+    """Too few for so many shards; a pattern that matches no file is another cause."""
+    files = "\n    target_files: [more/*.yaml]\n"
+    target = "targets: [{ccId: 1, vdn: 1}]"
+    config.write_text(f"cms:\n  - name: lima\n    url: http://a\n    {target}{files}", "utf-8")
+    for shard, expected in {
+        "0/2": ["shard 0/2: polls 1 of 1 target"],
+        "1/2": [
+            "shard 1/2: polls 0 of 1 target",
+            "shard 1/2: warning: too few targets for 2 shards: lower TOTAL, or add targets",
+        ],
+    }.items():
+        assert main(["check", str(config), f"--shard={shard}", *(["--json"] * json_too)]) == 0
+        printed = capsys.readouterr().out
+        if json_too:
+            found = json.loads(printed)
+            assert found["warnings"] == ["target_files: more/*.yaml matches no file"]
+            assert (found["shard"]["targets"], found["shard"]["of"]) == (2 - len(expected), 1)
+            continue
+        _, missing, *_, _all = printed.splitlines()[: -len(expected)]
+        assert missing == f"{config}: warning: target_files: more/*.yaml matches no file"
+        assert [line.strip() for line in printed.splitlines()[-len(expected) :]] == expected
+
+
 def test_check_speaks_json(config: Path) -> None:
     """The same for scripts."""
     done = run("check", "--json", f"--config.file={config}")

@@ -27,7 +27,7 @@ ASK_THE_SERVER = "exporter check --live --cms=lima"
 ASK_THE_TARGET = "exporter query --cms=lima --cc-id=1 --vdn=2"
 FIRST = {
     "AgentRestReloadFailed": "exporter check",
-    "AgentRestNoTargets": "exporter check",
+    "AgentRestNoTargets": "exporter check --shard=1/2",
     "AgentRestCrashLooping": "logs | grep --before-context=3 'has started' | tail --lines=40",
     "AgentRestShardMissing": (
         "kubectl --namespace=agent-rest get pods "
