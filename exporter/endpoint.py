@@ -28,8 +28,8 @@ _NAME: Final = re.compile(r"(?=.{1,253}\.?$)(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1
 # no name ends in a number, so this is an address, or one with a typo
 _ENDS_IN_A_NUMBER: Final = re.compile(r"(?:.*\.)?(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?")
 _PATH: Final = re.compile(r"(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*")
-# Both spellings of the vendor's path end alike, but for an "s".
-_INTERFACE: Final = "/openapi/agentgroup/agentrestinfo"
+_INTERFACE: Final = re.compile(r"(?i)/rest/cmsapp(/|$)|/openapi/agentgroup(/|$)")
+"""What the path of both interfaces has, in part or whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def server_endpoint(url: str) -> Endpoint:
         raise ValueError(
             "must not contain a user or password, because pages show the url: use auth"
         )
-    if _INTERFACE in found.path:
+    if _INTERFACE.search(found.path):
         raise ValueError("must end before /rest/cmsapp: the interface's path is appended")
     if not _PATH.fullmatch(found.path) or {".", ".."} & set(unquote(found.path).split("/")):
         raise ValueError(
@@ -172,7 +172,7 @@ def host_name(text: str) -> str | None:
         except ValueError:
             raise ValueError(
                 "contains a host that ends in a number but is not an IPv4 address: write four"
-                " numbers from 0 to 255, such as 10.22.26.181"
+                " numbers from 0 to 255, without zeros in front, such as 10.22.26.181"
             ) from None
     return name if _NAME.fullmatch(name) else None
 

@@ -13,6 +13,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, StrEnum
+from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -258,18 +259,19 @@ def reduce(
     listing = once_each(rows)
     by_reason, waits_from = _waiting(counters.waiting, listing)
     latest = server_time + _TOLERANCE
-    unusable = 0
+    unusable = may_rest = 0
     begun: list[float] = []
     deadlines: list[float] = []
     asked_for: float | None = None
     starts = _starts([row.begin_time for row in listing], server_time, asked.unit)
     for row, start in zip(listing, starts, strict=True):
-        if start is None:
-            unusable += 1
-        elif row.reason is not None and row.reason >= waits_from:
-            if asked_for is None or start < asked_for:
+        unusable += start is None
+        if row.reason is not None and row.reason >= waits_from:
+            if start is not None and (asked_for is None or start < asked_for):
                 asked_for = start
-        elif start <= latest:
+            continue
+        may_rest += 1
+        if start is not None and start <= latest:
             begun.append(start)
             duration = row.duration
             if duration is not None and 0 < duration <= _LONGEST_DURATION:
@@ -278,6 +280,13 @@ def reduce(
     unlisted = max(0, resting - candidates)
     deadlines.sort()
     known = candidates > 0 or resting == 0
+    doubted = (
+        # a row without a start, or with one ahead, is no row that is missing
+        resting > may_rest and _like_a_page(len(listing), asked),
+        0 < unusable == len(listing) and _wrong_unit(listing, server_time, asked.unit),
+        unlisted,
+        unusable,
+    )
     return Snapshot(
         approved=counters.approved,
         resting=resting,
@@ -291,7 +300,7 @@ def reduce(
         unlisted=unlisted,
         unusable_begin_times=unusable,
         rows=len(listing),
-        doubts=tuple(_doubts(unlisted, unusable, listing, server_time, asked)),
+        doubts=tuple(compress(Doubt, doubted)) if unlisted or unusable else (),
         server_time=server_time,
     )
 
@@ -378,19 +387,9 @@ def _starts(
         yield start if _YEAR_2000 <= start <= latest else None
 
 
-def _doubts(
-    unlisted: int, unusable: int, rows: list[Row], server_time: float, asked: Asked
-) -> Iterator[Doubt]:
-    # a page has a round number of rows, or as many as this server never exceeds
-    like_a_page = len(rows) % 10 == 0 or len(rows) == asked.largest_listing
-    if unlisted and rows and not asked.paged and like_a_page:
-        yield Doubt.CUT_OFF
-    if unusable and unusable == len(rows) and _wrong_unit(rows, server_time, asked.unit):
-        yield Doubt.WRONG_UNIT
-    if unlisted:
-        yield Doubt.UNLISTED
-    if unusable:
-        yield Doubt.UNUSABLE_BEGIN_TIMES
+def _like_a_page(rows: int, asked: Asked) -> bool:
+    """Whether a page may have so many: a round number, or as many as this server never exceeds."""
+    return rows > 0 and not asked.paged and (rows % 10 == 0 or rows == asked.largest_listing)
 
 
 def _wrong_unit(rows: list[Row], server_time: float, unit: BeginTimeUnit) -> bool:

@@ -73,6 +73,29 @@ def test_a_server_has_the_parts_of_its_url() -> None:
     assert (server.url, server.address) == ("https://lima/gw", "lima:443")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/rest/cmsapp",
+        "/REST/CmsApp/",
+        "/gw/rest/cmsapp/v1",
+        "/rest/cmsapp/v1/openapi/agentgroup/",
+        "/openapi/agentgroup",
+        "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos",
+        "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfo/",
+    ],
+)
+def test_a_part_of_the_interfaces_path_would_be_sent_twice(path: str) -> None:
+    """However much of it was copied from the vendor's page."""
+    with pytest.raises(ValueError, match="must end before /rest/cmsapp"):
+        server_endpoint(f"https://lima{path}")
+
+
+def test_a_path_that_only_looks_like_the_interfaces_is_a_path() -> None:
+    """A gateway may be called so."""
+    assert server_endpoint("https://lima/rest/cmsapp2").path == "/rest/cmsapp2"
+
+
 _TYPOS = st.text("0123456789abcx.:[]%@/-_é ?#\\", max_size=20)
 
 

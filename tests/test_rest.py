@@ -419,6 +419,38 @@ def test_a_listing_that_looks_cut_off(listed: int, asked: Asked, *, cut_off: boo
     assert snapshot.resting == 250
 
 
+@pytest.mark.parametrize(
+    ("begin_time", "unit", "doubts"),
+    [
+        (0, BeginTimeUnit.AUTO, (Doubt.UNLISTED, Doubt.UNUSABLE_BEGIN_TIMES)),
+        (2345, BeginTimeUnit.AUTO, (Doubt.UNLISTED, Doubt.UNUSABLE_BEGIN_TIMES)),
+        (ms(-60), BeginTimeUnit.AUTO, (Doubt.UNLISTED,)),
+        (
+            ms(60),
+            BeginTimeUnit.SECONDS,
+            (Doubt.WRONG_UNIT, Doubt.UNLISTED, Doubt.UNUSABLE_BEGIN_TIMES),
+        ),
+    ],
+    ids=["never set", "not a time", "the CTI's clock is ahead", "in the other unit"],
+)
+@pytest.mark.parametrize("asked", [Asked(), Asked(largest_listing=20)])
+def test_a_listing_with_a_row_for_each_agent_is_not_cut_off(
+    begin_time: int, unit: BeginTimeUnit, doubts: tuple[Doubt, ...], asked: Asked
+) -> None:
+    """Twenty rest and twenty are listed: what is wrong is their starts, not the paging."""
+    rows = [Row(number, begin_time=begin_time) for number in range(20)]
+
+    assert reduce(Counters(0, 20, 0), rows, NOW, asked._replace(unit=unit)).doubts == doubts
+
+
+def test_rows_of_agents_who_wait_do_not_fill_a_page() -> None:
+    """Five wait with their rows, five more rows have no start, and ten agents rest."""
+    rows = [Row(number, reason=2, begin_time=ms(60)) for number in range(5)]
+    rows += [Row(number, begin_time=0) for number in range(5, 10)]
+
+    assert Doubt.CUT_OFF in reduce(Counters(0, 10, 5), rows, NOW).doubts
+
+
 def test_a_whole_listing_is_not_cut_off() -> None:
     """A hundred rows, and no more agents rest."""
     rows = [Row(number, begin_time=ms(60)) for number in range(100)]

@@ -202,7 +202,8 @@ def test_check_refuses_a_proxy_of_the_environment_that_cannot_be_used(config: Pa
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "config.yaml:1:1: cms lima: HTTPS_PROXY contains a host that ends in a number but is not "
-        "an IPv4 address: write four numbers from 0 to 255, such as 10.22.26.181\n"
+        "an IPv4 address: write four numbers from 0 to 255, without zeros in front, such as "
+        "10.22.26.181\n"
     )
 
 

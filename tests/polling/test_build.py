@@ -187,6 +187,7 @@ def test_a_chosen_proxy_the_environment_that_cannot_be_used(folder: Path) -> Non
     assert caught.value.sentences == (
         (
             f"cms {quito.name}: HTTPS_PROXY contains a host that ends in a number but is not an "
-            "IPv4 address: write four numbers from 0 to 255, such as 10.22.26.181"
+            "IPv4 address: write four numbers from 0 to 255, without zeros in front, such as "
+            "10.22.26.181"
         ),
     )
