@@ -6,7 +6,7 @@ Every import here costs each `--help`, each health check and each TAB of a compl
 import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -240,3 +240,8 @@ def usage_error(error: click.UsageError, program: str) -> str:
     text = " ".join(error.format_message().split()).rstrip(".")
     end = " See" if text.endswith(("?", "?)")) else "; see"
     return f"{path}: {text[:1].lower()}{text[1:]}{end} {path} --help"
+
+
+def refuse(problem: str) -> NoReturn:
+    """End the running command: it was used wrongly."""
+    raise click.UsageError(problem, click.get_current_context()) from None

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 
 from exporter.cli import check
+from exporter.cli.flags import refuse
 from exporter.cli.init_answers import (
     Answers,
     Known,
@@ -98,7 +99,7 @@ def run(  # noqa: PLR0913  # a flag each
             if not terminal:
                 needed = {"--url": url, "--cc-id": cc_id, "--vdn": vdn}
                 missing = ", ".join(flag for flag, value in needed.items() if value is None)
-                _refuse(f"{missing}: required where there is no terminal to ask at")
+                refuse(f"{missing}: required where there is no terminal to ask at")
             print(f"Asks a CC-CMS how it wants to be polled, and writes {file}. Ctrl-C ends it.")
             answers = ask(file.parent, known)
         return _Init(signals, file, write_anyway=write_anyway, terminal=terminal).run(answers)
@@ -216,16 +217,16 @@ def _absolute(file: str | None) -> Path | None:
 
 def _check_place(file: Path) -> None:
     if os.path.lexists(file):
-        _refuse(f"{file} exists, and is not overwritten: choose another name")
+        refuse(f"{file} exists, and is not overwritten: choose another name")
     if not file.parent.is_dir():
-        _refuse(f"{file} cannot be written: {file.parent} is not a directory")
+        refuse(f"{file} cannot be written: {file.parent} is not a directory")
 
 
 def _parsed(url: str) -> tuple[str, bool]:
     try:
         return tidy_url(url)
     except ValueError as error:
-        _refuse(f"--url: {error}")
+        refuse(f"--url: {error}")
 
 
 def _secret(
@@ -235,15 +236,15 @@ def _secret(
     given = [flag for flag, value in flags.items() if value]
     if len(given) > 1:
         first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
-        _refuse(f"{first} and {second} are both given: use one of them")
+        refuse(f"{first} and {second} are both given: use one of them")
     if not given:
         if access_key and not terminal:
-            _refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
+            refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
         return None
     (flag,) = given
     shown = f"--{flag.replace('_', '-')}"
     if flag.startswith("secret_key") != bool(access_key):
-        _refuse(
+        refuse(
             f"{shown}: --access-key is required with it"
             if flag.startswith("secret_key")
             else f"{shown} cannot be combined with --access-key"
@@ -255,7 +256,7 @@ def _secret(
             from_variable(key, value) if kind == "variable" else from_file(key, Path(value), base)
         )
     except SecretError as error:
-        _refuse(f"{shown}: {error}")
+        refuse(f"{shown}: {error}")
 
 
 def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]) -> None:
@@ -271,14 +272,10 @@ def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]
         _write_new(file, text, 0o666)
         made.append(file)
     except OSError as error:
-        _refuse(f"{error.filename} cannot be written: {error.strerror}")
+        refuse(f"{error.filename} cannot be written: {error.strerror}")
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise click.UsageError(problem, click.get_current_context())

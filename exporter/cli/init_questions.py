@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import click
 
+from exporter.cli.flags import refuse
 from exporter.cli.init_answers import (
     Answers,
     Known,
@@ -81,7 +82,10 @@ def ask_secret(key: str, name: str, base: Path) -> SecretAnswer:
     path = _secret_file(key, name, base)
     if path.exists():
         click.echo(f"The {_spoken(key)} is taken from {path}, which exists.")
-        return _or_usage(lambda: from_file(key, path, base))
+        try:
+            return from_file(key, path, base)
+        except SecretError as error:
+            refuse(str(error))
     question = f"{_spoken(key).capitalize()} (not shown; it goes to {path})"
     return _valid(question, lambda text: typed(key, text, path, base), hidden=True)
 
@@ -119,13 +123,6 @@ def _valid(
         question, default=default, value_proc=value, hide_input=hidden, show_default=not hidden
     )
     return found
-
-
-def _or_usage(make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except SecretError as error:
-        raise click.UsageError(str(error), click.get_current_context()) from None
 
 
 def _access_key(text: str) -> str:

@@ -101,26 +101,129 @@ def agents(
     return sorted(found, key=lambda agent: math.inf if agent.start is None else agent.start)
 
 
-def show(
-    console: Console,
-    question: Question,
-    inspection: Inspection,
-    *,
-    show_names: bool,
-    zone: tzinfo | None = None,
-) -> None:
-    """Print the page for people.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What people see of polls of one target."""
 
-    Args:
-        console: where.
-        question: what was polled.
-        inspection: of a poll that succeeded.
-        show_names: in full instead of masked.
-        zone: of the times; this host's by default.
-    """
-    print_lines(console, [*sentence_lines(console, headline(question, inspection), "bold"), BLANK])
-    print_lines(console, numbers(console, inspection, zone))
-    print_lines(console, rows(console, question, inspection, show_names=show_names, zone=zone))
+    console: Console
+    question: Question
+    show_names: bool = False
+    """In full instead of masked."""
+    zone: tzinfo | None = None
+    """Of the times; None for this host's."""
+
+    def show(self, inspection: Inspection) -> None:
+        """Print a poll that succeeded."""
+        head = sentence_lines(self.console, headline(self.question, inspection), "bold")
+        print_lines(self.console, [*head, BLANK, *self.numbers(inspection), *self.rows(inspection)])
+
+    def numbers(self, inspection: Inspection) -> list[Line]:
+        """The counters, and what is to be known about them."""
+        result, seen = inspection.result, _succeeded(inspection)
+        lines = table_lines(self.console, self._facts(seen, result.clock_skew))
+        for doubt in seen.doubts:
+            lines += sentence_lines(self.console, f"doubtful: {doubt.sentence}", "yellow")
+        if result.moved:
+            lines += sentence_lines(self.console, f"changed: {CHANGED}", "yellow")
+        return lines
+
+    def rows(self, inspection: Inspection) -> list[Line]:
+        """A table of the agents, and the rules by which each of their states was found."""
+        seen = _succeeded(inspection)
+        unit = self.question.begin_time_unit
+        shown = agents(inspection.rows, seen, unit, show_names=self.show_names)
+        lines: list[Line] = []
+        if shown:
+            cells = [self._cells(agent, seen.server_time) for agent in shown]
+            table = table_lines(self.console, cells, _HEADS, {3, 4}, {0, 5, 6})
+            lines += [BLANK, *table, BLANK]
+        for kind in Kind:
+            if any(agent.kind is kind for agent in shown):
+                lines += sentence_lines(self.console, f"{kind.state}: {kind.rule}", "dim")
+        if twice := len(inspection.rows) - len(shown):
+            repeated = f"Rows repeated on a later page, each counted once: {twice}."
+            lines += sentence_lines(self.console, repeated, "dim")
+        return lines
+
+    def moment(self, timestamp: float) -> str:
+        """A time of day with its date and zone."""
+        return self._local(timestamp).isoformat(sep=" ", timespec="seconds")
+
+    def time_of_day(self, timestamp: float) -> str:
+        """Hours, minutes and seconds."""
+        return f"{self._local(timestamp):%H:%M:%S}"
+
+    def _local(self, timestamp: float) -> datetime:
+        return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
+
+    def _facts(self, seen: Snapshot, skew: float | None) -> list[tuple[str, str, str]]:
+        overdue = seen.overdue(seen.server_time)
+        by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
+        reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
+        late = f"by up to {duration(overdue.longest)}" if overdue and overdue.agents else ""
+        waited = seen.longest_wait(seen.server_time)
+        facts = [
+            ("approved", str(seen.approved), "allowed to rest, still working"),
+            ("resting", str(seen.resting), ""),
+            ("waiting", str(seen.waiting), reasons),
+            ("longest rest", *self._longest_rest(seen)),
+            ("overdue", _overdue(seen, overdue), late),
+        ]
+        if seen.waiting:
+            facts.append(("longest wait", NOTHING if waited is None else duration(waited), ""))
+        if seen.unclassified:
+            facts.append(
+                (
+                    "unclassified",
+                    str(seen.unclassified),
+                    "rows of agents who may rest or wait, beyond the resting ones",
+                )
+            )
+        if seen.unlisted:
+            facts.append(
+                ("unlisted", str(seen.unlisted), "resting agents without a row that has a start")
+            )
+        if seen.unusable_begin_times:
+            facts.append(
+                ("unusable", str(seen.unusable_begin_times), "rows without a plausible start")
+            )
+        if skew is None:
+            return [*facts, ("clock skew", NOTHING, "the reply has no Date header")]
+        return [*facts, ("clock skew", f"{skew:+.1f} s", "the server's clock minus this host's")]
+
+    def _longest_rest(self, seen: Snapshot) -> tuple[str, str]:
+        age = longest_rest(seen)
+        if not seen.resting:
+            return age, "no agent rests"
+        if seen.longest_rest_start is None:
+            return age, "the reply has no usable start time"
+        return age, f"since {self.moment(seen.longest_rest_start)}"
+
+    def _cells(self, agent: Agent, now: float) -> tuple[str, ...]:
+        began, age = NOTHING, NOTHING
+        if agent.start is not None:
+            ago = now - agent.start
+            began = self._began(agent.start, now)
+            age = duration(ago) if ago >= 0 else f"in {duration(-ago)}"
+        elif agent.begin_time is not None:
+            began = f"unusable: {agent.begin_time}"
+        return (
+            NOTHING if agent.work_no is None else str(agent.work_no),
+            agent.kind.state,
+            began,
+            age,
+            NOTHING if agent.requested is None else duration(agent.requested),
+            NOTHING if agent.reason is None else _words(agent.reason),
+            agent.name or NOTHING,
+        )
+
+    def _began(self, start: float, now: float) -> str:
+        """A terminal has no room for the zone, nor for today's date."""
+        if not self.console.is_terminal:
+            return self.moment(start)
+        began = self._local(start)
+        same_day = began.date() == self._local(now).date()
+        return self.time_of_day(start) if same_day else f"{began:%Y-%m-%d %H:%M}"
 
 
 def headline(question: Question, inspection: Inspection) -> str:
@@ -129,42 +232,6 @@ def headline(question: Question, inspection: Inspection) -> str:
     stray = "" if question.configured else "; not a target of the configuration"
     requests = counted(result.requests, "request")
     return f"{question}: replied in {result.duration:.2f} s, {requests}{stray}"
-
-
-def numbers(console: Console, inspection: Inspection, zone: tzinfo | None = None) -> list[Line]:
-    """The counters, and what is to be known about them."""
-    result, seen = inspection.result, _succeeded(inspection)
-    lines = table_lines(console, _facts(seen, result.clock_skew, zone))
-    for doubt in seen.doubts:
-        lines += sentence_lines(console, f"doubtful: {doubt.sentence}", "yellow")
-    if result.moved:
-        lines += sentence_lines(console, f"changed: {CHANGED}", "yellow")
-    return lines
-
-
-def rows(
-    console: Console,
-    question: Question,
-    inspection: Inspection,
-    *,
-    show_names: bool,
-    zone: tzinfo | None = None,
-) -> list[Line]:
-    """A table of the agents, and the rules by which each of their states was found."""
-    seen = _succeeded(inspection)
-    shown = _agents(question, inspection, seen, show_names=show_names)
-    lines: list[Line] = []
-    if shown:
-        brief = console.is_terminal
-        cells = [_cells(agent, seen.server_time, zone, brief=brief) for agent in shown]
-        lines += [BLANK, *table_lines(console, cells, _HEADS, {3, 4}, {0, 5, 6}), BLANK]
-    for kind in Kind:
-        if any(agent.kind is kind for agent in shown):
-            lines += sentence_lines(console, f"{kind.state}: {kind.rule}", "dim")
-    if twice := len(inspection.rows) - len(shown):
-        repeated = f"Rows repeated on a later page, each counted once: {twice}."
-        lines += sentence_lines(console, repeated, "dim")
-    return lines
 
 
 def _succeeded(inspection: Inspection) -> Snapshot:
@@ -219,52 +286,11 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
                 "start_timestamp_seconds": agent.start,
                 "requested_seconds": agent.requested,
             }
-            for agent in _agents(question, inspection, seen, show_names=show_names)
+            for agent in agents(
+                inspection.rows, seen, question.begin_time_unit, show_names=show_names
+            )
         ],
     }
-
-
-def _facts(seen: Snapshot, skew: float | None, zone: tzinfo | None) -> list[tuple[str, str, str]]:
-    overdue = seen.overdue(seen.server_time)
-    by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
-    reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
-    late = f"by up to {duration(overdue.longest)}" if overdue and overdue.agents else ""
-    waited = seen.longest_wait(seen.server_time)
-    facts = [
-        ("approved", str(seen.approved), "allowed to rest, still working"),
-        ("resting", str(seen.resting), ""),
-        ("waiting", str(seen.waiting), reasons),
-        ("longest rest", *_longest_rest(seen, zone)),
-        ("overdue", _overdue(seen, overdue), late),
-    ]
-    if seen.waiting:
-        facts.append(("longest wait", NOTHING if waited is None else duration(waited), ""))
-    if seen.unclassified:
-        facts.append(
-            (
-                "unclassified",
-                str(seen.unclassified),
-                "rows of agents who may rest or wait, beyond the resting ones",
-            )
-        )
-    if seen.unlisted:
-        facts.append(
-            ("unlisted", str(seen.unlisted), "resting agents without a row that has a start")
-        )
-    if seen.unusable_begin_times:
-        facts.append(("unusable", str(seen.unusable_begin_times), "rows without a plausible start"))
-    if skew is None:
-        return [*facts, ("clock skew", NOTHING, "the reply has no Date header")]
-    return [*facts, ("clock skew", f"{skew:+.1f} s", "the server's clock minus this host's")]
-
-
-def _longest_rest(seen: Snapshot, zone: tzinfo | None) -> tuple[str, str]:
-    age = longest_rest(seen)
-    if not seen.resting:
-        return age, "no agent rests"
-    if seen.longest_rest_start is None:
-        return age, "the reply has no usable start time"
-    return age, f"since {moment(seen.longest_rest_start, zone)}"
 
 
 def longest_rest(seen: Snapshot) -> str:
@@ -279,31 +305,6 @@ def _overdue(seen: Snapshot, overdue: Overdue | None) -> str:
         return NOTHING
     none = seen.unclassified and not overdue.agents  # at most none is none
     return "0" if none else f"{seen.bound}{overdue.agents}"
-
-
-def _cells(agent: Agent, now: float, zone: tzinfo | None, *, brief: bool) -> tuple[str, ...]:
-    began, age = NOTHING, NOTHING
-    if agent.start is not None:
-        ago = now - agent.start
-        began = _brief_moment(agent.start, now, zone) if brief else moment(agent.start, zone)
-        age = duration(ago) if ago >= 0 else f"in {duration(-ago)}"
-    elif agent.begin_time is not None:
-        began = f"unusable: {agent.begin_time}"
-    return (
-        NOTHING if agent.work_no is None else str(agent.work_no),
-        agent.kind.state,
-        began,
-        age,
-        NOTHING if agent.requested is None else duration(agent.requested),
-        NOTHING if agent.reason is None else _words(agent.reason),
-        agent.name or NOTHING,
-    )
-
-
-def _agents(
-    question: Question, inspection: Inspection, seen: Snapshot, *, show_names: bool
-) -> list[Agent]:
-    return agents(inspection.rows, seen, question.begin_time_unit, show_names=show_names)
 
 
 def _reason(code: int | None) -> WaitReason | None:
@@ -324,24 +325,6 @@ def _printable(text: str) -> str:
 
 def _words(reason: WaitReason) -> str:
     return reason.value.replace("_", " ")
-
-
-def moment(timestamp: float, zone: tzinfo | None = None) -> str:
-    """A time of day with its date and zone."""
-    found = datetime.fromtimestamp(timestamp, UTC).astimezone(zone)
-    return found.isoformat(sep=" ", timespec="seconds")
-
-
-def _brief_moment(timestamp: float, now: float, zone: tzinfo | None) -> str:
-    """A time of day, with its date unless that is today's."""
-    found, today = (datetime.fromtimestamp(at, UTC).astimezone(zone) for at in (timestamp, now))
-    same_day = found.date() == today.date()
-    return time_of_day(timestamp, zone) if same_day else f"{found:%Y-%m-%d %H:%M}"
-
-
-def time_of_day(timestamp: float, zone: tzinfo | None = None) -> str:
-    """Hours, minutes and seconds."""
-    return f"{datetime.fromtimestamp(timestamp, UTC).astimezone(zone):%H:%M:%S}"
 
 
 def duration(seconds: float) -> str:

@@ -8,25 +8,23 @@ its request is signed can be shown without sending it (`--explain-signature`).
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-import click
 from rich.live import Live
 
 from exporter.cli import server_choice
-from exporter.cli.exchange_page import exchanges
-from exporter.cli.inspection_page import Question, as_json, headline, show
+from exporter.cli.flags import refuse
+from exporter.cli.inspection_page import Page, Question, as_json, headline
 from exporter.cli.loop import run_until_stopped
-from exporter.cli.recording_file import recording_file
 from exporter.cli.signals import Signals, Stopped
 from exporter.cli.signature_page import explanation
-from exporter.cli.terminal import BLANK, console, print_json, print_lines, say, sentence_lines
+from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines, say, sentence_lines
 from exporter.cli.watch import Lines, Screen, View, repeat
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
-from exporter.cms.recording import RecordingTransport
-from exporter.cms.redaction import Redaction
+from exporter.cms.recording import Recorded, RecordingTransport
+from exporter.cms.redaction import MASK, Redaction, Shown
 from exporter.cms.sanitized import document
 from exporter.config import Config, load
 from exporter.polling import build
@@ -61,91 +59,138 @@ def run(  # noqa: PLR0913  # a flag each
     config = load(Path(config_file), os.environ)
     server = server_choice.one(config.servers, cms)
     question = _question(config, server, TargetKey(server.name, cc_id, vdn))
+    page = Page(console(sys.stdout), question, show_names)
     if explain_signature:
-        return _explain(server, question)
+        return _explain(server, page)
     if raw:
-        return _show_exchanges(signals, server, question, show_names=show_names)
+        return _show_exchanges(signals, server, page)
     if record is not None:
-        return _record(signals, server, question, record, show_names=show_names)
+        return _record(signals, server, page, record)
     client = build.clients([server], os.environ, system_clock)[server.name]
     if watch is not None:
-        return _watch(signals, client, question, watch, show_names=show_names)
+        return _watch(signals, client, page, watch)
     inspection = run_until_stopped(_ask(client, question), signals)
     if json:
         print_json(as_json(question, inspection, show_names=show_names))
         return 0 if inspection.result.error is None else 1
-    return _show(question, inspection, show_names=show_names)
+    return _show(page, inspection)
 
 
-def _show(question: Question, inspection: Inspection, *, show_names: bool) -> int:
+def _show(page: Page, inspection: Inspection) -> int:
     if inspection.result.error is None:
-        show(console(sys.stdout), question, inspection, show_names=show_names)
+        page.show(inspection)
+    return _status(page, inspection)
+
+
+def _status(page: Page, inspection: Inspection) -> int:
+    """The exit status, after a word about why the poll has failed, if it has."""
+    error = inspection.result.error
+    if error is None:
         return 0
-    _say_failure(question, inspection)
+    say(console(sys.stderr), f"{page.question}: {error.reason.value}: {error.message}")
     return 1
 
 
 def _refuse_together(flags: dict[str, bool], *, json: bool) -> None:
     given = [flag for flag, is_given in flags.items() if is_given] + ["--json"] * json
     if len(given) > 1:
-        problem = f"{given[0]} cannot be combined with {given[1]}"
-        raise click.UsageError(problem, click.get_current_context())
+        refuse(f"{given[0]} cannot be combined with {given[1]}")
 
 
-def _explain(server: Server, question: Question) -> int:
+def _explain(server: Server, page: Page) -> int:
     if not isinstance(server.auth, Signature):
         sent = (
             "no Authorization header"
             if server.auth is None
             else "an Authorization header as it is configured"
         )
-        problem = f"--explain-signature: {server.name} is sent {sent}: there is no signature"
-        raise click.UsageError(problem, click.get_current_context())
-    out = console(sys.stdout)
-    print_lines(out, explanation(out, server, server.auth, question.target, system_clock))
+        refuse(f"--explain-signature: {server.name} is sent {sent}: there is no signature")
+    target = page.question.target
+    lines = explanation(page.console, server, server.auth, target, system_clock)
+    print_lines(page.console, lines)
     return 0
 
 
-def _show_exchanges(
-    signals: Signals, server: Server, question: Question, *, show_names: bool
-) -> int:
+def _show_exchanges(signals: Signals, server: Server, page: Page) -> int:
     """Poll, and show what was exchanged: also if it failed, or was stopped."""
     client, transport = _recording(server)
     stopped, inspection = 0, None
     try:
-        inspection = run_until_stopped(_ask(client, question), signals)
+        inspection = run_until_stopped(_ask(client, page.question), signals)
     except Stopped as signal:
         stopped = signal.status
-    out = console(sys.stdout)
+    out = page.console
     if inspection is not None and inspection.result.error is None:
-        print_lines(out, [*sentence_lines(out, headline(question, inspection), "bold"), BLANK])
-    redaction = Redaction(server, transport.proxy_in_use, show_names=show_names)
+        head = headline(page.question, inspection)
+        print_lines(out, [*sentence_lines(out, head, "bold"), BLANK])
+    redaction = Redaction(server, transport.proxy_in_use, show_names=page.show_names)
     print_lines(out, exchanges(transport.recorded, redaction))
     sys.stdout.flush()
-    if inspection is None:
-        return stopped
-    if inspection.result.error is not None:
-        _say_failure(question, inspection)
-        return 1
-    return 0
+    return stopped if inspection is None else _status(page, inspection)
 
 
-def _record(
-    signals: Signals, server: Server, question: Question, file: str, *, show_names: bool
-) -> int:
+def exchanges(recorded: Iterable[Recorded], redaction: Redaction) -> Iterator[Line]:
+    """Requests in the order sent, each followed by its reply, masked, laid out as by `curl -v`."""
+    for each in recorded:
+        yield from _message(">", redaction.request(each))
+        yield BLANK
+        reply = redaction.reply(each)
+        if reply is None:
+            yield "< no reply", "yellow"
+        else:
+            yield from _message("<", reply)
+        yield BLANK
+    yield (
+        f"{MASK}: masked. JSON is laid out anew; its values and their order are as received.",
+        "dim",
+    )
+
+
+def _message(arrow: str, shown: Shown) -> Iterator[Line]:
+    yield f"{arrow} {shown.first_line}", "bold"
+    for name, value in shown.headers:
+        yield f"{arrow} {name}: {value}".rstrip(), None
+    yield arrow, None
+    for line in shown.body:
+        yield f"{arrow} {line}", None
+    if shown.note:
+        yield f"{arrow} ({shown.note})", "yellow"
+
+
+def _record(signals: Signals, server: Server, page: Page, file: str) -> int:
     """Poll, keep what was exchanged, and show the page."""
-    with recording_file(file) as write:
+    target = page.question.target
+    with _new_file(file) as write:
         client, transport = _recording(server)
-        inspection = run_until_stopped(_ask(client, question), signals)
-        target = question.target.cc_id, question.target.vdn
-        write(document(transport.recorded, inspection.result, server, target))
-    status = _show(question, inspection, show_names=show_names)
+        inspection = run_until_stopped(_ask(client, page.question), signals)
+        recorded = transport.recorded
+        write(document(recorded, inspection.result, server, (target.cc_id, target.vdn)))
+    status = _show(page, inspection)
     sys.stdout.flush()
     say(
         console(sys.stderr),
         f"recorded to {file}, without names, keys, hosts and times: look at it before you send it",
     )
     return status
+
+
+@contextlib.contextmanager
+def _new_file(name: str) -> Iterator[Callable[[str], object]]:
+    """What writes a new file. It is opened at once, so that nothing is polled in vain."""
+    path = Path(name)
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        refuse(f"--record: {name} exists, and is not overwritten: choose another name")
+    except OSError as error:
+        refuse(f"--record: {name} cannot be written: {error.strerror}")
+    with file:
+        try:
+            yield file.write
+        finally:
+            # nothing was recorded
+            if not file.tell():
+                path.unlink()
 
 
 def _recording(server: Server) -> tuple[CmsClient, RecordingTransport]:
@@ -159,17 +204,22 @@ def _recording(server: Server) -> tuple[CmsClient, RecordingTransport]:
     return client, transports[0]
 
 
-def _watch(
-    signals: Signals, client: CmsClient, question: Question, interval: float, *, show_names: bool
-) -> int:
+def _watch(signals: Signals, client: CmsClient, page: Page, interval: float) -> int:
     """Watch until a signal ends it, which is its only end, so the status is 0."""
-    out = console(sys.stdout)
+    out, target = page.console, page.question.target
+
+    async def watch(view: View) -> None:
+        try:
+            await repeat(lambda: client.inspect(target.cc_id, target.vdn), interval, view)
+        finally:
+            await client.aclose()
+
     with contextlib.suppress(Stopped), contextlib.ExitStack() as stack:
-        view: View = Lines(out, question)
+        view: View = Lines(page)
         if out.is_terminal and not out.is_dumb_terminal:
             live = stack.enter_context(Live(console=out, auto_refresh=False))
-            view = Screen(live, question, interval, show_names=show_names)
-        run_until_stopped(_repeat(client, question, interval, view), signals)
+            view = Screen(live, page, interval)
+        run_until_stopped(watch(view), signals)
     return 0
 
 
@@ -178,20 +228,6 @@ async def _ask(client: CmsClient, question: Question) -> Inspection:
         return await client.inspect(question.target.cc_id, question.target.vdn)
     finally:
         await client.aclose()
-
-
-async def _repeat(client: CmsClient, question: Question, interval: float, view: View) -> None:
-    target = question.target
-    try:
-        await repeat(lambda: client.inspect(target.cc_id, target.vdn), interval, view)
-    finally:
-        await client.aclose()
-
-
-def _say_failure(question: Question, inspection: Inspection) -> None:
-    error = inspection.result.error
-    assert error is not None  # noqa: S101  # only such polls are told of
-    say(console(sys.stderr), f"{question}: {error.reason.value}: {error.message}")
 
 
 def _question(config: Config, server: Server, target: TargetKey) -> Question:

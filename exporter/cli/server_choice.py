@@ -2,10 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
-import click
-
+from exporter.cli.flags import refuse
 from exporter.server import Server
 
 _LISTED: Final = 10
@@ -21,7 +20,7 @@ def one(servers: Sequence[Server], name: str | None) -> Server:
     if name is not None:
         return some(servers, [name])[0]
     if len(servers) != 1:
-        _refuse(
+        refuse(
             f"--cms is required, because the configuration has {len(servers)} servers: "
             f"{_listed(servers)}"
         )
@@ -39,14 +38,10 @@ def some(servers: Sequence[Server], names: Iterable[str]) -> Sequence[Server]:
     for name in sorted(wanted.difference(known)):
         close = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {close[0]}?" if close else f"it has {_listed(servers)}"
-        _refuse(f"--cms: the configuration has no server {name!r}; {hint}")
+        refuse(f"--cms: the configuration has no server {name!r}; {hint}")
     return [server for server in servers if server.name in wanted] if wanted else servers
 
 
 def _listed(servers: Sequence[Server]) -> str:
     names = [server.name for server in servers[:_LISTED]]
     return ", ".join(names) + (", …" if len(servers) > _LISTED else "")
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise click.UsageError(problem, click.get_current_context())

@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
-
-import click
 
 from exporter.cli import loop, rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
+from exporter.cli.flags import refuse
 from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.signals import Signals
 from exporter.cli.terminal import console, print_table
@@ -96,11 +94,11 @@ def run(  # noqa: PLR0913  # a flag each
         _show_list()
         return 0
     if tls_make_ca and tls_cert_file:
-        _refuse("--tls.make-ca and --tls.cert-file are both given: use one of them")
+        refuse("--tls.make-ca and --tls.cert-file are both given: use one of them")
     recordings = _recordings(replay)
     if print_config:
         if not listen_address.port:
-            _refuse("--print-config: the configuration needs a port: set --listen-address")
+            refuse("--print-config: the configuration needs a port: set --listen-address")
         found = rehearsal.Rehearsal(
             listen=listen_address,
             cti_version=cti_version,
@@ -160,7 +158,7 @@ def _tls(cert_file: str | None, key_file: str | None) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error.strerror
         problem = f"--tls.cert-file: {cert_file} has no certificate with its private key: {reason}"
-        _refuse(problem)
+        refuse(problem)
     return context
 
 
@@ -168,7 +166,7 @@ def _made(ca_file: Path, listen: Address, days: int) -> ssl.SSLContext:
     try:
         return make_ca(ca_file, rehearsal.hosts(listen), days)
     except CertificateError as error:
-        _refuse(f"--tls.make-ca: {error}")
+        refuse(f"--tls.make-ca: {error}")
 
 
 def _recordings(files: Sequence[str]) -> Recordings | None:
@@ -177,11 +175,11 @@ def _recordings(files: Sequence[str]) -> Recordings | None:
         try:
             contents[name] = read_file(Path(name), once=True)
         except UnreadableError as error:
-            _refuse(f"--replay: {name} cannot be read: {error}")
+            refuse(f"--replay: {name} cannot be read: {error}")
     try:
         return Recordings(contents) if contents else None
     except ValueError as error:
-        _refuse(f"--replay: {error}")
+        refuse(f"--replay: {error}")
 
 
 @contextmanager
@@ -194,7 +192,7 @@ def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
                 # line by line: a person may be watching
                 opened = Path(str(file)).open("a", 1, encoding="utf-8")  # noqa: SIM115  # closed by the stack
             except OSError as error:
-                _refuse(f"--request-log: {file} cannot be written: {error.strerror}")
+                refuse(f"--request-log: {file} cannot be written: {error.strerror}")
             stream = stack.enter_context(opened)
         yield lambda seen: print(line(seen), file=stream) if file else None
 
@@ -211,7 +209,3 @@ def _show_list() -> None:
         "Values are the defaults. NAME@ccId/vdn is for one VDN only, such as hang@1/7.\n"
         "Several can be played at once: --scenario quiet --scenario slow=2s@1/3"
     )
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise click.UsageError(problem, click.get_current_context())

@@ -7,22 +7,13 @@ each poll adds one line, so that `tee` and `grep` see what happened when.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import tzinfo
 from typing import Final, Protocol
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from exporter.cli.inspection_page import (
-    NOTHING,
-    Question,
-    longest_rest,
-    moment,
-    numbers,
-    rows,
-    time_of_day,
-)
+from exporter.cli.inspection_page import NOTHING, Page, longest_rest
 from exporter.cli.terminal import BLANK, Line, counted, sentence_lines, table_lines
 from exporter.cms.client import Inspection
 from exporter.durations import format_duration, parse_duration
@@ -66,52 +57,26 @@ async def repeat(poll: Callable[[], Awaitable[Inspection]], interval: float, vie
 
 
 class Lines:
-    """A line for each poll.
+    """A line for each poll."""
 
-    Args:
-        console: that prints them.
-        question: what is polled.
-        zone: of the times; this host's by default.
-    """
-
-    def __init__(self, console: Console, question: Question, zone: tzinfo | None = None) -> None:
-        self._console = console
-        self._question = question
-        self._zone = zone
+    def __init__(self, page: Page) -> None:
+        self._page = page
 
     def add(self, inspection: Inspection) -> None:
         """Print it, and let no buffer keep it."""
-        result = inspection.result
-        at = moment(result.started.wall, self._zone)
-        self._console.print(f"{at} {self._question}: {in_words(result)}")
-        self._console.file.flush()
+        page, result = self._page, inspection.result
+        at = page.moment(result.started.wall)
+        page.console.print(f"{at} {page.question}: {in_words(result)}")
+        page.console.file.flush()
 
 
 class Screen:
-    """A page that is drawn anew, with the last polls.
+    """A page that is drawn anew, with the last polls; `interval` is the time between two."""
 
-    Args:
-        live: draws it.
-        question: what is polled.
-        interval: seconds between two polls.
-        show_names: agents' names in full.
-        zone: of the times; this host's by default.
-    """
-
-    def __init__(
-        self,
-        live: Live,
-        question: Question,
-        interval: float,
-        *,
-        show_names: bool,
-        zone: tzinfo | None = None,
-    ) -> None:
+    def __init__(self, live: Live, page: Page, interval: float) -> None:
         self._live = live
-        self._question = question
+        self._page = page
         self._interval = interval
-        self._show_names = show_names
-        self._zone = zone
         self._last = deque[PollResult](maxlen=REMEMBERED)
         self._polls = 0
         self._failed = 0
@@ -128,32 +93,25 @@ class Screen:
         self._live.update(Group(*texts), refresh=True)
 
     def _lines(self, inspection: Inspection) -> Sequence[Line]:
-        console, result = self._live.console, inspection.result
+        page, console, result = self._page, self._page.console, inspection.result
         every = f"every {format_duration(self._interval)}"
         polls = f"{counted(self._polls, 'poll')}, {self._failed} failed"
-        title = f"{self._question}: {every}; {polls}; Ctrl-C ends it"
+        title = f"{page.question}: {every}; {polls}; Ctrl-C ends it"
         lines = [*sentence_lines(console, title, "bold"), BLANK]
         if result.error is None:
-            lines += numbers(console, inspection, self._zone)
+            lines += page.numbers(inspection)
         else:
             lines += sentence_lines(console, in_words(result), "red")
         lines += [BLANK, *self._history()]
         if result.error is None:
-            lines += rows(
-                console,
-                self._question,
-                inspection,
-                show_names=self._show_names,
-                zone=self._zone,
-            )
+            lines += page.rows(inspection)
         # what the terminal echoes at a Ctrl-C would shift a page that ends with a full line
         return [*lines, BLANK]
 
     def _history(self) -> list[Line]:
-        rows = [
-            (time_of_day(result.started.wall, self._zone), *_cells(result)) for result in self._last
-        ]
-        head, rule, *lines = table_lines(self._live.console, rows, _HEADS, _NUMBERS)
+        page = self._page
+        rows = [(page.time_of_day(result.started.wall), *_cells(result)) for result in self._last]
+        head, rule, *lines = table_lines(page.console, rows, _HEADS, _NUMBERS)
         styles = ("red" if result.error else None for result in self._last)
         return [
             head,

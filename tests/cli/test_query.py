@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from exporter.cli.inspection_page import CHANGED, Question, agents, as_json, show
+from exporter.cli.inspection_page import CHANGED, Page, Question, agents, as_json
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
@@ -66,7 +66,7 @@ class Finding:
         target = console(stream)
         if width:
             target = Console(file=stream, force_terminal=True, color_system=None, width=width)
-        show(target, self.question, self.inspection, show_names=False, zone=zone)
+        Page(target, self.question, zone=zone).show(self.inspection)
         return stream.getvalue()
 
 

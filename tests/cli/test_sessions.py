@@ -17,8 +17,8 @@ from rich.live import Live
 
 from exporter.cli.answers import Answer, Feed, show_summary
 from exporter.cli.check import forecast, show_forecasts
-from exporter.cli.exchange_page import exchanges
-from exporter.cli.inspection_page import Question, show
+from exporter.cli.inspection_page import Page, Question
+from exporter.cli.query import exchanges
 from exporter.cli.signature_page import explanation
 from exporter.cli.terminal import console, print_lines
 from exporter.cli.watch import Lines, Screen, View
@@ -104,15 +104,15 @@ def live(target: Console) -> None:
 
 def query(target: Console) -> None:
     """`query`."""
-    show(target, question(), inspection(), show_names=True, zone=UTC)
+    Page(target, question(), show_names=True, zone=UTC).show(inspection())
 
 
 def watch(target: Console) -> None:
     """`query --watch`, its third poll."""
     with Live(console=target, auto_refresh=False) as shown:
-        view: View = Lines(target, question(), UTC)
+        view: View = Lines(Page(target, question(), zone=UTC))
         if target.is_terminal:
-            view = Screen(shown, question(), 5.0, show_names=False, zone=UTC)
+            view = Screen(shown, Page(target, question(), zone=UTC), 5.0)
         view.add(inspection())
         view.add(inspection(5.0, REFUSED))
         view.add(inspection(10.0))

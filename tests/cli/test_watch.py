@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from exporter.cli import main
-from exporter.cli.inspection_page import Question
+from exporter.cli.inspection_page import Page, Question
 from exporter.cli.terminal import console
 from exporter.cli.watch import REMEMBERED, Lines, Screen, parse_interval, repeat
 from exporter.clock import Moment
@@ -105,7 +105,7 @@ def test_intervals_that_are_refused(
 def test_a_pipe_gets_a_line_for_each_poll() -> None:
     """With date and zone, and all that is to be said."""
     stream = io.StringIO()
-    lines = Lines(console(stream), QUESTION, UTC)
+    lines = Lines(Page(console(stream), QUESTION, zone=UTC))
     for inspection in (
         polled(),
         polled(5, rows=0),
@@ -135,7 +135,7 @@ def screen(*inspections: Inspection, height: int = 60) -> str:
     stream = io.StringIO()
     terminal = Console(file=stream, force_terminal=True, color_system=None, width=80, height=height)
     with Live(console=terminal, auto_refresh=False) as live:
-        shown = Screen(live, QUESTION, 5.0, show_names=False, zone=UTC)
+        shown = Screen(live, Page(terminal, QUESTION, zone=UTC), 5.0)
         for inspection in inspections:
             shown.add(inspection)
             stream.seek(0)
