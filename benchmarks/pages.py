@@ -13,7 +13,7 @@ from benchmarks.stores import filled
 from exporter import __version__
 from exporter.cli import loop
 from exporter.clock import system_clock
-from exporter.metrics import own_registry
+from exporter.metrics import ExporterCollector, own_registry
 from exporter.store import ReloadStatus
 from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
@@ -25,7 +25,9 @@ async def _main(targets: int) -> None:
     app = application(
         store=store,
         moment=system_clock,
-        registry=own_registry(store, lambda: status, system_clock, version=__version__),
+        registry=own_registry(
+            ExporterCollector(store, lambda: status, system_clock, version=__version__)
+        ),
         unhealthy=lambda: None,
         unready=lambda: None,
         version=__version__,

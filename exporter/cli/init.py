@@ -17,7 +17,6 @@ from exporter.cli import check
 from exporter.cli.flags import refuse
 from exporter.cli.init_answers import (
     Answers,
-    Known,
     SecretAnswer,
     Vdns,
     configuration,
@@ -75,15 +74,15 @@ def run(  # noqa: PLR0913  # a flag each
         "authorization_variable": authorization_variable,
     }
     try:
-        plain, guess = _parsed(url) if url is not None else (None, False)
-        known = Known(
+        plain, guess = _parsed(url) if url is not None else ("", False)
+        answers = Answers(
             url=plain,
             guess_scheme=guess,
-            name=name,
+            name=name or "",
             access_key=access_key or "",
             secret=_secret(secret_flags, access_key, file.parent, terminal=terminal),
-            cc_id=cc_id,
-            vdns=vdn,
+            cc_id=cc_id or 0,
+            vdns=vdn or Vdns(),
             tls=Tls(
                 ca_file=_absolute(tls_ca_file),
                 cert_file=_absolute(tls_cert_file),
@@ -91,17 +90,14 @@ def run(  # noqa: PLR0913  # a flag each
                 server_name=tls_server_name,
             ),
         )
-        answers = known.answers
-        if answers is not None and answers.access_key and answers.secret is None:
+        if missing := answers.missing:
+            if not terminal:
+                refuse(f"{', '.join(missing)}: required where there is no terminal to ask at")
+            print(f"Asks a CC-CMS how it wants to be polled, and writes {file}. Ctrl-C ends it.")
+            answers = ask(file.parent, answers)
+        elif answers.access_key and answers.secret is None:
             secret = ask_secret("secret_key", answers.server.name, file.parent)
             answers = replace(answers, secret=secret)
-        if answers is None:
-            if not terminal:
-                needed = {"--url": url, "--cc-id": cc_id, "--vdn": vdn}
-                missing = ", ".join(flag for flag, value in needed.items() if value is None)
-                refuse(f"{missing}: required where there is no terminal to ask at")
-            print(f"Asks a CC-CMS how it wants to be polled, and writes {file}. Ctrl-C ends it.")
-            answers = ask(file.parent, known)
         return _Init(signals, file, write_anyway=write_anyway, terminal=terminal).run(answers)
     except click.Abort:
         print(file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -53,33 +53,41 @@ class SecretAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Vdns:
+    """VDNs of a call center: numbers and ranges."""
+
+    parts: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def entry(self) -> str:
+        """As the configuration has it."""
+        return self.parts[0] if len(self.parts) == 1 else f"[{', '.join(self.parts)}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
-    """All that is known before the server is asked.
+    """What is known before the server is asked: from flags, and from answers."""
 
-    Args:
-        url: as the configuration will have it, unless its scheme is a guess.
-        guess_scheme: whether no scheme was given.
-        name: of the server; empty for the default.
-        access_key: empty if requests are not signed.
-        secret: the secret key or the authorization, if there is one.
-        cc_id: of the call center.
-        vdns: as they were written, such as `1-40`.
-        tls: files, and the name in the certificate.
-    """
-
-    url: str
-    guess_scheme: bool
-    name: str
-    access_key: str
-    secret: SecretAnswer | None
-    cc_id: int
-    vdns: "Vdns"
+    url: str = ""
+    """As the configuration will have it, unless its scheme is a guess."""
+    guess_scheme: bool = False
+    """Whether no scheme was given."""
+    name: str = ""
+    """Of the server; empty for the default."""
+    access_key: str = ""
+    """Empty if requests are not signed."""
+    secret: SecretAnswer | None = None
+    """The secret key or the authorization, if there is one."""
+    cc_id: int = 0
+    vdns: Vdns = Vdns()
     tls: Tls = field(default_factory=Tls)
 
     @property
-    def known(self) -> "Known":
-        """As defaults for another try."""
-        return Known(**{each.name: getattr(self, each.name) for each in fields(self)})
+    def missing(self) -> list[str]:
+        """The flags of what is not known, and has no default."""
+        needed = {"--url": self.url, "--cc-id": self.cc_id, "--vdn": self.vdns.parts}
+        return [flag for flag, value in needed.items() if not value]
 
     @property
     def auth(self) -> Auth:
@@ -95,49 +103,6 @@ class Answers:
         """The server as it is known so far."""
         server = Server(self.url, auth=self.auth, tls=self.tls)
         return replace(server, name=self.name or server.address)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The same as `Answers`, as far as it is known: what flags say, or was answered before."""
-
-    url: str | None = None
-    guess_scheme: bool = False
-    name: str | None = None
-    access_key: str = ""
-    secret: SecretAnswer | None = None
-    cc_id: int | None = None
-    vdns: "Vdns | None" = None
-    tls: Tls = field(default_factory=Tls)
-
-    @property
-    def answers(self) -> Answers | None:
-        """Complete; None if something is missing that has no default."""
-        if self.url is None or self.cc_id is None or self.vdns is None:
-            return None
-        return Answers(
-            url=self.url,
-            guess_scheme=self.guess_scheme,
-            name=self.name or "",
-            access_key=self.access_key,
-            secret=self.secret,
-            cc_id=self.cc_id,
-            vdns=self.vdns,
-            tls=self.tls,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Vdns:
-    """VDNs of a call center: numbers and ranges."""
-
-    parts: tuple[str, ...]
-    numbers: tuple[int, ...]
-
-    @property
-    def entry(self) -> str:
-        """As the configuration has it."""
-        return self.parts[0] if len(self.parts) == 1 else f"[{', '.join(self.parts)}]"
 
 
 def parse_numbers(text: str) -> Vdns:

@@ -10,7 +10,6 @@ import click
 from exporter.cli.flags import refuse
 from exporter.cli.init_answers import (
     Answers,
-    Known,
     SecretAnswer,
     from_file,
     parse_numbers,
@@ -30,16 +29,16 @@ WRITE: Final = "write"
 QUIT: Final = "quit"
 
 
-def ask(base: Path, known: Known) -> Answers:
+def ask(base: Path, known: Answers) -> Answers:
     """Ask for everything. What is known, by flags or earlier answers, is the default."""
     url, guess = _valid(
-        "URL of the server, such as https://10.22.26.181:28443", tidy_url, known.url
+        "URL of the server, such as https://10.22.26.181:28443", tidy_url, known.url or None
     )
     host = server_endpoint(url).host
     name = _valid("Name of the server, for the label cms", str.strip, known.name or host)
     access_key, secret = _authorization(name, base, known)
     cc_id = _valid("ID of the call center (ccId)", parse_cc_id, str(known.cc_id or 1))
-    vdns = ",".join(known.vdns.parts) if known.vdns else None
+    vdns = ",".join(known.vdns.parts) or None
     return Answers(
         url=url,
         guess_scheme=guess or (known.guess_scheme and known.url == url),
@@ -63,7 +62,7 @@ def ask_again(base: Path, answers: Answers, complaint: str) -> Answers:
     if "set tls.server_name" in complaint:
         name = _valid("Name in the certificate (tls.server_name)", str.strip)
         return replace(answers, tls=replace(answers.tls, server_name=name))
-    return ask(base, answers.known)
+    return ask(base, answers)
 
 
 def what_now() -> str:
@@ -90,10 +89,10 @@ def ask_secret(key: str, name: str, base: Path) -> SecretAnswer:
     return _valid(question, lambda text: typed(key, text, path, base), hidden=True)
 
 
-def _authorization(name: str, base: Path, known: Known) -> tuple[str, SecretAnswer | None]:
+def _authorization(name: str, base: Path, known: Answers) -> tuple[str, SecretAnswer | None]:
     kinds = click.Choice((_KEYS, _HEADER, _NONE))
     default = _KEYS
-    if not known.access_key and known.url is not None:
+    if not known.access_key and known.url:
         default = _HEADER if known.secret else _NONE
     kind = click.prompt("How requests are authorized", default=default, type=kinds)
     if kind == _NONE:

@@ -1,10 +1,10 @@
 """Which servers of the configuration `--cms` names."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exporter.cli.flags import refuse
+from exporter.config.problems import closest
 from exporter.server import Server
 
 _LISTED: Final = 10
@@ -36,8 +36,8 @@ def some(servers: Sequence[Server], names: Iterable[str]) -> Sequence[Server]:
     known = [server.name for server in servers]
     wanted = {*names}
     for name in sorted(wanted.difference(known)):
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {_listed(servers)}"
+        close = closest(name, known)
+        hint = f"did you mean {close}?" if close else f"it has {_listed(servers)}"
         refuse(f"--cms: the configuration has no server {name!r}; {hint}")
     return [server for server in servers if server.name in wanted] if wanted else servers
 

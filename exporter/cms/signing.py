@@ -26,23 +26,6 @@ def timestamp(epoch_seconds: float) -> str:
     return f"{_second(second)}.{microsecond // 1000:03}Z"
 
 
-def canonical_request(
-    method: str,
-    path: str,
-    signed_headers: Mapping[str, str],
-    body: bytes,
-) -> str:
-    """The text that is signed: the request in its canonical form.
-
-    Args:
-        method: in capitals.
-        path: of the URL, without query, as it is sent.
-        signed_headers: the headers to sign, names in lower case, values exactly as they are sent.
-        body: exactly the bytes that are sent.
-    """
-    return with_body(canonical_head(method, path, signed_headers), body)
-
-
 def canonical_head(
     method: str, path: str, signed_headers: Mapping[str, str], *, empty_query_line: bool = False
 ) -> str:

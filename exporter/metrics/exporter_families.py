@@ -33,7 +33,7 @@ class ExporterCollector:
         clock: Clock,
         *,
         version: str,
-        python_version: str,
+        python_version: str = platform.python_version(),
         refused: Mapping[str, int] | None = None,
         log_lines_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -139,30 +139,11 @@ class ExporterCollector:
         )
 
 
-def own_registry(  # noqa: PLR0913  # each is a source of its own
-    store: Store,
-    reload: Callable[[], ReloadStatus],
-    clock: Clock,
-    *,
-    version: str,
-    refused: Mapping[str, int] | None = None,
-    log_lines_dropped: Callable[[], int] = lambda: 0,
-) -> CollectorRegistry:
+def own_registry(own: ExporterCollector) -> CollectorRegistry:
     """A new registry with the exporter's own families, and the process's and interpreter's."""
     # The library's own collectors cannot describe themselves, and `name[]` finds described ones.
     registry = CollectorRegistry(auto_describe=True)
-    python_version = platform.python_version()
-    registry.register(
-        ExporterCollector(
-            store,
-            reload,
-            clock,
-            version=version,
-            python_version=python_version,
-            refused=refused,
-            log_lines_dropped=log_lines_dropped,
-        )
-    )
+    registry.register(own)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
@@ -170,14 +151,16 @@ def own_registry(  # noqa: PLR0913  # each is a source of its own
 
 
 def _gauge(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(_PREFIX + name, text, labels=["cms"])
-    for cms, value in samples:
-        family.add_metric([cms], value)
-    return family
+    return _by_server(GaugeMetricFamily(_PREFIX + name, text, labels=["cms"]), samples)
 
 
 def _counter(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    family = CounterMetricFamily(_PREFIX + name, text, labels=["cms"])
+    return _by_server(CounterMetricFamily(_PREFIX + name, text, labels=["cms"]), samples)
+
+
+def _by_server(
+    family: GaugeMetricFamily | CounterMetricFamily, samples: Iterable[tuple[str, float]]
+) -> Metric:
     for cms, value in samples:
         family.add_metric([cms], value)
     return family

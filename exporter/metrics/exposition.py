@@ -25,7 +25,6 @@ from exporter.metrics.families import (
     labels,
     read,
 )
-from exporter.metrics.number_format import INTEGERS, SMALL, go_float
 from exporter.store import Target, TargetState
 
 
@@ -42,6 +41,16 @@ _SLICE: Final = 250
 """Targets in one slice, with all their families: a few milliseconds' work."""
 _JOINED: Final = 8
 """Pieces of one family that are yielded as one: a packet for each would be wasteful."""
+
+_SMALL: Final = 10_000
+"""Integers from 0 to below this have their texts in `_INTEGERS`."""
+_INTEGERS: Final = tuple(f"{number}.0" for number in range(_SMALL))
+"""For loops that save the call of `go_float` for a small count."""
+_SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+_EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
+"""By the number of digits before the point: from 17 on, Python writes an exponent itself."""
+_FIRST_WITH_EXPONENT: Final = 1_000_000
+"""Go writes an exponent from here on, that is from seven digits before the point."""
 
 
 class Exposition:
@@ -197,8 +206,8 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
 def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
     return "".join(
         [
-            f"{name}{whole}{INTEGERS[value]}\n"
-            if type(value) is int and 0 <= value < SMALL
+            f"{name}{whole}{_INTEGERS[value]}\n"
+            if type(value) is int and 0 <= value < _SMALL
             else f"{name}{whole}{go_float(value)}\n"
             for whole, value in samples
             if value is not None
@@ -209,13 +218,35 @@ def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
 def _labelled(name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]) -> bytes:
     return "".join(
         [
-            f"{name}{before}{text}{after}{INTEGERS[value]}\n"
-            if type(value) is int and 0 <= value < SMALL
+            f"{name}{before}{text}{after}{_INTEGERS[value]}\n"
+            if type(value) is int and 0 <= value < _SMALL
             else f"{name}{before}{text}{after}{go_float(value)}\n"
             for before, after, values in samples
             for text, value in values
         ]
     ).encode()
+
+
+def go_float(value: float) -> str:
+    """A value as Go writes it: the same as prometheus_client's `floatToGoString`."""
+    # Most samples are small counts.
+    if type(value) is int and 0 <= value < _SMALL:
+        return _INTEGERS[value]
+    text = repr(float(value))
+    if value >= _FIRST_WITH_EXPONENT:
+        return _with_exponent(text)
+    return text if "." in text else _SPECIAL.get(text, text)
+
+
+def _with_exponent(text: str) -> str:
+    """Rewrite Python's text of a value of a million or more."""
+    point = text.find(".")
+    if point <= 1:  # Python has already written an exponent, or the value is infinite
+        return _SPECIAL.get(text, text)
+    digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
+    if digits.endswith("0"):
+        digits = digits.rstrip("0.")
+    return digits + _EXPONENTS[point]
 
 
 def metric(family: TargetFamily) -> Metric:

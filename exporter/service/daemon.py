@@ -17,11 +17,10 @@ from typing import Final
 from exporter import __version__, log_messages
 from exporter.clock import Clock
 from exporter.config import in_force
-from exporter.metrics import own_registry
+from exporter.metrics import ExporterCollector, own_registry
 from exporter.polling.fleet import Fleet
-from exporter.service.reloader import Load, Reloader
+from exporter.service.reloader import Load, Reloader, watch_files
 from exporter.service.systemd import Notifier
-from exporter.service.watcher import watch_files
 from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.delivery import MAX_REQUESTS
@@ -90,12 +89,14 @@ class Daemon:
             store=self.store,
             moment=clock,
             registry=own_registry(
-                self.store,
-                lambda: self._reloader.status,
-                clock,
-                version=__version__,
-                refused=self._refused,
-                log_lines_dropped=log_lines_dropped,
+                ExporterCollector(
+                    self.store,
+                    lambda: self._reloader.status,
+                    clock,
+                    version=__version__,
+                    refused=self._refused,
+                    log_lines_dropped=log_lines_dropped,
+                )
             ),
             unhealthy=self.unhealthy,
             unready=self.unready,

@@ -6,17 +6,17 @@ there are problems, nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from exporter import log_messages
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError
+from exporter.config.files import Seen
 from exporter.errors import internal_error
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.systemd import Notifier
-from exporter.service.watcher import watch_files
 from exporter.store import ReloadOutcome, ReloadStatus
 
 _log: Final = logging.getLogger(__name__)
@@ -133,3 +133,34 @@ class Reloader:
             raise
         self._seen = config.seen
         return config, self._fleet.prepare(config)
+
+
+async def watch_files(
+    seen: Callable[[], Seen],
+    reload: Callable[[], Awaitable[object]],
+    *,
+    interval: float,
+    settle: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Reload whenever files differ from what was last read, until cancelled.
+
+    A change counts once two looks in a row have found the same: a file that is still being
+    written, or a certificate whose key comes a moment later, is waited for. Files are looked at
+    every so often, because changes on network drives, and of the symbolic links that Kubernetes
+    swaps, do not arrive as events.
+
+    Args:
+        seen: gives what the files held when they were last read, with or without success.
+        reload: reads them again.
+        interval: seconds between two looks.
+        settle: seconds until the next look after one that found something new.
+        sleep: waits for so many seconds.
+    """
+    before = seen()
+    while True:
+        await sleep(interval if before == seen() else settle)
+        now = await asyncio.to_thread(seen().look)
+        if now == before and now != seen():
+            await reload()
+        before = now

@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from exporter.cli import main
 from exporter.cli.init_answers import (
     Answers,
-    Known,
     configuration,
     from_variable,
     parse_numbers,
@@ -277,7 +276,7 @@ def test_numbers() -> None:
     assert parse_numbers("1-40").entry == "1-40"
     assert parse_numbers("1, 5,9-12").entry == "[1, 5, 9-12]"
     assert parse_numbers("1, 5,9-12").numbers == (1, 5, 9, 10, 11, 12)
-    assert Known(url="https://a").answers is None
+    assert Answers(url="https://a").missing == ["--cc-id", "--vdn"]
 
 
 def test_what_differs_is_in_the_file(folder: Path) -> None:
@@ -286,7 +285,7 @@ def test_what_differs_is_in_the_file(folder: Path) -> None:
     tls = Tls(ca_file=folder / "a" / "ca.pem", min_version="TLS10", ciphers="DEFAULT")
     server = Server("https://a", name="a", auth=auth, tls=tls, host="a:1")
     secret = from_variable("secret_key", "SK")
-    answers = Answers("https://a", False, "a", "AK", secret, 1, parse_numbers("1"))  # noqa: FBT003
+    answers = Answers("https://a", access_key="AK", secret=secret, cc_id=1, vdns=parse_numbers("1"))
     reasons = {"host_header": "because", "empty_query_line": "since", "tls": "as"}
     text = configuration(answers, Found(server, SUCCESS, reasons), folder)
     for lines in (

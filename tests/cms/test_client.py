@@ -21,6 +21,7 @@ from exporter.errors import PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import NAME, Failed, Reading, answer, failed, read
+from tests.support.signatures import canonical_request
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
 pytestmark = pytest.mark.anyio
@@ -152,9 +153,7 @@ async def test_a_request_is_signed_as_it_is_sent(names: tuple[str, ...]) -> None
     *prefix, _ = request.headers["authorization"].split("/")
     assert prefix == ["auth-v2", "AK1", "2025-06-15T15:06:40.000Z", ";".join(sorted(names))]
     arrived = {name: request.headers[name] for name in prefix[3].split(";")}
-    canonical = signing.canonical_request(
-        "POST", request.url.raw_path.decode(), arrived, request.content
-    )
+    canonical = canonical_request("POST", request.url.raw_path.decode(), arrived, request.content)
     expected = signing.authorization("sk", "/".join(prefix), canonical)
     assert request.headers["authorization"] == expected
 

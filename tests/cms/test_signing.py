@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.cms import signing
 from tests.support.paths import FIXTURES
+from tests.support.signatures import canonical_request
 
 
 class Vector(TypedDict):
@@ -38,7 +39,7 @@ def vectors() -> list[Vector]:
 @pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector["name"])
 def test_a_vector_is_met_step_by_step(vector: Vector) -> None:
     """Canonical request, then key, then header: the first that differs says where the fault is."""
-    canonical = signing.canonical_request(
+    canonical = canonical_request(
         vector["method"],
         vector["uri"],
         vector["signed_headers"],
@@ -70,7 +71,7 @@ def test_a_timestamp_is_utc_with_milliseconds(seconds: float, text: str) -> None
 
 def test_an_empty_line_for_the_query() -> None:
     """As five public clients write it, between path and names; nothing else differs."""
-    without = signing.canonical_request("POST", "/a", {"host": "b"}, b"{}")
+    without = canonical_request("POST", "/a", {"host": "b"}, b"{}")
     head = signing.canonical_head("POST", "/a", {"host": "b"}, empty_query_line=True)
     with_line = signing.with_body(head, b"{}")
     assert without == "POST\n/a\nhost\nhost:b\n%7B%7D"
@@ -81,16 +82,16 @@ def test_an_empty_line_for_the_query() -> None:
 def test_the_order_of_headers_does_not_matter(names: list[str]) -> None:
     """They are sorted, so that client and server come to the same text."""
     values = {name: f"value of {name}" for name in names}
-    text = signing.canonical_request("POST", "/", values, b"{}")
+    text = canonical_request("POST", "/", values, b"{}")
 
-    assert text == signing.canonical_request("POST", "/", dict(sorted(values.items())), b"{}")
+    assert text == canonical_request("POST", "/", dict(sorted(values.items())), b"{}")
     assert signing.signed_names(values) == "content-length;content-type;host;x-tenant"
 
 
 @given(st.binary(max_size=60))
 def test_every_byte_of_the_body_counts(body: bytes) -> None:
     """The encoded body holds safe characters only, and gives back the bytes that were signed."""
-    encoded = signing.canonical_request("POST", "/", {}, body).rsplit("\n", 1)[1]
+    encoded = canonical_request("POST", "/", {}, body).rsplit("\n", 1)[1]
 
     assert set(encoded) <= set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%"

@@ -45,6 +45,7 @@ from tests.support.cms_peer import (
     said,
     serving,
 )
+from tests.support.signatures import canonical_request
 
 pytestmark = pytest.mark.anyio
 
@@ -610,7 +611,7 @@ async def test_what_arrives_is_what_was_signed() -> None:
     prefix, signature = headers["authorization"].rsplit("/", 1)
     signed = {name: headers[name] for name in prefix.rsplit("/", 1)[1].split(";")}
     assert list(signed) == ["content-length", "content-type", "host"]
-    canonical = signing.canonical_request(method, path, signed, body)
+    canonical = canonical_request(method, path, signed, body)
     assert signing.authorization("sk", prefix, canonical) == f"{prefix}/{signature}"
 
 

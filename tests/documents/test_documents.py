@@ -11,7 +11,7 @@ from exporter.clock import system_clock
 from exporter.cms import steps
 from exporter.config.model import keys
 from exporter.errors import Reason
-from exporter.metrics import FAMILIES, own_registry
+from exporter.metrics import FAMILIES, ExporterCollector, own_registry
 from exporter.rest import WaitReason
 from exporter.store import ReloadStatus
 from tests.support.alert_rules import alerts, alerts_of_the_chart
@@ -86,7 +86,9 @@ def test_the_readme_lists_every_target_family() -> None:
 def test_the_readme_lists_every_family_of_the_exporter_itself() -> None:
     """With its type."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    registry = own_registry(store_of([]), lambda: status, system_clock, version="1")
+    registry = own_registry(
+        ExporterCollector(store_of([]), lambda: status, system_clock, version="1")
+    )
     expected = {}
     for family in registry.collect():
         if family.name.startswith("agent_rest_"):
@@ -139,7 +141,9 @@ def test_documents_name_only_metrics_that_exist(document: Path) -> None:
     """Also in runbooks and queries: no page may use the old name of a renamed family."""
     status = ReloadStatus(successful=True, last_success=0.0)
     known = {family.name for family in metrics.FAMILIES}
-    for family in own_registry(store_of([]), lambda: status, system_clock, version="1").collect():
+    for family in own_registry(
+        ExporterCollector(store_of([]), lambda: status, system_clock, version="1")
+    ).collect():
         known |= {family.name + end for end in ("", "_total", "_bucket", "_count", "_sum")}
     text = document.read_text(encoding="utf-8")
     # recording rules hold such names between colons; the wheel's name ends before a hyphen

@@ -25,8 +25,7 @@ from exporter.metrics import (
     ExporterCollector,
     own_registry,
 )
-from exporter.metrics.exposition import Exposition, Format
-from exporter.metrics.number_format import go_float
+from exporter.metrics.exposition import Exposition, Format, go_float
 from exporter.rest import Counters, Doubt, Row, Snapshot, reduce
 from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support.paths import FIXTURES
@@ -190,7 +189,7 @@ def test_names_choose_from_the_own_registry_too() -> None:
     """The same as for the target families, process and interpreter included."""
     status = ReloadStatus(successful=True, last_success=1.0)
     store = scenario()
-    registry = own_registry(store, lambda: status, lambda: NOW, version="1.2.3")
+    registry = own_registry(ExporterCollector(store, lambda: status, lambda: NOW, version="1.2.3"))
     chosen = {"agent_rest_polls_total", "agent_rest_exporter_targets", "process_open_fds"}
     text = b"".join(Exposition(registry).slices(store.states(), NOW, Format.TEXT, chosen)).decode()
     samples = [line for line in text.splitlines() if not line.startswith("#")]

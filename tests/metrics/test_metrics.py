@@ -383,7 +383,9 @@ def test_own_registry_holds_process_and_interpreter_too() -> None:
     """It is a new one each time, beside the target families and clashing with none of them."""
     store = _polled()
     status = ReloadStatus(successful=True, last_success=1.0)
-    registry = own_registry(store, lambda: status, lambda: ENDED, version="1.2.3")
+    registry = own_registry(
+        ExporterCollector(store, lambda: status, lambda: ENDED, version="1.2.3")
+    )
     registry.register(TargetCollector(store, lambda: ENDED))
     names = {metric.name for metric in registry.collect()}
     assert names >= {

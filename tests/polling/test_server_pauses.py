@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.errors import Reason
-from exporter.metrics import own_registry
+from exporter.metrics import ExporterCollector, own_registry
 from exporter.server import Server
 from exporter.store import ReloadStatus, Store
 from tests.support.scripted_server import Floor, make, running
@@ -60,7 +60,12 @@ def gaps(floor: Floor) -> list[float]:
 def own_metrics(store: Store) -> dict[str, float]:
     """The exporter's own samples."""
     registry: CollectorRegistry = own_registry(
-        store, lambda: ReloadStatus(successful=True, last_success=EPOCH), virtual_clock, version="1"
+        ExporterCollector(
+            store,
+            lambda: ReloadStatus(successful=True, last_success=EPOCH),
+            virtual_clock,
+            version="1",
+        )
     )
     lines = generate_latest(registry).decode().splitlines()
     parts = [line.rpartition(" ") for line in lines if not line.startswith("#")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Seen
-from exporter.service.watcher import watch_files
+from exporter.service.reloader import watch_files
 
 pytestmark = pytest.mark.anyio
 

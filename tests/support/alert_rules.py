@@ -10,7 +10,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import system_clock
-from exporter.metrics import FAMILIES, own_registry
+from exporter.metrics import FAMILIES, ExporterCollector, own_registry
 from exporter.store import POLL_DELAY_BUCKETS, ReloadStatus
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
@@ -89,7 +89,9 @@ def registry() -> CollectorRegistry:
     store = store_of((), ["lima"])
     store.server("lima").delay.observe(POLL_DELAY_BUCKETS[0])
     return own_registry(
-        store, lambda: ReloadStatus(successful=True, last_success=0), system_clock, version="0"
+        ExporterCollector(
+            store, lambda: ReloadStatus(successful=True, last_success=0), system_clock, version="0"
+        )
     )
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from exporter.clock import Moment, system_clock
-from exporter.metrics import own_registry
+from exporter.metrics import ExporterCollector, own_registry
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
 from exporter.web.probe_log import Note
@@ -24,7 +24,7 @@ def example_application() -> web.Application:
     return application(
         store=store,
         moment=lambda: Moment(0.0, 0.0, 0.0),
-        registry=own_registry(store, lambda: status, system_clock, version="1"),
+        registry=own_registry(ExporterCollector(store, lambda: status, system_clock, version="1")),
         unhealthy=lambda: None,
         unready=lambda: None,
         reload=reload,

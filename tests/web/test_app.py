@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
-from exporter.metrics import own_registry
+from exporter.metrics import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
 from exporter.web.app import Reload, application
@@ -107,7 +107,7 @@ async def test_metrics_of_the_exporter_follow() -> None:
     """One scrape has the targets, the exporter, its process and its interpreter."""
     store = _store()
     status = ReloadStatus(successful=True, last_success=1.0)
-    registry = own_registry(store, lambda: status, lambda: NOW, version="1.2.3")
+    registry = own_registry(ExporterCollector(store, lambda: status, lambda: NOW, version="1.2.3"))
     async with _serving(_app(store, registry=registry)) as client:
         text = await (await client.get("/metrics")).text()
     for line in (

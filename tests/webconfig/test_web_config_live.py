@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from exporter.config import ConfigError
-from exporter.service.watcher import watch_files
+from exporter.service.reloader import watch_files
 from exporter.webconfig import LiveWebConfig, live_web_config
 from exporter.webconfig.web_file import WebConfig
 from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
