@@ -13,7 +13,7 @@
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
 #   make bench  speed and memory on this machine, compared with named baselines
 .DELETE_ON_ERROR:
-.PHONY: demo test bench format lint types unit peers parts lock schema dashboards rules \
+.PHONY: demo test bench format lint types unit peers compiled parts lock schema dashboards rules \
 	reference site chart chart-test deb deb-test nights release-check compat image image-test \
 	clean
 
@@ -26,7 +26,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.runtime
 	@$(BIN)/agent-rest-exporter demo $(ARGS)
 
-test: parts lint types unit
+# mypy has one core to itself; the other compiles the tests meanwhile
+test: parts
+	@$(MAKE) --no-print-directory --jobs 2 lint types compiled
+	@$(MAKE) --no-print-directory unit
 
 parts:
 	@.ci/parts
@@ -37,6 +40,13 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
+
+# Every worker and every command that tests start would compile all of it anew, where the variable
+# PYTHONDONTWRITEBYTECODE is set, as in many containers, or where they all begin at once.
+unit compiled: export PYTHONDONTWRITEBYTECODE =
+
+compiled: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null || true  # `unit` says what is wrong
 
 unit: $(VENV)/.dev
 ifdef ARGS

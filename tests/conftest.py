@@ -1,13 +1,17 @@
 """How the suite runs, and the fixtures that every module can use."""
 
+import functools
 import os
 import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from exporter.web.html_pages import HtmlPages
 from tests.support.processes import peers_found, program
+from tests.support.warm_command import close_warm_command
 
 _REAL = Path(__file__).parent / "real"
 
@@ -18,6 +22,8 @@ def pytest_configure() -> None:
     # that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # nothing is asked on the Internet, and to load a hundred authorities takes as long as ten polls
+    os.environ["SSL_CERT_FILE"] = os.devnull
     # an example that takes long says nothing on a busy machine
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
@@ -43,9 +49,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+def pytest_sessionfinish() -> None:
+    """Leave no process behind."""
+    close_warm_command()
+
+
 def pytest_report_header() -> list[str]:
     """The versions of the programs that `make peers` tests against."""
     return [f"peers: {peers_found()}"] if "PEERS" in os.environ else []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_are_compiled_once() -> Iterator[None]:
+    """They are the same for every application that tests make, and take 0.1 s to compile."""
+
+    @functools.cache
+    def pages(version: str, telemetry_path: str, links: tuple[tuple[str, str], ...]) -> HtmlPages:
+        return HtmlPages(version=version, telemetry_path=telemetry_path, links=dict(links))
+
+    def cached(*, version: str, telemetry_path: str, links: Mapping[str, str]) -> HtmlPages:
+        return pages(version, telemetry_path, tuple(links.items()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("exporter.web.app.HtmlPages", cached)
+        yield
 
 
 @pytest.fixture(scope="session")

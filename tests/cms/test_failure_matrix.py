@@ -34,6 +34,7 @@ from tests.support.stores import store_of
 pytestmark = pytest.mark.anyio
 
 TARGET = Target(TargetKey("lima", 1, 1))
+STATUS_PAGE = StatusPage(HtmlPages(version="1", telemetry_path="/metrics"))
 PAGE = ROOT / "docs" / "failures.md"
 HEAD = """\
 # Failures and their sentences
@@ -91,9 +92,9 @@ def said_by_status_page(result: PollResult) -> str:
     """The text of the page after this poll, as a person reads it."""
     store = store_of([TARGET])
     store.record(store.state(TARGET.key).after(result))
-    page, now = StatusPage(HtmlPages(version="1", telemetry_path="/metrics")), system_clock()
+    now = system_clock()
     reload = ReloadStatus(successful=True, last_success=now.wall)
-    found = b"".join(page.slices(store, now, Query(), lambda _: None, reload)).decode()
+    found = b"".join(STATUS_PAGE.slices(store, now, Query(), lambda _: None, reload)).decode()
     return " ".join(html.unescape(re.sub(r"<[^>]*>", "", found)).split())
 
 

@@ -20,12 +20,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.warm_command import warm_command
+
 COMMAND = str(Path(sys.executable).with_name("agent-rest-exporter"))
 PATIENCE = 60.0
 """Seconds to wait for what must happen: far more than it takes, for slow machines."""
 
 UNMEASURED: Mapping[str, str | None] = {"COVERAGE_PROCESS_CONFIG": None}
 """For an exporter under load: with its coverage measured, it takes three times as long."""
+
+_OF_THE_INTERPRETER = ("PYTHON", "COVERAGE", "LC_", "LANG")
 
 _PORTS = range(15_000, 32_000)
 """Below the ports of outgoing connections, which could take one before the process listens."""
@@ -88,7 +92,12 @@ def _found(name: str) -> str | None:
 def run(
     *arguments: str, cwd: Path | None = None, environ: Mapping[str, str | None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+    """Run the command to its end.
+
+    A fresh interpreter is started only for variables that matter when it starts.
+    """
+    if not any(name.startswith(_OF_THE_INTERPRETER) for name in environ or {}):
+        return warm_command().run([COMMAND, *arguments], cwd, clean_environment(environ), PATIENCE)
     return subprocess.run(
         [COMMAND, *arguments],
         capture_output=True,
