@@ -310,10 +310,11 @@ def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
     numbered: dict[int | str, AnyRow] = {}
     anonymous: list[AnyRow] = []
     for row in rows:
-        if row.work_no is None:
-            anonymous.append(row)
-        else:
+        if row.work_no:
             numbered[row.work_no] = row
+        else:
+            # absent, empty or 0: not a number of one agent
+            anonymous.append(row)
     return [*numbered.values(), *anonymous]
 
 

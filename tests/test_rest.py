@@ -393,6 +393,16 @@ def test_the_longest_wait_at_its_edges(waiting: int, row: Row, wait: float | Non
     assert reduce(Counters(0, 0, waiting), [row], NOW).longest_wait(NOW) == wait
 
 
+@pytest.mark.parametrize("unset", [None, "", 0])
+def test_rows_without_a_work_number_are_different_agents(unset: int | str | None) -> None:
+    """An unset number is 0 or empty on the wire: three of them are not one agent."""
+    rows = [Row(unset, begin_time=ms(seconds)) for seconds in (10, 20, 30)]
+
+    snapshot = reduce(Counters(0, 3, 0), rows, NOW)
+
+    assert (snapshot.rows, snapshot.unlisted, snapshot.doubts) == (3, 0, ())
+
+
 # Doubts
 
 
@@ -646,7 +656,7 @@ def test_the_later_row_wins_wherever_it_stands(counters: Counters, rows: list[Ro
     last = [
         row
         for index, row in enumerate(rows)
-        if row.work_no is None or row.work_no not in {later.work_no for later in rows[index + 1 :]}
+        if not row.work_no or row.work_no not in {later.work_no for later in rows[index + 1 :]}
     ]
 
     assert reduce(counters, rows, NOW) == reduce(counters, last, NOW)

@@ -1,9 +1,13 @@
-"""The body of a reply, decompressed, with a limit on how much of it is ever in memory."""
+"""The body of a reply, decompressed, with a limit on how much of it is ever in memory.
+
+Its bytes say better than `Content-Encoding` whether and how it is compressed: gateways compress
+what is compressed already, and name a coding for what is not.
+"""
 
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Final
 
 MAX_DECOMPRESSED: Final = 4 * 2**20
@@ -15,7 +19,11 @@ _SOON: Final = 1.0
 _GZIP: Final = 31
 _ZLIB: Final = 15
 _RAW: Final = -15
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _COMPRESSIONS: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_OTHER_COMPRESSIONS: Final = frozenset(
+    {"br", "zstd", "compress", "x-compress", "lzma", "xz", "exi"}
+)
 _BEGINS_JSON: Final = b"{["
 _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 """What may stand before JSON, a byte order mark included."""
@@ -30,6 +38,14 @@ _TOO_LARGE: Final = (
 _TOO_LARGE_DECOMPRESSED: Final = (
     "the compressed reply is larger than {} when decompressed, and compression was not requested: "
     "turn it off in the gateway or the server"
+)
+
+_DAMAGED: Final = (
+    "the reply cannot be decompressed: look for a gateway that alters or truncates replies"
+)
+_NOT_ASKED_FOR: Final = (
+    "the reply is compressed with {}, and compression was not requested: turn it off in the "
+    "gateway or the server"
 )
 
 Take = Callable[[int], Awaitable[None]]
@@ -50,7 +66,17 @@ class TooLargeError(ValueError):
 
 
 class CodingError(ValueError):
-    """The body cannot be decompressed: unknown coding, or damaged data."""
+    """The body cannot be decompressed: unknown coding, or damaged data.
+
+    Args:
+        coding: value of the `Content-Encoding` header.
+    """
+
+    def __init__(self, coding: str) -> None:
+        self.sentence = _DAMAGED
+        if other := _OTHER_COMPRESSIONS & _tokens(coding):
+            self.sentence = _NOT_ASKED_FOR.format(*sorted(other))
+        super().__init__(self.sentence)
 
 
 async def _anything(_size: int) -> None:
@@ -73,50 +99,117 @@ async def read(
         TooLargeError: as soon as there is one byte more than allowed.
         CodingError: the bytes are not valid in that coding.
     """
-    coding = coding.strip().lower()
-    if coding in _COMPRESSIONS:
-        return await _decompressed(stream, coding, min(limit, MAX_DECOMPRESSED), take)
-    body = await _read_plain(stream, limit, take)
+    tokens = _tokens(coding)
+    if tokens & _COMPRESSIONS:
+        start, rest = await _peeked(stream)
+        body = (
+            await _read_plain(rest, limit, take)
+            if start.lstrip(_BLANK)[:1] in _BEGINS_JSON
+            else await _decompressed(rest, coding, limit, take)
+        )
+    else:
+        body = await _read_plain(stream, limit, take)
+    if body.startswith(_GZIP_MAGIC):
+        body = await _decompressed(_once(body), "gzip", limit, take)
     # some servers name a character set there, or `none`; others name a compression and mean it
-    if coding not in {"", "identity"} and body[:_FEW].lstrip(_BLANK)[:1] not in _BEGINS_JSON:
+    elif (
+        tokens - _COMPRESSIONS - {"", "identity"}
+        and body[:_FEW].lstrip(_BLANK)[:1] not in _BEGINS_JSON
+    ):
         raise CodingError(coding)
     return body
+
+
+def _tokens(coding: str) -> set[str]:
+    return {token.strip() for token in coding.lower().split(",")}
+
+
+async def _peeked(stream: AsyncIterable[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The start of a stream, enough to tell what it is, and all of it."""
+    chunks = aiter(stream)
+    start = b""
+    async for chunk in chunks:
+        start += chunk
+        if len(start.lstrip(_BLANK)) > 1 or len(start) > _EXCERPT:
+            break
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield start
+        async for chunk in chunks:
+            yield chunk
+
+    return start, whole()
+
+
+async def _once(data: bytes | bytearray) -> AsyncIterator[bytes]:
+    yield bytes(data)
 
 
 async def _decompressed(
     stream: AsyncIterable[bytes], coding: str, limit: int, take: Take
 ) -> bytearray:
     received = 0
-    start = b""
     body = bytearray()
-    decompressor = None
+    most = min(limit, MAX_DECOMPRESSED)
+    decompressor = _Decompressor(coding)
     async for chunk in stream:
         received += len(chunk)
         if received > limit:
             raise TooLargeError(limit)
-        left = start + chunk
-        if decompressor is None:
-            if len(left) < 2:  # noqa: PLR2004  # zlib's header
-                start = left
-                continue
-            start = b""
-            decompressor = zlib.decompressobj(_window_bits(coding, left))
-        while left and not decompressor.eof:
-            try:
-                # one byte more than allowed: the excess shows, and no more is ever in memory
-                piece = decompressor.decompress(left, min(_PIECE, limit - len(body) + 1))
-            except zlib.error:
-                raise CodingError(coding) from None
-            left = decompressor.unconsumed_tail
+        decompressor.left += chunk
+        while decompressor.has_more():
+            # one byte more than allowed: the excess shows, and no more is ever in memory
+            piece = decompressor.next(min(_PIECE, most - len(body) + 1))
             await take(len(piece))
             body += piece
-            if len(body) > limit:
-                raise TooLargeError(limit, _TOO_LARGE_DECOMPRESSED)
-            if left:
+            if len(body) > most:
+                raise TooLargeError(most, _TOO_LARGE_DECOMPRESSED)
+            if decompressor.left:
                 await asyncio.sleep(0)
-    if decompressor is None or not decompressor.eof:
+    # without gzip's own end a whole JSON text is still whole
+    if not decompressor.ended and not body[-8:].rstrip().endswith(b"}"):
         raise CodingError(coding)
     return body
+
+
+class _Decompressor:
+    """Zlib's, for a stream that may have several members (RFC 1952, 2.2) and anything after them.
+
+    Args:
+        coding: value of the `Content-Encoding` header.
+    """
+
+    def __init__(self, coding: str) -> None:
+        self.left = b""
+        """What has come and is not decompressed yet."""
+        self._coding = coding
+        self._member: zlib._Decompress | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last member is complete."""
+        return self._member is not None and self._member.eof
+
+    def has_more(self) -> bool:
+        """Whether what has come can be decompressed further."""
+        begins = self._member is None or self._member.eof
+        return len(self.left) >= (len(_GZIP_MAGIC) if begins else 1)
+
+    def next(self, most: int) -> bytes:
+        """So many bytes more at most. Raises CodingError."""
+        if self._member is None:
+            self._member = zlib.decompressobj(_window_bits(self._coding, self.left))
+        elif self._member.eof:
+            if not self.left.startswith(_GZIP_MAGIC):
+                self.left = b""
+                return b""
+            self._member = zlib.decompressobj(_GZIP)
+        try:
+            piece = self._member.decompress(self.left, most)
+        except zlib.error:
+            raise CodingError(self._coding) from None
+        self.left = self._member.unconsumed_tail or self._member.unused_data
+        return piece
 
 
 def unpacked(data: bytes, coding: str) -> bytes:
@@ -132,8 +225,7 @@ def unpacked(data: bytes, coding: str) -> bytes:
     Raises:
         CodingError: the bytes are not valid in that coding.
     """
-    coding = coding.strip().lower()
-    if coding not in _COMPRESSIONS or len(data) < 2:  # noqa: PLR2004  # zlib's header
+    if not _tokens(coding) & _COMPRESSIONS or len(data) < 2:  # noqa: PLR2004  # zlib's header
         return data
     try:
         return zlib.decompressobj(_window_bits(coding, data)).decompress(data, MAX_DECOMPRESSED)
@@ -143,10 +235,11 @@ def unpacked(data: bytes, coding: str) -> bytes:
 
 def _window_bits(coding: str, start: bytes) -> int:
     """How zlib is to read it. `deflate` has a header by its name, and often has none in truth."""
-    if coding != "deflate":
+    if start.startswith(_GZIP_MAGIC):
         return _GZIP
-    has_header = start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0  # noqa: PLR2004
-    return _ZLIB if has_header else _RAW
+    if start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0:  # noqa: PLR2004
+        return _ZLIB
+    return _RAW if "deflate" in coding.lower() else _GZIP
 
 
 async def _read_plain(stream: AsyncIterable[bytes], limit: int, take: Take) -> bytes | bytearray:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
 from exporter.cms.body import TooLargeError
-from exporter.cms.wire import Reply, check_work_numbers
+from exporter.cms.odd_json import mended
+from exporter.cms.wire import DecodeError, Reply, check_work_numbers
 from exporter.rest import Asked, Counters, Row, Snapshot, reduce
 from exporter.server import Api
 
@@ -56,15 +57,23 @@ class Capacity:
         self, decode: Decode, body: bytes | bytearray, api: Api, *, first: bool = True
     ) -> Reply:
         """Decode the body of a listing's first page, or of another one."""
-        if len(body) <= _QUICK_BYTES or (
-            len(body) <= _QUICK_LISTING and body.count(b"{") <= _QUICK_OBJECTS
-        ):
-            reply = decode(body, api)
-        else:
-            reply = await self._in_thread(decode, body, api)
+        try:
+            reply = await self._decoded(decode, body, api)
+        except DecodeError:
+            again = await self._in_thread(mended, body)
+            if again is None:
+                raise
+            reply = await self._decoded(decode, again, api)
         if not first:
             check_work_numbers(reply.rows)
         return reply
+
+    async def _decoded(self, decode: Decode, body: bytes | bytearray, api: Api) -> Reply:
+        if len(body) <= _QUICK_BYTES or (
+            len(body) <= _QUICK_LISTING and body.count(b"{") <= _QUICK_OBJECTS
+        ):
+            return decode(body, api)
+        return await self._in_thread(decode, body, api)
 
     async def reduce(
         self, counters: Counters, rows: Sequence[Row], server_time: float, asked: Asked

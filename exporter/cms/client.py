@@ -37,6 +37,7 @@ SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
 MakeExchange = Callable[[Callable[[Connection], None], bool, bool], Exchange]
+_WITHOUT_BODY: Final = frozenset({httpx.codes.NO_CONTENT, httpx.codes.RESET_CONTENT})
 _NO_END: Final = contextlib.nullcontext()
 
 _log: Final = logging.getLogger(__name__)
@@ -377,7 +378,7 @@ class CmsClient:
     async def _check(
         self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
     ) -> str:
-        """The coding of a reply with status 200. Raises PollError for any other."""
+        """The coding of a reply that has succeeded. Raises PollError for any other."""
         progress.headers = response.headers.raw
         date, coding = date_and_coding(progress.headers)
         now = progress.replied = self._clock().wall
@@ -385,7 +386,7 @@ class CmsClient:
         if server_time is not None:
             progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
-        if status != httpx.codes.OK:
+        if status != httpx.codes.OK and (status in _WITHOUT_BODY or not response.is_success):
             start = await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b""
             times = status_failures.Times(server_time, now)
             raise status_failures.of_status(

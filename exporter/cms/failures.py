@@ -220,12 +220,8 @@ def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError
 
 def of_body(error: TooLargeError | CodingError) -> PollError:
     """A body with status 200 that cannot be read."""
-    if isinstance(error, TooLargeError):
-        return PollError(Reason.TOO_LARGE, error.sentence)
-    return PollError(
-        Reason.DECODE,
-        "the reply cannot be decompressed: look for a gateway that alters or truncates replies",
-    )
+    reason = Reason.TOO_LARGE if isinstance(error, TooLargeError) else Reason.DECODE
+    return PollError(reason, error.sentence)
 
 
 def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each cause

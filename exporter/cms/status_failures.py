@@ -65,7 +65,7 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
             "lengthen interval",
             retry_after=pause,
         )
-    if httpx.codes.is_redirect(status):
+    if httpx.codes.is_redirect(status) and status != httpx.codes.NOT_MODIFIED:
         return PollError(
             Reason.HTTP,
             f"HTTP {status}: {_redirect(headers.get('location', '').strip(), server, foreign)}",

@@ -6,6 +6,7 @@ decoded: a name that is not read cannot leak. (Only `agent_names` reads it, for 
 """
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -129,7 +130,24 @@ _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 _DETAIL: Final = msgspec.json.Decoder(_Detail, strict=False)
 _LOWERCASE_DETAIL: Final = msgspec.json.Decoder(_LowercaseDetail, strict=False)
 _SUCCESS: Final = "0100000"
+_EMPTY_OBJECT: Final = 9
+"""Bytes, with a few blanks between its braces."""
 _LARGEST_COUNTER: Final = 2**31 - 1  # the page's type for it is Integer
+_UNSET: Final = re.compile(
+    rb'(?i)("(?:workNo|cantRestReason|beginTime|restDuration)"\s{0,9}:\s{0,9})"\s{0,9}"'
+)
+"""A field of a row that is empty text. Inside of text its quotes have a backslash before them."""
+_MISMATCH: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`(?: - at `\$\.?(.*)`)?")
+_KINDS: Final = {
+    "int": "a whole number",
+    "float": "a decimal number",
+    "str": "text",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+"""Types, as msgspec calls them."""
 _LONGEST_RAW_DESCRIPTION: Final = 2**14
 """Bytes: no sentence, so it is left out."""
 _FEW_ROWS: Final = 100
@@ -174,9 +192,11 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
         envelope = _ENVELOPE.decode(body)
         _check_result(envelope)
         raw = _detail_of(envelope)
-        if api is Api.AGENT_REST_INFOS:
-            return _reply(_DETAIL.decode(raw), _KEYS)
-        return _reply(_LOWERCASE_DETAIL.decode(raw), _LOWERCASE_KEYS)
+        try:
+            return _read(raw, api)
+        except msgspec.ValidationError:
+            # some servers write an unset number as an empty text
+            return _read(_UNSET.sub(rb"\1null", bytes(memoryview(raw))), api)
     except msgspec.ValidationError as error:
         raise SchemaError(_describe(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -202,6 +222,12 @@ def check_work_numbers(rows: Sequence[Row]) -> None:
             raise SchemaError("workNo is out of range")
 
 
+def _read(raw: msgspec.Raw | bytes, api: Api) -> Reply:
+    if api is Api.AGENT_REST_INFOS:
+        return _reply(_DETAIL.decode(raw), _KEYS)
+    return _reply(_LOWERCASE_DETAIL.decode(raw), _LOWERCASE_KEYS)
+
+
 def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply:
     counters = Counters(
         _counter(keys["approved"], detail.approved),
@@ -215,22 +241,27 @@ def _reply(detail: _Detail | _LowercaseDetail, keys: Mapping[str, str]) -> Reply
 
 
 def _check_result(envelope: _Envelope) -> None:
-    if envelope.result_code is not None:
-        code = str(envelope.result_code)
-        success = code == _SUCCESS
-    elif envelope.result is not None:
-        code = str(envelope.result)
-        success = code == "0"
-    else:
-        raise SchemaError("it has neither resultCode nor result")
-    if not success:
-        raise ResultError(code, _description(envelope.desc))
+    for value, success in ((envelope.result_code, _SUCCESS), (envelope.result, "0")):
+        code = "" if value is None else str(value).strip()
+        if code and code != success:
+            raise ResultError(code, _description(envelope.desc))
+        if code:
+            return
+    raise SchemaError("it has neither resultCode nor result")
 
 
 def _detail_of(envelope: _Envelope) -> msgspec.Raw:
-    for raw in (envelope.desc, envelope.datas, envelope.lowercase_datas):
-        if bytes(memoryview(raw)[:1]) == b"{":
+    objects = [
+        raw
+        for raw in (envelope.desc, envelope.datas, envelope.lowercase_datas)
+        if bytes(memoryview(raw)[:1]) == b"{"
+    ]
+    # one of the two may be an empty object
+    for raw in objects:
+        if len(memoryview(raw)) > _EMPTY_OBJECT:
             return raw
+    if objects:
+        return objects[0]
     raise SchemaError("neither resultDesc nor resultDatas is an object")
 
 
@@ -252,6 +283,11 @@ def _counter(key: str, value: int | None) -> int:
 
 
 def _describe(error: msgspec.ValidationError) -> str:
-    """Msgspec's own words: types and places, never a value."""
-    text = str(error).replace("`", "")
+    """What is wrong by types and places, never by a value."""
+    text = str(error)
+    if mismatch := _MISMATCH.fullmatch(text):
+        wanted, got, place = mismatch.groups()
+        kinds = [_KINDS.get(kind, kind) for kind in wanted.split(" | ") if kind != "null"]
+        return f"{place or 'it'} is {_KINDS.get(got, got)}, not {' or '.join(kinds)}"
+    text = text.replace("`", "")
     return text[:1].lower() + text[1:]

@@ -67,7 +67,7 @@ OUTCOMES: dict[str, set[str]] = {
     "wide_text": {SHAPE.format("expected str of length <= 64 - at $.agentsRestDetails[0].workNo")},
     "same_hashes": {SHAPE.format("workNo is out of range")},
     "pages_of_same_hashes": {SHAPE.format("workNo is out of range")},
-    "nested": {SHAPE.format("expected object, got array")},
+    "nested": {SHAPE.format("it is a list, not an object")},
     "huge_pages": {ROWS},
     "padded_pages": {
         (

@@ -506,7 +506,8 @@ def _leaks(error: PollError | None) -> list[str]:
         (200, answer(1).replace(b'"workNo": 1', b'"workNo": ["%s"]' % NAME.encode()), ""),
         (200, answer(1).replace(b"workNo", b"beginTime").replace(b"1}", b'"Zhang San"}'), ""),
         (200, answer(1).replace(b'"onRestNum": 0', b'"onRestNum": "Zhang San"'), ""),
-        (200, answer(1), "gzip"),
+        (200, b"\x1f\x8b" + answer(1), "gzip"),
+        (200, answer(1).replace(b"{", b"{,", 1), ""),
         (200, b"\x0b" + answer(1), NAME),
     ],
 )

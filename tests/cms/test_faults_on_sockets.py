@@ -363,6 +363,13 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             ("HTTP 204: not a status that CC-CMS sends: check url, api and gateways on the way"),
             None,
         ),
+        (
+            "304 Not Modified",
+            {},
+            Reason.HTTP,
+            ("HTTP 304: not a status that CC-CMS sends: check url, api and gateways on the way"),
+            None,
+        ),
     ],
 )
 async def test_a_status_other_than_200(
@@ -420,9 +427,16 @@ async def test_a_redirect_is_not_followed() -> None:
             Reason.DECODE,
             "the reply is empty: check that url leads to CC-CMS and not to a gateway",
         ),
-        (http(b"\x0b\x02", Content_Encoding="br"), Reason.DECODE, NO_CODING),
-        (http(answer(), Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
-        (http(gzip.compress(answer())[:-9], Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
+        (
+            http(b"\x0b\x02", Content_Encoding="br"),
+            Reason.DECODE,
+            (
+                "the reply is compressed with br, and compression was not requested: turn it off "
+                "in the gateway or the server"
+            ),
+        ),
+        (http(b"no" + answer(), Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
+        (http(gzip.compress(answer())[:-30], Content_Encoding="gzip"), Reason.DECODE, NO_CODING),
         (http(b" " * 2**20 + b"{}"), Reason.TOO_LARGE, TOO_LARGE),
         (
             http(gzip.compress(bytes(2**25)), Content_Encoding="gzip"),
@@ -441,9 +455,9 @@ async def test_a_redirect_is_not_followed() -> None:
             http(answer(1).replace(b'"workNo": 1', b'"workNo": true')),
             Reason.SCHEMA,
             (
-                "the reply does not match the interface: expected int | str | null, got bool - at "
-                "$.agentsRestDetails[0].workNo; check that api: agentrestinfos fits the server's "
-                "release"
+                "the reply does not match the interface: agentsRestDetails[0].workNo is true or "
+                "false, not a whole number or text; check that api: agentrestinfos fits the "
+                "server's release"
             ),
         ),
         (

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -247,11 +248,11 @@ def test_no_rows_are_no_fault(rows: object) -> None:
         ("-1", "{} is negative"),
         (2**31, "{} is out of range"),
         (10**30, "{} is out of range"),
-        (1.5, "expected int | null, got float - at $.{}"),
-        (True, "expected int | null, got bool - at $.{}"),
-        ("", "expected int | null, got str - at $.{}"),
-        (NAME, "expected int | null, got str - at $.{}"),
-        ([], "expected int | null, got array - at $.{}"),
+        (1.5, "{} is a decimal number, not a whole number"),
+        (True, "{} is true or false, not a whole number"),
+        ("", "{} is text, not a whole number"),
+        (NAME, "{} is text, not a whole number"),
+        ([], "{} is a list, not a whole number"),
     ],
     ids=repr,
 )
@@ -266,13 +267,13 @@ def test_a_counter_that_is_none_is_malformed(name: str, value: object, said: str
 @pytest.mark.parametrize(
     ("inner", "said"),
     [
-        (detail({"workNo": 1.5}), "expected int | str | null, got float - at $[…][0].workNo"),
-        (detail({}, {"beginTime": NAME}), "expected int | null, got str - at $[…][1].beginTime"),
-        (detail({"restDuration": NAME}), "expected int | null, got str - at $[…][0].restDuration"),
-        (detail(NAME), "expected object, got str - at $[…][0]"),
-        (detail(None), "expected object, got null - at $[…][0]"),
-        (detail(agentsRestDetails=NAME), "expected array | null, got str - at $[…]"),
-        (detail(agentsRestDetails={NAME: 1}), "expected array | null, got object - at $[…]"),
+        (detail({"workNo": 1.5}), "[…][0].workNo is a decimal number, not a whole number or text"),
+        (detail({}, {"beginTime": NAME}), "[…][1].beginTime is text, not a whole number"),
+        (detail({"restDuration": NAME}), "[…][0].restDuration is text, not a whole number"),
+        (detail(NAME), "[…][0] is text, not an object"),
+        (detail(None), "[…][0] is null, not an object"),
+        (detail(agentsRestDetails=NAME), "[…] is text, not a list"),
+        (detail(agentsRestDetails={NAME: 1}), "[…] is an object, not a list"),
     ],
 )
 def test_a_malformed_row_is_named_by_its_place(inner: object, said: str) -> None:
@@ -280,7 +281,65 @@ def test_a_malformed_row_is_named_by_its_place(inner: object, said: str) -> None
     with pytest.raises(SchemaError) as caught:
         decode(reply(inner), NEW)
 
-    assert str(caught.value) == said.replace("[…]", ".agentsRestDetails")
+    assert str(caught.value) == said.replace("[…]", "agentsRestDetails")
+
+
+@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("blank", [b'""', b'"  "'])
+def test_an_empty_text_in_a_row_is_no_value(api: Api, blank: bytes) -> None:
+    """The counters are proven all the same."""
+    body = EXAMPLE if api is NEW else OLD_EXAMPLE
+    for key in (b"workNo", b"cantRestReason", b"beginTime", b"restDuration"):
+        body = re.sub(rb'(?i)("%s": *)\d+' % key, rb"\1" + blank, body)
+
+    counters, (row,) = decode(body, api)
+
+    assert counters == Counters(101, 1, 0)
+    assert facts(row) in {(None, None, None, None), (blank[1:-1].decode(), None, None, None)}
+
+
+def test_an_empty_text_inside_of_a_text_is_left_alone() -> None:
+    """There its quotes have a backslash before them."""
+    quoted = json.dumps('"beginTime": "", ')
+    body = reply(detail({"beginTime": "", "agentName": quoted}))
+
+    (row,) = decode(body, NEW).rows
+
+    assert row.begin_time is None
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        {"resultCode": "0100000 "},
+        {"resultCode": "", "result": "0"},
+        {"resultCode": None, "result": " 0"},
+        {"resultCode": " ", "result": 0},
+    ],
+)
+def test_blanks_around_a_code_are_not_the_code(outer: dict[str, object]) -> None:
+    """A column of fixed width, or one that is not filled in."""
+    assert decode(reply(detail(), **outer), NEW).counters == Counters(3, 2, 1)
+
+
+def test_blanks_are_no_success() -> None:
+    """Nothing says that the query succeeded."""
+    with pytest.raises(SchemaError, match="neither resultCode nor result"):
+        decode(reply(detail(), resultCode=" ", result=""), NEW)
+
+
+@pytest.mark.parametrize("empty", [{}, None, "success"])
+def test_an_empty_result_desc_hides_nothing(empty: object) -> None:
+    """The counters are in the other object."""
+    body = reply(empty, resultDatas=detail())
+
+    assert decode(body, NEW).counters == Counters(3, 2, 1)
+
+
+def test_two_empty_objects_have_no_counters() -> None:
+    """The first one that is missing is named."""
+    with pytest.raises(SchemaError, match="allowRestNum is missing"):
+        decode(reply({}, resultDatas={}), NEW)
 
 
 # Names
