@@ -16,7 +16,6 @@ import bisect
 import functools
 import math
 import operator
-import re
 import select
 import socket
 from collections import deque
@@ -35,7 +34,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.tracing import Trace
 
 from exporter.clock import Moment
-from exporter.cms.reply_meter import MAX_HEAD, OverheadError, is_too_much
+from exporter.cms.reply_meter import MAX_HEAD, OverheadError, is_too_much, length_of_reply
 
 LONGEST_LIFE: Final = 300.0
 """Seconds after which a connection is replaced: a name may lead to another machine by then."""
@@ -58,7 +57,6 @@ of use for many quick ones, and others are opened in its place."""
 
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
-_CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
 _RESTED_AT: Final = operator.itemgetter(1)
 """Of an idle connection in the pool."""
@@ -92,7 +90,7 @@ class Exchange:
     dialled: bool = False
     """Whether a connection was opened for it."""
     first_bytes: bytes = b""
-    """Two at most, of the reply."""
+    """Five at most, of the reply."""
     certificate_expiry: float | None = None
     """If a TLS handshake was made for it: when the first certificate that the server showed
     expires, in epoch seconds."""
@@ -103,7 +101,7 @@ class Exchange:
     @property
     def spoke_tls(self) -> bool:
         """Whether the reply began with a message of TLS."""
-        return self.first_bytes in _TLS_RECORDS
+        return self.first_bytes[:2] in _TLS_RECORDS
 
     @property
     def doubtful(self) -> bool:
@@ -200,7 +198,7 @@ class Connection(ResponseHandler):
             if self._only_segment == b"":
                 self._only_segment = data
                 if self._exchange is not None:
-                    self._exchange.first_bytes = data[:2]
+                    self._exchange.first_bytes = data[:5]
             else:
                 self._only_segment = None
             self._received += len(data)
@@ -224,7 +222,7 @@ class Connection(ResponseHandler):
             return
         segment, self._only_segment = self._only_segment, None
         if isinstance(exc, HttpProcessingError) and segment:
-            length = _length_of_reply(segment)
+            length = length_of_reply(segment)
             if 0 < length < len(segment):
                 super().set_response_params(**self._params)
                 super().data_received(segment[:length])
@@ -312,9 +310,13 @@ class Connections(aiohttp.TCPConnector):
         )
         self._most_idle = most_idle
         self._kept_since = -math.inf
+        self.make(Connection)
+
+    def make(self, kind: type[Connection]) -> None:
+        """Make connections of this kind from now on."""
         self._factory = cast(
             "functools.partial[ResponseHandler]",
-            functools.partial(Connection, self._loop, self._surplus_seen),
+            functools.partial(kind, self._loop, self._surplus_seen),
         )
 
     def drop_idle(self) -> None:
@@ -382,13 +384,6 @@ class Connections(aiohttp.TCPConnector):
             # a connection that is being made is a placeholder there
             if isinstance(connection, Connection):
                 connection.retired = True
-
-
-def _length_of_reply(data: bytes) -> int:
-    """The length of the reply at the start of some bytes by its Content-Length, or 0."""
-    head = data.find(b"\r\n\r\n") + 4
-    length = _CONTENT_LENGTH.search(data, 0, head)
-    return head + int(length[1]) if length else 0
 
 
 def _dial(address: aiohttp.AddrInfoType) -> socket.socket:

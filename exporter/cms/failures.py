@@ -18,7 +18,7 @@ import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
-from exporter.cms import status_failures, tls_failures
+from exporter.cms import odd_http, status_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
@@ -279,10 +279,17 @@ def _not_http(error: HttpProcessingError, server: Server, exchange: Exchange) ->
             f"the reply of {server.address} has more than {MOST_HEADERS} headers, or one of more "
             f"than {LONGEST_HEADER // 2**10} KiB: look for a gateway that adds them",
         )
+    if odd_http.begins(exchange.first_bytes):
+        rule = odd_http.broken_rule(error.message)
+        return PollError(
+            Reason.HTTP,
+            f"the reply of {server.address} breaks the rules of HTTP{rule and f': {rule}'}; look "
+            "for a gateway that alters replies, or for an update of the server",
+        )
+    scheme = "" if server.endpoint.tls else ", and whether it must start with https://"
     return PollError(
         Reason.HTTP,
-        f"the reply of {server.address} is not valid HTTP: check the port in url, and whether it "
-        "must start with https://",
+        f"the reply of {server.address} is not valid HTTP: check the port in url{scheme}",
     )
 
 

@@ -4,6 +4,7 @@ The parser takes all of it without end, and its cost is not that of its bytes: a
 costs as much as one of a thousand. Pure.
 """
 
+import re
 from typing import Final
 
 import aiohttp
@@ -14,6 +15,8 @@ MAX_OVERHEAD: Final = MAX_HEAD
 """Bytes that are not the body's, and ..."""
 _OVERHEAD_SHARE: Final = 8
 """... one more for each eight of the body: chunks of 48 bytes or more."""
+
+_CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
 
 class OverheadError(aiohttp.ClientPayloadError):
@@ -34,3 +37,10 @@ def is_too_much(received: int, body: int | None) -> bool:
     if body is None:
         return received > MAX_HEAD
     return received - body > MAX_OVERHEAD + body // _OVERHEAD_SHARE
+
+
+def length_of_reply(data: bytes) -> int:
+    """The length of the reply at the start of some bytes by its Content-Length, or 0."""
+    head = data.find(b"\r\n\r\n") + 4
+    length = _CONTENT_LENGTH.search(data, 0, head)
+    return head + int(length[1]) if length else 0

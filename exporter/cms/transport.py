@@ -14,7 +14,14 @@ import yarl
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Connections, current
+from exporter.cms.connections import (
+    LONGEST_HEADER,
+    MOST_HEADERS,
+    Connections,
+    Exchange,
+    current,
+)
+from exporter.cms.odd_http import OddConnection, begins
 from exporter.cms.proxy import chosen_proxy
 from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
@@ -22,7 +29,10 @@ from exporter.server import Server
 
 
 class StaleConnectionError(httpx.ReadError):
-    """A kept-alive connection turned out to be closed: no reply had begun."""
+    """The request is to be sent once more, over a new connection.
+
+    A kept-alive connection turned out to be closed, or the reply is odd: the next one is read so.
+    """
 
 
 class Transport(AiohttpTransport):
@@ -97,6 +107,8 @@ class Transport(AiohttpTransport):
                 proxy_headers=self._tunnel_headers,
             )
         except aiohttp.ClientError as error:
+            if self._reads_odd_heads_from_now_on(error, exchange):
+                raise StaleConnectionError("the head of the reply is not valid HTTP") from error
             raise _translated(error, reused=not exchange.dialled) from error
         except (ValueError, OSError) as error:
             # a value that HTTP does not allow, or a socket that this host cannot open
@@ -104,6 +116,15 @@ class Transport(AiohttpTransport):
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=_Body(response), request=request
         )
+
+    def _reads_odd_heads_from_now_on(self, error: aiohttp.ClientError, exchange: Exchange) -> bool:
+        """Whether a reply was refused that may be read by a connection for odd ones."""
+        odd = isinstance(error, aiohttp.ClientResponseError) and begins(exchange.first_bytes)
+        if not odd or isinstance(exchange.connection, OddConnection):
+            return False
+        client = cast("aiohttp.ClientSession", self.client)
+        cast("Connections", client.connector).make(OddConnection)
+        return True
 
     async def aclose(self) -> None:
         """Close the connections, and cancel lookups that are under way."""

@@ -32,6 +32,7 @@ def chunked(data: bytes) -> bytes:
     )
 
 
+LENGTH = b"%d" % len(BODY)
 UNTIL_THE_END = b"HTTP/1.0 200 OK\r\n\r\n" + BODY
 REPLIES = {
     "plain": Step(http(BODY)),
@@ -69,6 +70,20 @@ REPLIES = {
     ),
     "half of an emoji": Step(http(BODY.replace(b"Zhang", b"\\ud83d"))),
     "NaN": Step(http(BODY.replace(b"{", b'{"load": NaN, ', 1))),
+    "its length twice": Step(http(BODY, **{"content-length": str(len(BODY))})),
+    "its length as a list": Step(http(BODY).replace(LENGTH, b"%b, %b" % (LENGTH, LENGTH))),
+    "its length with a sign": Step(http(BODY).replace(b": 1", b": +1")),
+    "length and chunks": Step(chunked(BODY).replace(b"\r\n", b"\r\nContent-Length: 5\r\n", 1)),
+    "a blank in a name": Step(http(BODY, **{"X Foo": "bar"})),
+    "a blank after a name": Step(http(BODY, **{"X-Foo ": "bar"})),
+    "no name": Step(http(BODY, **{"": "bar"})),
+    "two blanks in the status line": Step(http(BODY).replace(b"1.1 200", b"1.1  200")),
+    "http in lower case": Step(http(BODY).replace(b"HTTP", b"http")),
+    "HTTP/2 in plain text": Step(http(BODY, "200").replace(b"HTTP/1.1", b"HTTP/2")),
+    "an interim reply and an odd one": Step(
+        b"HTTP/1.1 100 Continue\r\n\r\n" + http(BODY, **{"X Foo": "bar"})
+    ),
+    "a length that is none": Step(http(BODY).replace(LENGTH, b"many"), "hang up"),
     "status 204": Step(b"HTTP/1.1 204 No Content\r\n\r\n"),
     "status 304": Step(b"HTTP/1.1 304 Not Modified\r\n\r\n"),
     "status 404": Step(http(BODY, "404 Not Found")),

@@ -537,10 +537,7 @@ def test_a_certificate_that_is_refused(
         (
             BadStatusLine("\x00"),
             Reason.HTTP,
-            (
-                "the reply of cms.example.com:28443 is not valid HTTP: check the port in url, and "
-                "whether it must start with https://"
-            ),
+            "the reply of cms.example.com:28443 is not valid HTTP: check the port in url",
         ),
     ],
     ids=[

@@ -234,7 +234,15 @@ replying(
     ),
 )
 replying("plain text", Step(http(b"OK", Content_Type="text/plain")))
-replying("damaged compression", Step(http(b"{}", Content_Encoding="gzip")))
+replying("damaged compression", Step(http(b"\x1f\x8b{}", Content_Encoding="gzip")))
+replying(
+    "compression that nobody asked for",
+    Step(http(b"\x28\xb5\x2f\xfd", Content_Encoding="zstd")),
+)
+replying(
+    "two lengths that differ",
+    Step(http(b"{}", Connection="close", **{"content-length": "7"})),
+)
 replying("501 headers", Step(http(b"", **{f"X-{number}": "x" for number in range(501)})))
 replying("another service on the port", Step(b"SSH-2.0-OpenSSH_9.2\r\n", "hang up"))
 replying("http:// for a TLS port", Step(b"\x15\x03\x01\x00\x02\x02\x46", "hang up"))

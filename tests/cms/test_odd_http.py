@@ -1,0 +1,198 @@
+"""exporter.cms.odd_http: heads that the parser refuses are rewritten, and nothing is guessed."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.cms.odd_http import broken_rule, plain
+from exporter.errors import Reason
+from tests.support.cms_peer import (
+    REST,
+    Step,
+    answer,
+    connected,
+    failed,
+    failure,
+    http,
+    listening,
+    read,
+    said,
+    serving,
+)
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "rewritten"),
+    [
+        (b"A: 1\r\nb:2", b"A: 1\r\nb: 2\r\n"),
+        (b"A: 1\n  2\r\n\t3", b"A: 1 2 3\r\n"),
+        (b"A : 1", b"A: 1\r\n"),
+        (b"A b: 1\r\n: 2\r\nno colon\r\nC@: 3", b""),
+        (b"A: x\x00y\x7f\rz\tw", b"A: x y  z\tw\r\n"),
+        (b"Content-Length: 007", b"Content-Length: 7\r\n"),
+        (b"Content-Length: 0", b"Content-Length: 0\r\n"),
+        (b"Content-Length: +7\r\ncontent-length: 7", b"Content-Length: 7\r\n"),
+        (b"Content-Length: 7, 7", b"Content-Length: 7\r\n"),
+        (b"Content-Length: 7, 8", b"Content-Length: 7\r\nContent-Length: 8\r\n"),
+        (b"Content-Length: 7\r\nContent-Length:", b"Content-Length: 7\r\nContent-Length: \r\n"),
+        (b"Content-Length: many", b"Content-Length: many\r\n"),
+        (b"Content-Length: -1", b"Content-Length: -1\r\n"),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 7", b"Content-Length: 7\r\n"),
+        (b"Transfer-Encoding: identity", b""),
+        (b"transfer-encoding: gzip, Chunked", b"Transfer-Encoding: chunked\r\n"),
+        (
+            b"Content-Length: 7\r\nTransfer-Encoding: chunked",
+            b"Transfer-Encoding: chunked\r\nConnection: close\r\n",
+        ),
+    ],
+)
+def test_fields_become_valid_or_stay_refused(head: bytes, rewritten: bytes) -> None:
+    """Two lengths that differ stay two: nobody knows which reply ends where."""
+    assert plain(OK + head + b"\r\n\r\n") == OK + rewritten + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "rewritten"),
+    [
+        (b"HTTP/1.0 200 OK", b"HTTP/1.0 200 OK"),
+        (b"http/1.1  200  OK", b"HTTP/1.1 200  OK"),
+        (b"\r\nHTTP/1.2 200", b"HTTP/1.1 200 "),
+        (b"HTTP/2 404 Not Found", b"HTTP/1.1 404 Not Found"),
+    ],
+)
+def test_status_lines_become_valid(line: bytes, rewritten: bytes) -> None:
+    """Whatever version they claim: what follows is text."""
+    assert plain(line + b"\r\n\r\n") == rewritten + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"SSH-2.0", b"HTTP/1.1 2000 OK", b"HTTP/1.1 OK", b"ICY 200 OK"])
+def test_another_status_line_stays_refused(line: bytes) -> None:
+    """It is not HTTP."""
+    assert plain(line + b"\r\nA b: 1\r\n\r\n") == line + b"\r\nA b: 1\r\n\r\n"
+
+
+@given(st.binary(max_size=200))
+def test_rewriting_twice_changes_nothing_more(rest: bytes) -> None:
+    """And no bytes raise."""
+    head = plain(OK + rest + b"\r\n\r\n")
+    assert plain(head) == head
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"),
+    [
+        ("Invalid character in chunk size:\n\n  b'1 ;'", "a chunk of its body is malformed"),
+        ("Bad status line:\n  Invalid HTTP version:\n", "its status line is malformed"),
+        ("Data after `Connection: close`:\n\n  b'Content-Length'", ""),
+    ],
+)
+def test_the_parsers_words_name_the_rule(words: str, rule: str) -> None:
+    """Only those before the bytes that it quotes."""
+    assert broken_rule(words) == rule
+
+
+# On sockets
+
+
+@pytest.fixture
+def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
+    """Bytes come in other pieces on each."""
+    return both_loops
+
+
+ODD = http(answer(resting=7), **{"X Foo": "bar"})
+
+
+@pytest.mark.anyio
+async def test_a_request_is_repeated_once_and_connections_are_kept() -> None:
+    """The first odd head costs a connection; later ones nothing."""
+    async with (
+        listening(Step(ODD)) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", max_concurrency=1) as client,
+    ):
+        first = read(await client.poll(1, 1))
+        await asyncio.sleep(REST)
+        second = read(await client.poll(1, 2))
+
+    assert (first.snapshot.resting, first.requests) == (7, 2)
+    assert (second.snapshot.resting, second.requests) == (7, 1)
+    assert (peer.connections, len(peer.requests)) == (2, 3)
+
+
+@pytest.mark.anyio
+async def test_a_head_may_come_in_pieces() -> None:
+    """And its body after it, with an interim reply before it."""
+
+    async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}}")
+        sent = b"HTTP/1.1 100 Continue\r\n\r\n" + ODD
+        for start in range(0, len(sent), 40):
+            if writer.is_closing():
+                return
+            writer.write(sent[start : start + 40])
+            await asyncio.sleep(0.001)
+        await reader.read()
+
+    async with (
+        serving(in_pieces) as port,
+        connected(f"http://127.0.0.1:{port}") as client,
+    ):
+        assert read(await client.poll(1, 1)).snapshot.resting == 7
+
+
+@pytest.mark.anyio
+async def test_a_surplus_reply_with_an_odd_head_is_seen() -> None:
+    """In the segment of the first one: the connection is not used again."""
+    async with (
+        listening(Step(ODD + ODD)) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", max_concurrency=1) as client,
+    ):
+        read(await client.poll(1, 1))
+        assert client.stats.single_use_until is not None
+
+
+@pytest.mark.anyio
+async def test_a_head_without_an_end_is_bounded() -> None:
+    """The parser's own bound holds for odd heads as well."""
+    endless = b"HTTP/1.1 200 OK\r\nX Foo: bar\r\n" + b"A: 1\r\n" * 20_000
+    async with listening(Step(endless)) as peer:
+        error = await failure(f"http://127.0.0.1:{peer.port}", timeout=5.0)
+
+    assert error.reason in {Reason.TOO_LARGE, Reason.HTTP}
+    assert error.requests == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("sent", "rule"),
+    [
+        (http().replace(b": 0", b": many"), ": its Content-Length is not one number"),
+        (http(b"x", **{"content-length": "7"}), ": its Content-Length is not one number"),
+        (http().replace(b"200", b"2000"), ": its status line is malformed"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+            ": a chunk of its body is malformed",
+        ),
+    ],
+)
+async def test_the_broken_rule_is_named(sent: bytes, rule: str) -> None:
+    """It is HTTP, so that neither port nor scheme is to blame."""
+    async with (
+        listening(Step(sent)) as peer,
+        connected(f"http://127.0.0.1:{peer.port}") as client,
+    ):
+        error = failed(await client.poll(1, 1))
+        again = failed(await client.poll(1, 1))
+
+    assert (error.requests, again.requests) == (2, 1)
+    assert said(error, peer.port) == (
+        Reason.HTTP,
+        (
+            f"the reply of 127.0.0.1:PORT breaks the rules of HTTP{rule}; look for a gateway that "
+            "alters replies, or for an update of the server"
+        ),
+    )
