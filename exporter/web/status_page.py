@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from exporter.clock import Moment
@@ -10,14 +11,18 @@ from exporter.store import ReloadStatus, ServerStats, Store, TargetKey
 from exporter.web import status_words as words
 from exporter.web.html_pages import HtmlPages
 from exporter.web.target_query import Query, TargetStatus
-from exporter.web.target_search import Entry, Listing, NextPoll, Trouble, find
+from exporter.web.target_search import Entry, Listing, NextPoll, find
 
 _ROWS: Final = 50
 """On a page by default: quick for a browser, and not too much for a reader."""
 _SERVERS: Final = 12
 _SHARED: Final = 3
-"""Targets from which on a trouble is told once, above the table, and not with each of them."""
+"""Targets from which on a trouble is told once, above the table, and not with each of them.
+
+Targets that fail have no row either, unless a reader asks for some targets or for another order.
+"""
 _TROUBLES: Final = 8
+_CALM: Final = {TargetStatus.WAITING, TargetStatus.UP, "idle", None}
 
 
 class StatusPage:
@@ -36,10 +41,14 @@ class StatusPage:
         servers = dict(store.servers())
         listing = yield from find(store.states(), servers, now, query, next_poll)
         yield b""  # they have just been sorted
+        shared = _Shared(listing)
+        if query.asks_nothing:
+            rows = [each for each in listing.entries if shared.failure(each) is None]
+            listing = replace(listing, entries=rows)
+            yield b""
         limit = query.limit or _ROWS
         pages = listing.pages(limit)
         page = min(query.page, pages)
-        shared = _Shared(listing)
         yield from self._pages.slices(
             "status.html",
             now,
@@ -70,24 +79,23 @@ class _Shared:
 
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
-        all_shared = [each for each in listing.troubles.values() if each.targets >= _SHARED]
+        every = dict.fromkeys(listing.troubles.values())
+        all_shared = [each for each in every if each.targets >= _SHARED]
         all_shared.sort(key=lambda each: -each.targets)
         self.shown = all_shared[:_TROUBLES]
         down = any(each.status is TargetStatus.DOWN for each in self.shown)
         self.worst = (TargetStatus.DOWN if down else TargetStatus.DOUBTFUL).value
         self.more = len(all_shared) - len(self.shown)
-        self._numbers = {id(each): number for number, each in enumerate(self.shown, 1)}
+        self._numbers = {each: number for number, each in enumerate(self.shown, 1)}
 
     def failure(self, each: Entry) -> int | None:
         """The number of the trouble that tells why a target fails; None if its row does."""
-        return self._number(self._listing.failure(each))
+        trouble = self._listing.failure(each)
+        return None if trouble is None else self._numbers.get(trouble)
 
     def doubt(self, each: Entry, doubt: Doubt) -> int | None:
         """The same of a doubt."""
-        return self._number(self._listing.doubt(each, doubt))
-
-    def _number(self, trouble: Trouble | None) -> int | None:
-        return self._numbers.get(id(trouble))
+        return self._numbers.get(self._listing.doubt(each, doubt))
 
 
 class _Server(NamedTuple):
@@ -106,8 +114,12 @@ class _Server(NamedTuple):
 
     @property
     def worst(self) -> str:
-        """The worst status among its targets."""
-        return next((each.value for each in TargetStatus if self.counts[each]), "idle")
+        """The worst status of its targets; with a worry of its own, stale at best."""
+        worst = next((each for each in TargetStatus if self.counts[each]), None)
+        worry = self.pause or self.sends_surplus or self.clock_is_off or self.certificate
+        if worry and worst in _CALM:
+            worst = TargetStatus.STALE
+        return worst.value if worst else "idle"
 
 
 def _worst_first(
@@ -124,8 +136,4 @@ def _worst_first(
         )
         for name, stats in servers.items()
     ]
-    calm = {TargetStatus.WAITING, TargetStatus.UP, "idle"}
-    return sorted(
-        shown,
-        key=lambda each: (each.worst in calm, not (each.clock_is_off or each.certificate)),
-    )
+    return sorted(shown, key=lambda each: (each.worst in _CALM, each.worst != TargetStatus.DOWN))

@@ -4,7 +4,7 @@ Shared by the status page and the API, so that the same parameters show the same
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
@@ -110,6 +110,11 @@ class Query:
         if self.limit is not None:
             parameters.append(("limit", str(self.limit)))
         return "?" + urlencode([(name, value) for name, value in parameters if value])
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether it finds every target, trouble first."""
+        return replace(self, page=1, limit=None) == type(self)()
 
     @property
     def order(self) -> str:

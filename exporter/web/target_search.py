@@ -55,7 +55,7 @@ class Entry(NamedTuple):
         return limit is not None and data is not None and data[0].resting > limit
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Trouble:
     """What targets of one server have in common: the cause of a failure, or a doubt."""
 
@@ -78,10 +78,6 @@ class Trouble:
         return replace(query, states=frozenset(), doubts=frozenset({Doubt(self.name)}))
 
 
-_Likeness = tuple[str, ...]
-"""What two failures, or two doubts, have in common if they are the same trouble."""
-
-
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The answer to one query, before it is cut into pages."""
@@ -92,13 +88,16 @@ class Listing:
     """Targets of every server by status, whatever was asked for."""
     facets: Counter[TargetStatus]
     """Matching targets by status, whichever states were asked for."""
-    troubles: Mapping[_Likeness, Trouble]
-    """What is wrong with targets of every server, whatever was asked for."""
+    troubles: Mapping[tuple[str, ...], Trouble]
+    """What is wrong with targets of every server, whatever was asked for.
+
+    By server and doubt, or by server, reason and message; messages that are alike are one trouble.
+    """
 
     def failure(self, each: Entry) -> Trouble | None:
         """The trouble that a target's failure is part of."""
         failure = each.state.failure
-        return None if failure is None else self.troubles[_likeness(each, failure)]
+        return None if failure is None else self.troubles[_message(each, failure)]
 
     def doubt(self, each: Entry, doubt: Doubt) -> Trouble:
         """The trouble that a target's doubt is part of."""
@@ -142,8 +141,8 @@ def find(
     taken = list(states)
     by_server: dict[str, Counter[TargetStatus]] = {name: Counter() for name in servers}
     facets: Counter[TargetStatus] = Counter()
-    troubles: dict[_Likeness, Trouble] = {}
-    by_message: dict[tuple[str, str, str], Trouble] = {}
+    troubles: dict[tuple[str, ...], Trouble] = {}
+    alike: dict[tuple[str, ...], Trouble] = {}
     words = query.search.casefold().split()
     key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
     keyed: list[tuple[_Value, Entry]] = []
@@ -154,7 +153,7 @@ def find(
             cms = state.target.key.cms
             by_server[cms][each.status] += 1
             if each.status in _TROUBLED:
-                _note_trouble(each, troubles, by_message)
+                _note_trouble(each, troubles, alike)
             if (query.cms and cms != query.cms) or (words and not _matches(each, words)):
                 continue
             if query.doubts and query.doubts.isdisjoint(each.doubts):
@@ -174,22 +173,22 @@ def find(
 
 def _note_trouble(
     each: Entry,
-    troubles: dict[_Likeness, Trouble],
-    by_message: dict[tuple[str, str, str], Trouble],
+    troubles: dict[tuple[str, ...], Trouble],
+    alike: dict[tuple[str, ...], Trouble],
 ) -> None:
     """Count a target with others that are in the same trouble.
 
-    `by_message` has the failures among `troubles` by server, reason and whole message: to take the
-    times out of ten thousand equal messages would take as long as all the rest.
+    `alike` has the failures among `troubles` by server and cause, which is looked at only once for
+    each message: to take the times out of ten thousand would take as long as all the rest.
     """
     failure, cms = each.state.failure, each.state.target.key.cms
     if failure is not None:
-        message = cms, failure.reason, failure.message
-        trouble = by_message.get(message)
+        message = _message(each, failure)
+        trouble = troubles.get(message)
         if trouble is None:
-            likeness = _likeness(each, failure)
-            trouble = by_message[message] = troubles.setdefault(
-                likeness, Trouble(cms, TargetStatus.DOWN, failure.reason.value, failure.message)
+            trouble = troubles[message] = alike.setdefault(
+                (cms, *failure.cause),
+                Trouble(cms, TargetStatus.DOWN, failure.reason.value, failure.message),
             )
         trouble.targets += 1
         trouble.since = min(failure.since, trouble.since or failure.since)
@@ -200,8 +199,8 @@ def _note_trouble(
         trouble.targets += 1
 
 
-def _likeness(each: Entry, failure: Failure) -> _Likeness:
-    return each.state.target.key.cms, *failure.cause
+def _message(each: Entry, failure: Failure) -> tuple[str, str, str]:
+    return each.state.target.key.cms, failure.reason, failure.message
 
 
 def _matches(each: Entry, words: Iterable[str]) -> bool:

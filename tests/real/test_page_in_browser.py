@@ -215,8 +215,7 @@ async def test_light_for_the_browser(browser: Browser, count: int, most_elements
         told = f"{count} targets: usable after {usable * 1000:.0f} ms, {elements} elements"
         print(told)  # noqa: T201 - worth a look, but machines differ too much to assert it
         assert elements < most_elements
-        shown = f"1\N{EN DASH}{min(count, 50)} of {count:,} targets"
-        await expect(page.locator("#found")).to_have_text(shown)
+        await expect(page.locator("#found")).to_contain_text(f"1\N{EN DASH}{min(count, 50)} of ")
 
 
 @pytest.mark.parametrize(

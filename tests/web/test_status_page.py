@@ -17,7 +17,7 @@ from exporter.store import ReloadStatus, Store, Target, TargetKey
 from exporter.web import status_words as words
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.status_page import StatusPage
-from exporter.web.target_query import Query, TargetStatus
+from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import NextPoll
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, ago, fail, succeed, target
 from tests.support.stores import store_of
@@ -133,7 +133,7 @@ def test_doubtful_numbers_are_not_simply_up() -> None:
 
 
 def test_forty_equal_errors_are_one_line() -> None:
-    """With their number and a link; their rows say only that they are alike."""
+    """With their number and a link, which finds their rows; these say only that they are alike."""
     targets = [target(vdn) for vdn in range(1, 41)]
     alone = target(41)
     store = store_of([*targets, alone, target(42, cms="quito")])
@@ -147,10 +147,39 @@ def test_forty_equal_errors_are_one_line() -> None:
         "timeout: no reply within 10.00 s"
     )
     assert '<a href="?q=reason%3Dtimeout&amp;cms=lima&amp;state=down">40 targets</a>' in html
-    rows = {row[0]: row[1] for row in page.rows[1:]}
-    assert rows["lima, call center 1, VDN 7"] == "down | timeout for 12 min, like 39 other targets"
-    assert rows["lima, call center 1, VDN 41"] == "down | http for 12 min: HTTP 500"
     assert '<li id="trouble-1" class="down">' in html
+    assert [row[:2] for row in page.rows[1:]] == [
+        ["lima, call center 1, VDN 41", "down | http for 12 min: HTTP 500"],
+        ["quito, call center 1, VDN 42", "waiting for first poll"],
+    ]
+    assert page.by_id["found"] == (
+        "| 1\N{EN DASH}2 of 2 targets, out of 42. The other targets are down for the causes above: "
+        "show each"
+    )
+    assert '<a href="?state=down">show each</a>' in html
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query.parse([("q", "reason=timeout"), ("cms", "lima"), ("state", "down")]),
+        Query(sort=Sort.TARGET),
+        Query(descending=True),
+        Query(cms="lima"),
+    ],
+)
+def test_targets_that_are_asked_for_have_rows(query: Query) -> None:
+    """Also if they fail alike."""
+    targets = [target(vdn) for vdn in range(1, 41)]
+    store = store_of(targets)
+    for each in targets:
+        fail(store, each)
+    page = _page(store, query)
+    assert len(page.rows[1:]) == 40
+    assert {row[1] for row in page.rows[1:]} == {"down | timeout for 12 min, like 39 other targets"}
+    page = _page(store)
+    assert page.rows == []
+    assert page.by_id["found"] == "| All targets are down for the causes above: show each"
 
 
 def test_doubts_that_targets_share_are_one_line() -> None:
