@@ -19,7 +19,8 @@ MASK: Final = "<secret>"
 
 _HEAD: Final = """\
 # The configuration in force, with every default filled in. Secrets are masked, targets of
-# target_files are listed among the others, and paths are absolute. SHA-256 of its files: {digest}
+# target_files are listed among the others, and paths are absolute. SHA-256 of its files:
+# {digest}
 cms:
 """
 _LINES: Final = 200

@@ -1,7 +1,7 @@
 """`/probe`: one poll of a configured target, made now, for a scrape that asks the server itself."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -104,7 +104,7 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
             log.end(state)
             return await delivery.send_own(
                 request,
-                lambda: [*log.lines(), *exposition.slices([state], moment(), Format.TEXT)],
+                lambda: [*log.lines(), *samples(exposition.slices([state], moment(), Format.TEXT))],
                 {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"},
             )
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
@@ -115,6 +115,12 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
         )
 
     return answer
+
+
+def samples(text: Iterable[bytes]) -> list[bytes]:
+    """The lines of a scrape without its comments: most of a probe's families have few samples."""
+    lines = b"".join(text).splitlines(keepends=True)
+    return [line for line in lines if not line.startswith(b"#")]
 
 
 def debugged(query: Collection[tuple[str, str]]) -> bool:

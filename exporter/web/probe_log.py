@@ -39,7 +39,7 @@ class ProbeLog:
         self._state = state
 
     def lines(self) -> Iterator[bytes]:
-        """The text: the outcome, every step, the sum of each, and the heading of the metrics."""
+        """The text: the outcome, every step, the sum of each, and the heading of the samples."""
         cms, cc_id, vdn = self._target.key
         failure, first = self._state.failure, self._steps[0].began
         outcome = "succeeded" if failure is None else "failed"
@@ -61,11 +61,11 @@ class ProbeLog:
             last = step is self._steps[-1] and failure is not None
             text.append(
                 f"{_milliseconds(step.began - first):>10} {_milliseconds(end - step.began):>10}  "
-                f"{step.name:<8} {step.text}{' - it failed here' if last else ''}"
+                f"{step.name:<8} {step.text}{' - the poll failed here' if last else ''}"
             )
         text += ["", "Sums in ms:", ""]
         text += [f"{_milliseconds(sum_):>10}  {name}" for name, sum_ in sums.items()]
-        text += ["", "The metrics that a scrape would have got:", ""]
+        text += ["", "The samples that a scrape would have got:", ""]
         yield "".join(f"{line}\n" for line in text).encode()
 
 

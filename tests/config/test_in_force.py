@@ -61,7 +61,7 @@ def test_it_is_written_as_a_person_would(path: Path) -> None:
     """Each server with its keys in the order of the documents, targets in ranges."""
     text = shown(path)
     folder = path.parent
-    assert text.splitlines()[3:31] == [
+    assert text.splitlines()[4:32] == [
         "  - name: lima",
         '    url: "https://10.22.26.181:28443/gateway"',
         "    auth:",

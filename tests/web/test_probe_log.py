@@ -64,7 +64,7 @@ def test_a_probe_of_two_pages() -> None:
         "  2,000.00  wait",
         "     20.00  read",
         "",
-        "The metrics that a scrape would have got:",
+        "The samples that a scrape would have got:",
         "",
     ]
 
@@ -88,4 +88,6 @@ def test_a_probe_that_failed() -> None:
         "     at ms    took ms  step",
         "      0.00       0.00  turn     wait for a free slot and the rate limit",
     ]
-    assert b"connect  connect to 10.22.26.181:28443 - it failed here\n" in b"".join(log.lines())
+    assert b"connect  connect to 10.22.26.181:28443 - the poll failed here\n" in b"".join(
+        log.lines()
+    )
