@@ -16,7 +16,7 @@ COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
 
-_PATH: Final = click.Path(dir_okay=False)
+_PATH: Final = click.Path(readable=False)
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
 _TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
 _NAMED: Final = Parsed(
@@ -364,8 +364,10 @@ _HEALTHCHECK: Final = Command(
 )
 _COMPLETION: Final = Command(
     "completion",
-    "Print a script that completes commands and options in a shell.",
-    arguments=[click.Argument(["shell"], type=click.Choice(("bash", "zsh", "fish")))],
+    "Print a script that completes commands and options in bash, zsh or fish.",
+    arguments=[
+        click.Argument(["shell"], metavar="SHELL", type=click.Choice(("bash", "zsh", "fish")))
+    ],
     epilog=f"""\b
 To load it, add the line for your shell to its startup file:
   source <({PROGRAM} completion bash)

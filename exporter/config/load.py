@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from exporter.config import model
 from exporter.config.files import Seen
@@ -13,6 +14,10 @@ from exporter.config.validation import validate
 from exporter.config.yaml.document import Document, Place
 from exporter.server import Server
 from exporter.store import Target
+
+_MISSING: Final = (
+    "name the configuration with --config.file, or write one with `agent-rest-exporter init`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def load(
         ConfigError: with all problems of all files at once.
     """
     reader = Reader(path, environ, once=once, base=base)
-    document = reader.document(path)
+    document = reader.document(path, missing=_MISSING)
     servers: list[Server] = []
     targets: list[Target] = []
     if document:

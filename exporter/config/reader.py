@@ -85,13 +85,16 @@ class Reader:
         with suppress(UnreadableError):
             self.read(path)
 
-    def document(self, path: Path, place: Place | None = None) -> Document | None:
+    def document(
+        self, path: Path, place: Place | None = None, *, missing: str = ""
+    ) -> Document | None:
         """The YAML document in a file; None, and problems, if it cannot be used.
 
-        `place` is where the file is named, if it is not the configuration itself.
+        `place` is where the file is named, if it is not the configuration itself; `missing` is what
+        to do if there is no such file.
         """
         if path not in self._documents:
-            self._documents[path] = self._parse(path, place)
+            self._documents[path] = self._parse(path, place, missing)
         return self._documents[path]
 
     def matches(self, pattern: str) -> list[str]:
@@ -115,7 +118,7 @@ class Reader:
         """SHA-256 over the documents' contents, in the order in which they were read."""
         return self._digest.hexdigest()
 
-    def _parse(self, path: Path, place: Place | None) -> Document | None:
+    def _parse(self, path: Path, place: Place | None, missing: str) -> Document | None:
         try:
             content = self.read(path)
             # the length keeps two files apart from the same text in one
@@ -123,6 +126,8 @@ class Reader:
             document = parse(str(path), decode(content))
         except UnreadableError as error:
             reason = f"cannot be read: {error}"
+            if missing and str(error) == "no such file":
+                reason += f": {missing}"
             self.problems.append(
                 place.problem(f"{path} {reason}") if place else Problem(str(path), 1, 1, "", reason)
             )

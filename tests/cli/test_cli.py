@@ -273,7 +273,11 @@ def test_what_is_no_configuration_at_all(tmp_path: Path, text: str, line: str) -
 def test_a_missing_configuration(tmp_path: Path) -> None:
     """The default name is said, so that a newcomer knows what to write."""
     done = run("serve", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (2, "config.yaml:1:1: cannot be read: no such file\n")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "config.yaml:1:1: cannot be read: no such file: name the configuration with --config.file, "
+        "or write one with `agent-rest-exporter init`\n"
+    )
 
 
 @pytest.mark.parametrize(

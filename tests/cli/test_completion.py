@@ -115,6 +115,6 @@ def test_a_shell_that_is_not_known() -> None:
     done = run("completion", "tcsh")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "agent-rest-exporter completion: invalid value for '{bash|zsh|fish}': 'tcsh' is not one of "
+        "agent-rest-exporter completion: invalid value for 'SHELL': 'tcsh' is not one of "
         "'bash', 'zsh', 'fish'; see agent-rest-exporter completion --help\n"
     )

@@ -260,7 +260,10 @@ def test_digest_follows_contents(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """A missing file is one line."""
     path = tmp_path / "config.yaml"
-    assert _complaints(path) == f"{path}:1:1: cannot be read: no such file"
+    assert _complaints(path) == (
+        f"{path}:1:1: cannot be read: no such file: name the configuration with --config.file, or "
+        "write one with `agent-rest-exporter init`"
+    )
 
 
 def test_directory(tmp_path: Path) -> None:
