@@ -16,7 +16,7 @@ COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
 
-_PATH: Final = click.Path(readable=False)
+_PATH: Final = click.Path(dir_okay=False, readable=False)
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
 _TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
 _NAMED: Final = Parsed(

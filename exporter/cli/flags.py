@@ -237,7 +237,7 @@ def show_help(ctx: click.Context, command: str | None) -> int:
 def usage_error(error: click.UsageError, program: str) -> str:
     """One line about a command line that cannot be understood."""
     path = error.ctx.command_path if error.ctx else program
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = " ".join(error.format_message().split()).rstrip(".").replace("'[FILE]': File", "FILE:")
     end = " See" if text.endswith(("?", "?)")) else "; see"
     return f"{path}: {text[:1].lower()}{text[1:]}{end} {path} --help"
 
