@@ -114,13 +114,6 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 """A row, or one with more fields."""
 
 
-class Overdue(msgspec.Struct, frozen=True, gc=False):
-    """Rests past their requested duration: how many, and the longest excess in seconds."""
-
-    agents: int
-    longest: float
-
-
 class Snapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one poll proves about one VDN. Times are epoch seconds by the server's clock.
 
@@ -182,15 +175,18 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             return None
         return max(0.0, now - self.longest_wait_start)
 
-    def overdue(self, now: float) -> Overdue | None:
-        """The rests past their requested duration at the server's time `now`.
+    def overdue(self, now: float) -> int | None:
+        """How many rests are past their requested duration at the server's time `now`.
 
         None if agents rest and no row has the start of a rest. Bounds as for `longest_rest`.
         """
+        return None if self.deadlines is None else bisect_left(self.deadlines, now)
+
+    def longest_overdue(self, now: float) -> float | None:
+        """By how many seconds the most overdue rest is past its end: 0 if `overdue` is."""
         if self.deadlines is None:
             return None
-        agents = bisect_left(self.deadlines, now)
-        return Overdue(agents, now - self.deadlines[0] if agents else 0.0)
+        return max(0.0, now - self.deadlines[0]) if self.deadlines else 0.0
 
     def resting_longer(self, seconds: float, now: float) -> int | None:
         """How many agents rest longer than `seconds` at the server's time `now`.

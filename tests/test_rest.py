@@ -17,7 +17,6 @@ from exporter.rest import (
     Counters,
     Doubt,
     Kind,
-    Overdue,
     Row,
     Snapshot,
     WaitReason,
@@ -95,7 +94,7 @@ def test_the_sample_of_the_sibling_interface() -> None:
     assert snapshot.longest_rest_start == 1602830613.0
     assert snapshot.longest_rest(now) == 238
     assert (snapshot.unlisted, snapshot.unclassified, snapshot.doubts) == (0, 0, ())
-    assert snapshot.overdue(now) == Overdue(0, 0.0)
+    assert overdue(snapshot, now) == (0, 0.0)
     assert snapshot.longest_wait(now) == 209
     kinds = classify(snapshot, SIBLING, BeginTimeUnit.AUTO)
     assert kinds == [Kind.WAITS, Kind.RESTS, Kind.RESTS]
@@ -186,7 +185,7 @@ def test_a_clock_that_went_back_gives_no_negative_age() -> None:
     snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(60))], NOW)
 
     assert snapshot.longest_rest(NOW - HOUR) == 0.0
-    assert snapshot.overdue(NOW - HOUR) == Overdue(0, 0.0)
+    assert overdue(snapshot, NOW - HOUR) == (0, 0.0)
 
 
 def test_a_start_ahead_of_the_server_is_no_candidate() -> None:
@@ -281,12 +280,17 @@ def test_fewer_candidates_than_rests_are_unlisted() -> None:
 # Overdue
 
 
+def overdue(snapshot: Snapshot, now: float) -> tuple[int | None, float | None]:
+    """How many rests are past their end, and by how much the most overdue one is."""
+    return snapshot.overdue(now), snapshot.longest_overdue(now)
+
+
 def test_a_rest_is_overdue_once_it_exceeds_its_duration() -> None:
     """Not before, and not at that very second."""
     snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(600), duration=600)], NOW)
 
-    assert snapshot.overdue(NOW) == Overdue(0, 0.0)
-    assert snapshot.overdue(NOW + 5) == Overdue(1, 5.0)
+    assert overdue(snapshot, NOW) == (0, 0.0)
+    assert overdue(snapshot, NOW + 5) == (1, 5.0)
 
 
 def test_the_longest_overdue_time_stands_beside_the_count() -> None:
@@ -297,7 +301,7 @@ def test_the_longest_overdue_time_stands_beside_the_count() -> None:
         Row(3, begin_time=ms(60), duration=600),
     ]
 
-    assert reduce(Counters(0, 3, 0), rows, NOW).overdue(NOW) == Overdue(2, 300.0)
+    assert overdue(reduce(Counters(0, 3, 0), rows, NOW), NOW) == (2, 300.0)
 
 
 @pytest.mark.parametrize("duration", [None, 0, -1, 86_400, 10**400])
@@ -305,14 +309,14 @@ def test_a_rest_without_a_duration_is_never_overdue(duration: int | None) -> Non
     """A rest is requested for one second up to a day less one: anything else is no length."""
     snapshot = reduce(Counters(0, 1, 0), [Row(1, begin_time=ms(HOUR), duration=duration)], NOW)
 
-    assert snapshot.overdue(NOW + 10 * HOUR) == Overdue(0, 0.0)
+    assert overdue(snapshot, NOW + 10 * HOUR) == (0, 0.0)
 
 
 def test_no_more_agents_are_overdue_than_rest() -> None:
     """Candidates may be more than agents rest: the earliest deadlines count."""
     rows = [Row(number, begin_time=ms(HOUR), duration=60 * number) for number in range(1, 6)]
 
-    assert reduce(Counters(3, 2, 0), rows, NOW).overdue(NOW) == Overdue(2, HOUR - 60.0)
+    assert overdue(reduce(Counters(3, 2, 0), rows, NOW), NOW) == (2, HOUR - 60.0)
 
 
 def test_the_longest_length_counts() -> None:
@@ -320,13 +324,16 @@ def test_the_longest_length_counts() -> None:
     day = 86_399
     rows = [Row(1, begin_time=ms(day + 1), duration=day)]
 
-    assert reduce(Counters(0, 1, 0), rows, NOW).overdue(NOW) == Overdue(1, 1.0)
+    assert overdue(reduce(Counters(0, 1, 0), rows, NOW), NOW) == (1, 1.0)
 
 
-@pytest.mark.parametrize(("resting", "overdue"), [(0, Overdue(0, 0.0)), (2, None)])
-def test_overdue_without_a_candidate(resting: int, overdue: Overdue | None) -> None:
+@pytest.mark.parametrize(("resting", "overdue"), [(0, 0), (2, None)])
+def test_overdue_without_a_candidate(resting: int, overdue: int | None) -> None:
     """Nobody rests: nobody is overdue. Somebody rests and no row has a start: unknown."""
-    assert reduce(Counters(0, resting, 0), [Row(1)], NOW).overdue(NOW) == overdue
+    snapshot = reduce(Counters(0, resting, 0), [Row(1)], NOW)
+
+    assert snapshot.overdue(NOW) == overdue
+    assert snapshot.longest_overdue(NOW) == overdue
 
 
 # How many rest longer
@@ -630,13 +637,14 @@ def test_no_reply_makes_the_reduction_raise_or_break_its_promises(
 
     for age in (snapshot.longest_rest(later), snapshot.longest_wait(later)):
         assert age is None or age >= 0
-    overdue, longer = snapshot.overdue(later), snapshot.resting_longer(60, later)
-    assert (overdue is None) == (longer is None)
-    if overdue is not None and longer is not None:
-        assert 0 <= overdue.agents <= counters.resting
+    agents, longest = overdue(snapshot, later)
+    longer = snapshot.resting_longer(60, later)
+    assert (agents is None) == (longest is None) == (longer is None)
+    if agents is not None and longest is not None and longer is not None:
+        assert 0 <= agents <= counters.resting
         assert 0 <= longer <= counters.resting
-        assert overdue.longest >= 0
-        assert (overdue.longest > 0) == (overdue.agents > 0)
+        assert longest >= 0
+        assert (longest > 0) == (agents > 0)
     assert len(classify(snapshot, once_each(rows), unit)) == snapshot.rows
 
 
@@ -692,11 +700,10 @@ def test_ages_grow_with_time(
     if age is not None:
         assert (snapshot.longest_rest(later) or 0.0) >= age
         assert (snapshot.longest_wait(later) or 0.0) >= (snapshot.longest_wait(sooner) or 0.0)
-    before, then = snapshot.overdue(sooner), snapshot.overdue(later)
-    assert (before is None) == (then is None)
-    if before is not None and then is not None:
-        assert then.agents >= before.agents
-        assert then.longest >= before.longest
+    for before, then in zip(overdue(snapshot, sooner), overdue(snapshot, later), strict=True):
+        assert (before is None) == (then is None)
+        if before is not None and then is not None:
+            assert then >= before
 
 
 # Every consistent assignment of rows to agents
@@ -782,10 +789,12 @@ def test_every_number_is_within_what_the_reply_allows(
         if snapshot.unlisted:
             assert longest <= max(possible), "a lower bound"
 
-    overdue, longer = snapshot.overdue(NOW), snapshot.resting_longer(bound, NOW)
     counts = [
-        (None if overdue is None else overdue.agents, [truth.overdue() for truth in truths]),
-        (longer, [sum(age > bound for age in truth.ages()) for truth in truths]),
+        (snapshot.overdue(NOW), [truth.overdue() for truth in truths]),
+        (
+            snapshot.resting_longer(bound, NOW),
+            [sum(age > bound for age in truth.ages()) for truth in truths],
+        ),
     ]
     for shown, seen in counts:
         if shown is not None:

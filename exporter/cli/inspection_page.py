@@ -19,7 +19,6 @@ from exporter.durations import format_duration
 from exporter.rest import (
     BeginTimeUnit,
     Kind,
-    Overdue,
     Snapshot,
     WaitReason,
     classify,
@@ -157,17 +156,17 @@ class Page:
         return datetime.fromtimestamp(timestamp, UTC).astimezone(self.zone)
 
     def _facts(self, seen: Snapshot, skew: float | None) -> list[tuple[str, str, str]]:
-        overdue = seen.overdue(seen.server_time)
+        overdue_by = seen.longest_overdue(seen.server_time)
         by_reason = zip(WaitReason, seen.waiting_by_reason, strict=True)
         reasons = ", ".join(f"{count} {_words(reason)}" for reason, count in by_reason if count)
-        late = f"by up to {duration(overdue.longest)}" if overdue and overdue.agents else ""
+        late = f"by up to {duration(overdue_by)}" if overdue_by else ""
         waited = seen.longest_wait(seen.server_time)
         facts = [
             ("approved", str(seen.approved), "allowed to rest, still working"),
             ("resting", str(seen.resting), ""),
             ("waiting", str(seen.waiting), reasons),
             ("longest rest", *self._longest_rest(seen)),
-            ("overdue", _overdue(seen, overdue), late),
+            ("overdue", _overdue(seen), late),
         ]
         if seen.waiting:
             facts.append(("longest wait", NOTHING if waited is None else duration(waited), ""))
@@ -255,7 +254,7 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
         found |= {"reason": result.error.reason.value, "message": result.error.message}
     if seen is None:
         return found
-    now, overdue = seen.server_time, seen.overdue(seen.server_time)
+    now = seen.server_time
     reasons = zip(WaitReason, seen.waiting_by_reason, strict=True)
     return found | {
         "duration_seconds": round(result.duration, 3),
@@ -267,8 +266,8 @@ def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> 
         "longest_rest_seconds": seen.longest_rest(now),
         "longest_rest_start_timestamp_seconds": seen.longest_rest_start,
         "longest_wait_seconds": seen.longest_wait(now),
-        "overdue_agents": overdue and overdue.agents,
-        "longest_overdue_seconds": overdue and overdue.longest,
+        "overdue_agents": seen.overdue(now),
+        "longest_overdue_seconds": seen.longest_overdue(now),
         "unclassified_agents": seen.unclassified,
         "unlisted_agents": seen.unlisted,
         "unusable_begin_times": seen.unusable_begin_times,
@@ -300,11 +299,12 @@ def longest_rest(seen: Snapshot) -> str:
     return f"{seen.bound}{duration(seen.server_time - seen.longest_rest_start)}"
 
 
-def _overdue(seen: Snapshot, overdue: Overdue | None) -> str:
-    if overdue is None:
+def _overdue(seen: Snapshot) -> str:
+    agents = seen.overdue(seen.server_time)
+    if agents is None:
         return NOTHING
-    none = seen.unclassified and not overdue.agents  # at most none is none
-    return "0" if none else f"{seen.bound}{overdue.agents}"
+    none = seen.unclassified and not agents  # at most none is none
+    return "0" if none else f"{seen.bound}{agents}"
 
 
 def _reason(code: int | None) -> WaitReason | None:

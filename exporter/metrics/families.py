@@ -131,16 +131,6 @@ def _doubts(reading: Reading) -> Iterable[tuple[str, float]]:
     return [(doubt.value, 1) for doubt in reading.data[0].doubts]
 
 
-def _overdue_agents(snapshot: Snapshot, server_time: float) -> float | None:
-    overdue = snapshot.overdue(server_time)
-    return None if overdue is None else overdue.agents
-
-
-def _longest_overdue(snapshot: Snapshot, server_time: float) -> float | None:
-    overdue = snapshot.overdue(server_time)
-    return None if overdue is None else overdue.longest
-
-
 def _failing(reading: Reading) -> Iterable[tuple[str, float]]:
     failure = reading.state.failure
     return () if failure is None else ((failure.reason.value, 1),)
@@ -190,13 +180,13 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "agent_rest_overdue_agents",
         "Agents who have rested longer than their restDuration, at the scrape (absent if the "
         "reply has no usable start time)",
-        _overdue_agents,
+        Snapshot.overdue,
     ),
     _data(
         "agent_rest_longest_overdue_seconds",
         "Time by which the most overdue rest exceeds its restDuration, at the scrape (absent if "
         "the reply has no usable start time)",
-        _longest_overdue,
+        Snapshot.longest_overdue,
     ),
     _data(
         "agent_rest_unclassified_agents",

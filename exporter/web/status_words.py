@@ -122,10 +122,11 @@ def rest_note(snapshot: Snapshot, server_time: float) -> str:
     if snapshot.longest_rest(server_time) is None:
         return "the reply has no usable start time"
     overdue = snapshot.overdue(server_time)
-    if overdue is None or not overdue.agents:
+    longest = snapshot.longest_overdue(server_time)
+    if not overdue or longest is None:
         return ""
-    most = "by" if overdue.agents == 1 else "by up to"
-    return f"{snapshot.bound}{overdue.agents} overdue {most} {duration(overdue.longest)}"
+    most = "by" if overdue == 1 else "by up to"
+    return f"{snapshot.bound}{overdue} overdue {most} {duration(longest)}"
 
 
 def longest_wait(snapshot: Snapshot, server_time: float) -> str:
