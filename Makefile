@@ -115,7 +115,7 @@ image:
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 		--build-arg CREATED=$(CREATED) $(BUILD_FLAGS) .
 
-image-test: parts $(VENV)/.dev
+image-test: parts $(VENV)/.chart
 	@tests/shipped/prepare
 	CONTAINERS_CONF=$(CURDIR)/tests/shipped/containers.conf SHIPPED=yes \
 		$(BIN)/python -m pytest -n 2 --dist loadfile tests/shipped $(ARGS)

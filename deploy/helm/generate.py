@@ -32,6 +32,10 @@ OPEN: Final = {
     "startupProbe",
 }
 NAMES: Final = {"items": {"type": "string"}}
+NAME: Final = {"pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"}
+# What a label, an annotation or a selector of nodes is: Kubernetes refuses `true` and 1.
+WORDS: Final[dict[str, Any]] = {"additionalProperties": {"type": "string"}}
+PEERS: Final = {"items": {"minProperties": 1, "type": "object"}, "minItems": 1}
 PORT: Final = {"maximum": 65535, "minimum": 1}
 DURATION: Final = {
     "pattern": "^([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
@@ -47,31 +51,54 @@ TYPES: Final[dict[str, dict[str, Any]]] = {
     "containerPort": PORT,
     "dashboards.label": {"minLength": 1},
     "extraArgs": {"items": {"pattern": "^--", "type": "string"}},
-    "fullnameOverride": {"maxLength": 52},
+    "extraEnv": {
+        "items": {
+            "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
+            "required": ["name"],
+            "type": "object",
+        }
+    },
+    "fullnameOverride": {**NAME, "maxLength": 52},
     "image.digest": {"pattern": "^(sha256:[0-9a-f]{64})?$"},
     "image.pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
-    "image.repository": {"minLength": 1},
+    # Registry, perhaps with a port, and name; the tag is another value.
+    "image.repository": {"pattern": "^([^/:@]+(:[0-9]+)?/)?[^:@]+$"},
     "log.format": {"enum": ["logfmt", "json"]},
     "log.level": {"enum": ["debug", "info", "warning", "error"]},
-    # An empty list of peers allows everybody: the opposite of what it looks like.
+    "nameOverride": {**NAME, "maxLength": 52},
+    "namespaceOverride": {"pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"},
+    # An empty list of peers allows everybody: the opposite of what it looks like. So does null,
+    # which removes the value: a list that must not be empty must be there.
     "networkPolicy.egress.dns.ports": {"items": {**PORT, "type": "integer"}, "minItems": 1},
-    "networkPolicy.egress.dns.to": {"minItems": 1},
+    "networkPolicy.egress.dns.to": PEERS,
     "networkPolicy.egress.servers": {
         "items": {
             "additionalProperties": False,
             "properties": {
-                "cidr": {"pattern": "/[0-9]{1,3}$", "type": "string"},
+                "cidr": {
+                    "pattern": "^([0-9]{1,3}[.]){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])$"
+                    "|^[0-9a-f.:]*:[0-9a-f.:]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8])$",
+                    "type": "string",
+                },
                 "port": {**PORT, "type": "integer"},
             },
             "required": ["cidr", "port"],
             "type": "object",
         }
     },
-    "networkPolicy.ingress.from": {"minItems": 1},
+    "networkPolicy.ingress.from": PEERS,
     "podDisruptionBudget.maxUnavailable": {"pattern": "^[0-9]+%$", "type": ["integer", "string"]},
     "podMonitor.interval": DURATION,
     "podMonitor.scrapeTimeout": DURATION,
     "prometheusRule.disabled": NAMES,
+    "resources": {
+        "additionalProperties": False,
+        "properties": {
+            "claims": {"type": "array"},
+            "limits": {"type": "object"},
+            "requests": {"type": "object"},
+        },
+    },
     "revisionHistoryLimit": {"minimum": 0},
     "service.port": PORT,
     "service.type": {"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
@@ -136,11 +163,10 @@ def schema(found: list[Value], configuration: dict[str, Any]) -> dict[str, Any]:
         place = root
         for parent in parents:
             place = place["properties"].setdefault(parent, _closed())
-        place["properties"][name] = {
-            "description": value.description,
-            **_type(value),
-            **TYPES.get(value.path, {}),
-        }
+        more = TYPES.get(value.path, {})
+        place["properties"][name] = {"description": value.description, **_type(value), **more}
+        if "minItems" in more:
+            place.setdefault("required", []).append(name)
     # Helm passes it to a chart that is a part of another.
     root["properties"]["global"] = {"type": "object"}
     return {
@@ -180,7 +206,9 @@ def _type(value: Value) -> dict[str, Any]:
         case list():
             return {"items": {"type": "object"}, "type": "array"}
         case dict() if not value.default or value.path in OPEN:
-            return {"type": "object"}
+            name = value.path.rpartition(".")[2].lower()
+            words = name.endswith(("labels", "annotations", "nodeselector"))
+            return {"type": "object", **(WORDS if words else {})}
     raise ValueError(f"{value.path}: its type does not follow from its default")
 
 

@@ -51,6 +51,51 @@ def refusal(values: dict[str, Any]) -> str:
                 )
             ],
         ),
+        # what is written as is usual in other charts, and what YAML makes of words without quotes
+        ({"replicaCount": 2}, ["- at '': additional properties 'replicaCount' not allowed"]),
+        ({"existingSecret": ["a", "b"]}, ["- at '/existingSecret': got array, want string"]),
+        ({"image": {"tag": 1.0}}, ["- at '/image/tag': got number, want string"]),
+        (
+            {"image": {"repository": "mine:1"}},
+            [
+                (
+                    "- at '/image/repository': 'mine:1' does not match pattern "
+                    "'^([^/:@]+(:[0-9]+)?/)?[^:@]+$'"
+                )
+            ],
+        ),
+        (
+            {"resources": {"limit": {}}},
+            ["- at '/resources': additional properties 'limit' not allowed"],
+        ),
+        (
+            {"extraEnv": [{"name": "HTTP_RETRIES", "value": 1}]},
+            ["- at '/extraEnv/0/value': got number, want string"],
+        ),
+        ({"podLabels": {"year": 2026}}, ["- at '/podLabels/year': got number, want string"]),
+        (
+            {"podAnnotations": {"prometheus.io/scrape": True}},
+            ["- at '/podAnnotations/prometheus.io~1scrape': got boolean, want string"],
+        ),
+        ({"nodeSelector": {"gpu": True}}, ["- at '/nodeSelector/gpu': got boolean, want string"]),
+        (
+            {"nameOverride": "Rest_Exporter"},
+            [
+                (
+                    "- at '/nameOverride': 'Rest_Exporter' does not match pattern "
+                    "'^([a-z]([-a-z0-9]*[a-z0-9])?)?$'"
+                )
+            ],
+        ),
+        # null removes a default, and without it everybody may connect
+        (
+            {"networkPolicy": {"ingress": {"from": None}}},
+            ["- at '/networkPolicy/ingress': missing property 'from'"],
+        ),
+        (
+            {"networkPolicy": {"ingress": {"from": [{}]}}},
+            ["- at '/networkPolicy/ingress/from/0': minProperties: got 0, want 1"],
+        ),
         (
             {"networkPolicy": {"ingress": {"from": []}}},
             ["- at '/networkPolicy/ingress/from': minItems: got 0, want 1"],
@@ -60,7 +105,8 @@ def refusal(values: dict[str, Any]) -> str:
             [
                 (
                     "- at '/networkPolicy/egress/servers/0/cidr': '10.0.0.1' does not match "
-                    "pattern '/[0-9]{1,3}$'"
+                    "pattern '^([0-9]{1,3}[.]){3}[0-9]{1,3}/([0-9]|[12][0-9]|3[0-2])$"
+                    "|^[0-9a-f.:]*:[0-9a-f.:]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8])$'"
                 )
             ],
         ),
@@ -140,7 +186,8 @@ def test_the_schema_names_the_value(values: dict[str, Any], lines: list[str]) ->
             {**SERVE, "networkPolicy": {"enabled": True}},
             (
                 "networkPolicy.egress.servers is empty, so that no CC-CMS server could "
-                "be reached: list each, such as {cidr: 10.22.26.181/32, port: 28443}"
+                "be reached: list each, such as {cidr: 10.22.26.181/32, port: 28443}, or the "
+                "proxy in front of them"
             ),
         ),
         (
@@ -150,6 +197,33 @@ def test_the_schema_names_the_value(values: dict[str, Any], lines: list[str]) ->
         (
             {**SERVE, "extraArgs": ["--log.level", "--debug"]},
             "extraArgs contains --log.level: set log.level instead",
+        ),
+        (
+            {**SERVE, "extraEnv": [{"name": "AGENT_REST_EXPORTER_SHARD", "value": "0/3"}]},
+            "extraEnv contains AGENT_REST_EXPORTER_SHARD: set shards instead",
+        ),
+        (
+            {**SERVE, "extraEnv": [{"name": "AGENT_REST_EXPORTER_WEB_LISTEN_ADDRESS"}]},
+            "extraEnv contains AGENT_REST_EXPORTER_WEB_LISTEN_ADDRESS: set containerPort instead",
+        ),
+        (
+            {**SERVE, "podLabels": {"app.kubernetes.io/name": "rests"}},
+            "podLabels contains app.kubernetes.io/name, by which the pods are found: remove it",
+        ),
+        (
+            {"config": {"cms": [{**SERVER, "proxy_url": "http://me:canary@proxy:3128"}]}},
+            (
+                "config.cms[0].proxy_url contains a password, and a ConfigMap would show it: "
+                "put the URL into the Secret of existingSecret, and its path into "
+                "proxy_url_file"
+            ),
+        ),
+        (
+            {"config": {"cms": [{**SERVER, "headers": {"X-Api-Key": "canary"}}]}},
+            (
+                "config.cms[0].headers.X-Api-Key looks like a secret, and a ConfigMap would show "
+                "it: write ${NAME}, with the variable from extraEnvFrom"
+            ),
         ),
         (
             {"config": {"cms": [SERVER, {**SERVER, "auth": {"secret_key": "canary"}}]}},
@@ -178,6 +252,42 @@ def test_values_that_contradict_each_other(values: dict[str, Any], sentence: str
         == f"execution error at (agent-rest-exporter/templates/deployment.yaml:1:4): {sentence}"
     )
     assert "canary" not in said
+
+
+def test_a_service_cannot_start_with_a_digit() -> None:
+    """A release can, and then needs another name for its objects."""
+    with pytest.raises(importlib.import_module("helm_python").HelmError) as raised:
+        texts(DEMO, release="24x7")
+    assert (
+        str(raised.value)
+        .strip()
+        .endswith(
+            "the release is called 24x7, but the name of a Service starts with a letter: "
+            "set fullnameOverride"
+        )
+    )
+    assert texts({**DEMO, "fullnameOverride": "rests"}, release="24x7")
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"proxy_url": "http://proxy:3128"},
+        {"proxy_url": "${PROXY}"},
+        {"headers": {"X-Tenant": "abc", "X-Api-Key": "${KEY}"}},
+        {"auth": {"authorization": "${TOKEN}"}},
+    ],
+    ids=str,
+)
+def test_what_is_not_a_secret_is_accepted(server: dict[str, Any]) -> None:
+    """Or is one that comes from the environment."""
+    assert texts({"config": {"cms": [{**SERVER, **server}]}})
+
+
+def test_a_proxy_is_enough_for_the_network_policy() -> None:
+    """The servers are behind it."""
+    proxy = {"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"port": 3128}]}
+    assert texts({**SERVE, "networkPolicy": {"enabled": True, "egress": {"extra": [proxy]}}})
 
 
 def test_an_alert_to_leave_out_must_exist() -> None:

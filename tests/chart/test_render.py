@@ -1,10 +1,12 @@
 """What Helm makes of the chart: valid for Kubernetes and for the Prometheus operator."""
 
 import importlib
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.support.chart import CHART, EXAMPLES, RELEASE, Object, example, objects
+from tests.support.chart import CHART, EXAMPLES, RELEASE, Object, example, objects, texts
 
 KUBERNETES = ("1.25", "1.28", "1.31", "1.34", "1.37")
 """The oldest that the chart allows, the newest, and some between them."""
@@ -146,3 +148,37 @@ def test_every_object_has_the_labels_and_namespace_of_its_release(name: str) -> 
         assert labels["app.kubernetes.io/managed-by"] == "Helm"
         assert labels.items() >= values.get("commonLabels", {}).items()
         assert each["metadata"]["namespace"]
+
+
+class _OnceOnly(yaml.SafeLoader):
+    """Rejects a key that is there twice, as kubectl and Kubernetes do; PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # PyYAML's own
+        keys = [key.value for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return super().construct_mapping(node, deep=deep)
+
+
+def test_labels_may_be_given_twice() -> None:
+    """For all objects and for one, which takes precedence; a number as a name stays a text."""
+    twice = {
+        **example("everything"),
+        "commonLabels": {"release": "common", "tier": "common", "zone": "common"},
+        "fullnameOverride": "rests",
+    }
+    made = [
+        document
+        for name, text in texts(twice, release="2026").items()
+        if name.endswith(".yaml")
+        for document in yaml.load_all(text, Loader=_OnceOnly)  # a safe one
+    ]
+    labels = {
+        each["kind"]: each["metadata"]["labels"] for each in made if "labels" in each["metadata"]
+    }
+    assert labels["ServiceMonitor"]["release"] == "prometheus"
+    assert labels["Service"]["tier"] == "exporter"
+    assert labels["Deployment"]["zone"] == "common"
+    [deployment] = [each for each in made if each["kind"] == "Deployment"]
+    assert deployment["spec"]["template"]["metadata"]["labels"]["zone"] == "lima"
+    for each in labels.values():
+        assert each["app.kubernetes.io/instance"] == "2026"

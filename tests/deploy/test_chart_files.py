@@ -91,19 +91,20 @@ def test_every_value_is_used_and_every_one_that_is_used_exists() -> None:
     # names of these variables are short for a part of the values
     for variable, path in {
         r"\$v": "",
+        r"\$dashboards": "dashboards.",
         r"\$image": "image.",
         r"\$egress": "networkPolicy.egress.",
         r"\$rule": "prometheusRule.",
     }.items():
         text = re.sub(rf"{variable}\.(?=[a-z])", f".Values.{path}", text)
     used = set(re.findall(r"\.Values\.([\w.]+\w)", text))
-    known = paths(SCHEMA)
+    known = {path for path in paths(SCHEMA) if not path.startswith("resources.")}
     assert used - known == {"config.cms"}
     # monitors and rules are passed to one template, and the probes are looked up by name
     text += "".join(
         f".Values.{monitor}.{name} "
         for monitor in ("serviceMonitor", "podMonitor", "prometheusRule")
-        for name in re.findall(r"\$monitor\.(\w+)", text)
+        for name in re.findall(r"\$(?:monitor|own)\.(\w+)", text)
     )
     text += "".join(f".Values.{name} " for name in re.findall(r'"(\w+Probe)"', text))
     used = set(re.findall(r"\.Values\.([\w.]+\w)", text))

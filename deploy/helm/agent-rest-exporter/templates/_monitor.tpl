@@ -1,17 +1,5 @@
-{{/* What a ServiceMonitor and a PodMonitor have in common: their metadata, and how to scrape a pod. */}}
-
-{{/* Takes the context and the values of the monitor. */}}
-{{- define "agent-rest-exporter.monitorMetadata" -}}
-{{- $root := index . 0 -}}
-{{- $monitor := index . 1 -}}
-name: {{ include "agent-rest-exporter.fullname" $root }}
-namespace: {{ default (include "agent-rest-exporter.namespace" $root) $monitor.namespace }}
-labels:
-  {{- include "agent-rest-exporter.labels" $root | nindent 2 }}
-  {{- with $monitor.labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- end -}}
+{{/* What a ServiceMonitor and a PodMonitor have in common: how to scrape a pod. Takes the context and
+     the values of the monitor. */}}
 
 {{- define "agent-rest-exporter.scrape" -}}
 {{- $root := index . 0 -}}

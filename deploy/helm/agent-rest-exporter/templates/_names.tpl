@@ -23,17 +23,30 @@
 {{- end -}}
 
 {{- define "agent-rest-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "agent-rest-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+{{- dict "app.kubernetes.io/name" (include "agent-rest-exporter.name" .) "app.kubernetes.io/instance" .Release.Name | toYaml -}}
 {{- end -}}
 
+{{/* Labels that select pods, then those of an object, then commonLabels: no key twice. Takes the
+     context and the labels of the object. */}}
 {{- define "agent-rest-exporter.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "agent-rest-exporter.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $root := index . 0 -}}
+{{- merge (include "agent-rest-exporter.selectorLabels" $root | fromYaml) (index . 1) $root.Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* Metadata of an object. Takes the context and the values of the object, of which it uses name,
+     namespace, labels and annotations. toYaml quotes what would be a number. */}}
+{{- define "agent-rest-exporter.metadata" -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
+{{- $chart := $root.Chart -}}
+{{- $byHelm := dict "helm.sh/chart" (printf "%s-%s" $chart.Name $chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") "app.kubernetes.io/version" $chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service -}}
+name: {{ default (include "agent-rest-exporter.fullname" $root) $own.name | toYaml }}
+namespace: {{ default (include "agent-rest-exporter.namespace" $root) $own.namespace | toYaml }}
+labels:
+  {{- include "agent-rest-exporter.labels" (list $root (merge $byHelm (default dict $own.labels))) | nindent 2 }}
+{{- with $own.annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 

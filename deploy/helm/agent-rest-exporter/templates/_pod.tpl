@@ -3,13 +3,7 @@
 {{- define "agent-rest-exporter.pod" -}}
 metadata:
   labels:
-    {{- include "agent-rest-exporter.selectorLabels" . | nindent 4 }}
-    {{- with .Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- with .Values.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- include "agent-rest-exporter.labels" (list . .Values.podLabels) | nindent 4 }}
   {{- with .Values.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
