@@ -75,6 +75,13 @@ def _templates_are_compiled_once() -> Iterator[None]:
         yield
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The times that a stranger's walks took: properties of their tests, also from workers."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """The path of promtool."""

@@ -44,7 +44,7 @@ def read_file(path: Path, *, once: bool = False) -> bytes:
     except IsADirectoryError:
         reason = "is a directory"
     except PermissionError:
-        reason = "permission denied"
+        reason = f"permission denied to user {os.geteuid()}"
     except OSError as error:
         reason = error.strerror or type(error).__name__
     except ValueError:

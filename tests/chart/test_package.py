@@ -1,9 +1,14 @@
 """What is made from the chart: the package, and the manifests of deploy/kubernetes."""
 
+import importlib
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+
+import pytest
+import yaml
 
 from exporter import __version__
 from tests.support.chart import CHART, example, texts
@@ -43,3 +48,23 @@ def test_the_manifests_are_up_to_date(tmp_path: Path) -> None:
     assert made == {name: (kept / name).read_bytes() for name in made}
     by_hand = {"config.yaml", "kustomization.yaml", "namespace.yaml", "values.yaml"}
     assert {path.name for path in kept.iterdir()} == made.keys() | by_hand
+
+
+def test_kubectl_makes_objects_of_the_folder() -> None:
+    """As `kubectl apply -k` would send them, with the configuration and the image of the folder."""
+    if (kubectl := shutil.which("kubectl")) is None:
+        pytest.skip("kubectl is not on the PATH")
+    folder = ROOT / "deploy/kubernetes"
+    done = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True)
+    made = {each["kind"]: each for each in yaml.safe_load_all(done.stdout)}
+    for kind, each in made.items():
+        if kind not in {"PodMonitor", "PrometheusRule"}:
+            importlib.import_module("kubernetes_validate").validate(each, "1.31", strict=True)
+    assert len(made) == 9
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    assert made["ConfigMap"]["data"] == {"config.yaml": text}
+    pod = made["StatefulSet"]["spec"]["template"]["spec"]
+    [image] = [container["image"] for container in pod["containers"]]
+    assert image == f"ghcr.io/agent-rest-exporter/agent-rest-exporter:{__version__}"
+    [volume] = [each["configMap"] for each in pod["volumes"] if "configMap" in each]
+    assert volume["name"] == made["ConfigMap"]["metadata"]["name"]

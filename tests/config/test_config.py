@@ -1,6 +1,7 @@
 """The configuration as users meet it: good files, and bad ones to the letter."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -288,7 +289,7 @@ def test_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (PermissionError(), "permission denied"),
+        (PermissionError(), f"permission denied to user {os.geteuid()}"),
         (OSError(5, "Input/output error"), "Input/output error"),
         (OSError(), "OSError"),
     ],

@@ -42,6 +42,8 @@ logged() { journalctl --unit=$service | grep --quiet --fixed-strings "$1"; }
 main_pid() { systemctl show --property=MainPID --value $service; }
 
 installed() {
+    # an administrator may have made the group before
+    groupadd --system agent-rest-exporter
     apt-get install --yes --no-install-recommends /packages/old.deb
     agent-rest-exporter --version | grep --fixed-strings 0.0.1
     getent passwd agent-rest-exporter | grep /usr/sbin/nologin

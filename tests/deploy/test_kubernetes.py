@@ -1,19 +1,16 @@
 """The manifests of deploy/kubernetes, as far as they can be tested without Helm and a cluster.
 
-tests/chart proves that they are what the chart renders.
+tests/chart proves that they are what the chart renders, what that is worth, and that kubectl takes
+them.
 """
 
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from exporter import __version__
 from exporter.config import load
-from exporter.config.shard import Shard
-from exporter.web.listening.listener import DRAIN_TIMEOUT
-from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -51,20 +48,9 @@ def test_everything_is_applied() -> None:
     [image] = kustomization["images"]
     assert container()["image"] == f"{image['name']}:{__version__}"
     assert image["newTag"] == __version__
-
-
-@pytest.mark.parametrize("ordinal", [0, 1, 2])
-def test_each_pod_is_a_shard(ordinal: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pod's command line is valid, and there are as many pods as shards."""
-    [variable] = container()["env"]
-    assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
-    monkeypatch.setenv(variable["name"], f"{NAME}-{ordinal}")
-    namespace = parsed(container()["args"])
-    assert namespace.shard == Shard(ordinal, manifest("statefulset")["spec"]["replicas"])
-    mounts = {mount["mountPath"] for mount in container()["volumeMounts"]}
-    assert str(Path(namespace.config_file).parent) in mounts
-    [port] = container()["ports"]
-    assert [address.port for address in namespace.web_listen_address] == [port["containerPort"]]
+    # the pods meet this standard: tests/chart
+    enforced = manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert enforced == "restricted"
 
 
 def test_the_configuration_is_valid(tmp_path: Path) -> None:
@@ -93,58 +79,3 @@ def test_volumes_are_what_is_made() -> None:
     secret = volumes["secrets"]["secret"]["secretName"]
     assert f"kubectl -n {NAMESPACE} create secret generic {secret} " in page
     assert {mount["name"] for mount in container()["volumeMounts"]} == set(volumes)
-
-
-def test_what_selects_pods_finds_them() -> None:
-    """Kubernetes does not report a selector that matches nothing."""
-    labels = pod()["metadata"]["labels"]
-    specs = {
-        name: manifest(name)["spec"]
-        for name in ("statefulset", "service", "poddisruptionbudget", "networkpolicy", "podmonitor")
-    }
-    assert specs["service"].pop("selector") == labels
-    assert specs["networkpolicy"]["podSelector"] == {"matchLabels": labels}
-    for name in ("statefulset", "poddisruptionbudget", "podmonitor"):
-        assert specs[name]["selector"] == {"matchLabels": labels}
-    assert specs["statefulset"]["serviceName"] == manifest("service")["metadata"]["name"]
-    assert specs["service"]["clusterIP"] == "None"
-    [endpoint] = specs["podmonitor"]["podMetricsEndpoints"]
-    [port] = container()["ports"]
-    assert endpoint["port"] == port["name"]
-    assert [each["targetPort"] for each in specs["service"]["ports"]] == [port["name"]]
-    # alert rules and dashboards look for this job
-    assert {"targetLabel": "job", "replacement": NAME} in endpoint["relabelings"]
-    account = manifest("serviceaccount")
-    assert pod()["spec"]["serviceAccountName"] == account["metadata"]["name"]
-
-
-def test_the_alert_of_a_missing_shard_counts_these_pods() -> None:
-    """With the number of replicas, their names and their namespace."""
-    [group] = manifest("prometheusrule")["spec"]["groups"]
-    [rule] = group["rules"]
-    assert (
-        f'namespace="{NAMESPACE}",pod=~"{manifest("statefulset")["metadata"]["name"]}-[0-9]+"'
-        in (rule["expr"])
-    )
-    assert rule["expr"].endswith(f" < {manifest('statefulset')['spec']['replicas']}")
-
-
-def test_pods_may_run_where_the_namespace_is_restricted() -> None:
-    """They meet the pod security standard, with a read-only file system."""
-    enforced = manifest("namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
-    assert enforced == "restricted"
-    security = pod()["spec"]["securityContext"]
-    assert security["runAsNonRoot"]
-    assert security["runAsUser"] == security["fsGroup"] == 10072
-    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert container()["securityContext"] == {
-        "readOnlyRootFilesystem": True,
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert pod()["spec"]["automountServiceAccountToken"] is False
-
-
-def test_replies_under_way_are_not_cut() -> None:
-    """The kubelet waits for longer than the exporter drains."""
-    assert pod()["spec"]["terminationGracePeriodSeconds"] > DRAIN_TIMEOUT

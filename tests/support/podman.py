@@ -88,8 +88,12 @@ def running(*command: str, options: tuple[str | Path, ...] = ()) -> Iterator[Con
 def fetch(url: str, headers: Mapping[str, str] | None = None) -> str:
     """The body of a reply."""
     request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310  # our own
-    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
-        body: bytes = reply.read()
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+            body: bytes = reply.read()
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        raise
     return body.decode()
 
 
