@@ -6,8 +6,8 @@
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make compat  some tests with the oldest and the newest releases allowed, on every Python here
 #   make image  the container image; ENGINE=podman builds it with Podman
-#   make image-test  builds it and runs it, alone and in the stack, as docs/install.md says; as root
-#   make deb deb-test   the package for this release of Debian, and its life in a booted machine, as root
+#   make image-test  builds it and runs it, alone, in the stack, and in the chart's pods; as root
+#   make deb deb-test   the package for this release of Debian, and its life in booted machines, as root
 #   make release-check   builds a release into build/release, and checks all that needs no forge
 #   make nights      who is told of what, with real parts: three minutes, writes docs/nights.md
 #   make peers PEERS=FOLDER  the tests with Prometheus and Alertmanager, with other versions of them
