@@ -15,21 +15,19 @@ from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.metrics import ExporterCollector, own_registry
 from exporter.store import ReloadStatus
-from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
+from tests.support.example_application import example_application
 
 
 async def _main(targets: int) -> None:
     store = filled(targets)
     status = ReloadStatus(successful=True, last_success=time.time())
-    app = application(
+    app = example_application(
         store=store,
         moment=system_clock,
         registry=own_registry(
             ExporterCollector(store, lambda: status, system_clock, version=__version__)
         ),
-        unhealthy=lambda: None,
-        unready=lambda: None,
         version=__version__,
         # each scrape is rendered: those of one second would share it
         generation=count().__next__,

@@ -52,14 +52,12 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     unhealthy: Problem,
     unready: Problem,
     version: str,
+    next_polls: Callable[[], NextPoll],
+    reload: Reload,
+    poll: Probe,
+    reload_status: Callable[[], ReloadStatus],
+    configuration: Callable[[], Iterable[bytes]],
     telemetry_path: str = "/metrics",
-    next_polls: Callable[[], NextPoll] = lambda: lambda _: None,
-    reload: Reload | None = None,
-    poll: Probe | None = None,
-    reload_status: Callable[[], ReloadStatus] = lambda: ReloadStatus(
-        successful=True, last_success=0.0
-    ),
-    configuration: Callable[[], Iterable[bytes]] | None = None,
     max_requests: int = MAX_REQUESTS,
     refused: Refusals | None = None,
     generation: Callable[[], Hashable] = lambda: None,
@@ -72,14 +70,13 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         registry: the exporter's own families, which follow the targets' in the exposition.
         unhealthy: why the exporter does not work, for `/-/healthy`; None while it does.
         unready: why there is nothing to scrape yet, for `/-/ready`; None once there is.
-        version: the exporter's version, for the status page.
-        telemetry_path: the path of the metrics.
-        next_polls: when targets are polled next, for the status page and the API.
-        reload: reloads the configuration, for `/-/reload`; without it there is no such path.
-        poll: polls one target now, for `/probe`, and for `/sd`, which leads there; likewise.
+        version: the exporter's version, for the pages.
+        next_polls: when targets are polled next, for the pages and the API.
+        reload: reloads the configuration.
+        poll: polls one target now, for `/probe`.
         reload_status: how the configuration was last loaded, for the status page.
-        configuration: the configuration in force as text without secrets, for `/config`; without
-            it there is no such path.
+        configuration: the configuration in force as text without secrets.
+        telemetry_path: the path of the metrics.
         max_requests: replies in progress at once, other than of a sentence; 0 for any number.
         refused: where refusals are counted.
         generation: gives another value after a reload, which the next reply must show.
@@ -88,10 +85,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
-    links = {"Configuration": _CONFIG} if configuration else {}
-    templates = HtmlPages(version=version, telemetry_path=telemetry_path, links=links)
+    templates = HtmlPages(version=version, telemetry_path=telemetry_path)
     page = StatusPage(templates)
-    own_page = TargetPage(templates, probed=poll is not None)
+    own_page = TargetPage(templates)
     delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
@@ -134,22 +130,17 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         api.PATH: targets,
         _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
         _READY: _check(unready, "agent-rest-exporter is ready."),
+        probe.PATH: probe.handler(store, poll, moment, delivery),
+        discovery.PATH: discovery.handler(store, delivery),
+        _CONFIG: _text(delivery, _CONFIG, configuration),
     }
-    if poll:
-        pages[probe.PATH] = probe.handler(store, poll, moment, delivery)
-        pages[discovery.PATH] = discovery.handler(store, delivery)
-    if configuration:
-        pages[_CONFIG] = _text(delivery, _CONFIG, configuration)
     _refuse_unfit(telemetry_path, {*pages, _RELOAD})
     pages[telemetry_path] = metrics
-    app = web.Application(
-        middlewares=[_errors_as_text(sorted([*pages, *([_RELOAD] if reload else [])]))]
-    )
+    app = web.Application(middlewares=[_errors_as_text(sorted([*pages, _RELOAD]))])
     for path, handler in pages.items():
         app.router.add_get(path, handler)  # and HEAD with it
-    if reload:
-        for method in (hdrs.METH_POST, hdrs.METH_PUT):
-            app.router.add_route(method, _RELOAD, _reloading(reload))
+    for method in (hdrs.METH_POST, hdrs.METH_PUT):
+        app.router.add_route(method, _RELOAD, _reloading(reload))
     app.on_response_prepare.append(_common_headers)
     return app
 

@@ -61,14 +61,9 @@ HEADERS: Final[Mapping[str, str]] = {
 
 
 class HtmlPages:
-    """The templates of one exporter.
+    """The templates of one exporter."""
 
-    The footer links to `links`: URLs by their names.
-    """
-
-    def __init__(
-        self, *, version: str, telemetry_path: str, links: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, *, version: str, telemetry_path: str) -> None:
         environment = Environment(
             loader=PackageLoader("exporter.web"),
             autoescape=True,
@@ -83,7 +78,6 @@ class HtmlPages:
             "Status": TargetStatus,
             "icon": f"data:image/svg+xml,{quote(_ICON)}",
             "doubts": list(Doubt),
-            "links": links or {},
             "max_search": MAX_SEARCH,
             "most_problems": _MOST_PROBLEMS,
             "orders": words.ORDERS,

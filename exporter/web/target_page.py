@@ -31,9 +31,8 @@ class _Failure(NamedTuple):
 class TargetPage:
     """The pages of one exporter's targets, made of its templates."""
 
-    def __init__(self, pages: HtmlPages, *, probed: bool) -> None:
+    def __init__(self, pages: HtmlPages) -> None:
         self._pages = pages
-        self._probed = probed
 
     def slices(
         self, store: Store, now: Moment, target: Target, next_poll: NextPoll
@@ -49,7 +48,7 @@ class TargetPage:
             now,
             each=entry(state, now),
             due=due(next_poll, key, now),
-            probe=parameters(key) if self._probed else None,
+            probe=parameters(key),
             api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),
             rests=store.rests,
             failures=[_Failure(each, _lasted(each, now)) for each in store.failures.of(key)],

@@ -15,16 +15,15 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # no py.typed
 from msgspec.structs import replace
 from playwright.async_api import Browser, Error, Page, expect
-from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
 from exporter.errors import Reason
 from exporter.store import ReloadStatus, Store, Target, TargetKey, TargetState
-from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe_log import Note
 from exporter.web.target_query import Query
 from tests.support.browser import chromium
+from tests.support.example_application import example_application
 from tests.support.page_scenes import LOADED, failed_reload, trouble
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, fail, succeed, target
 from tests.support.stores import store_of, success
@@ -92,13 +91,9 @@ async def reading(
     browser: Browser, exporter: Exporter, options: Mapping[str, Any] = DESKTOP, query: str = ""
 ) -> AsyncIterator[Page]:
     """The page in a browser, whose clock stands still until the test lets it go on."""
-    app = application(
+    app = example_application(
         store=exporter.store,
         moment=lambda: exporter.now,
-        registry=CollectorRegistry(),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
         poll=_poll,
         reload_status=lambda: exporter.reload,

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser
-from prometheus_client import CollectorRegistry
 
 from exporter.store import Target, TargetState
-from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe_log import Note
 from tests.support.browser import chromium
+from tests.support.example_application import example_application
 from tests.support.page_scenes import SCENES
 from tests.support.status_targets import NOW
 
@@ -98,17 +97,11 @@ async def _never(_target: Target, _within: float | None, _note: Note | None) -> 
 async def test_nothing_overlaps_at_any_width(browser: Browser, name: str) -> None:
     """Texts, pictures and controls keep apart, and texts stay inside of their cards."""
     scene = SCENES[name]()
-    app = application(
+    app = example_application(
         store=scene.store,
         moment=lambda: NOW,
-        registry=CollectorRegistry(),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 + key.vdn % 30,
         reload_status=lambda: scene.reload,
-        poll=_never,
-        configuration=lambda: (),
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])
     try:

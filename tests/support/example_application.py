@@ -1,34 +1,39 @@
-"""The web application without targets, to see which paths it has."""
+"""The web application with sources that do nothing, but for those that a test gives."""
+
+from typing import Any
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
-from exporter.clock import Moment, system_clock
-from exporter.metrics import ExporterCollector, own_registry
+from exporter.clock import Moment
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
 from exporter.web.probe_log import Note
 from tests.support.stores import store_of
 
 
-def example_application() -> web.Application:
-    """All paths, also those that need a poller and a reloader; it must not be asked for them."""
+async def _reload() -> ReloadOutcome:
+    raise NotImplementedError
+
+
+async def _poll(_target: Target, _within: float | None, _note: Note | None) -> TargetState:
+    raise NotImplementedError
+
+
+def example_application(**sources: Any) -> web.Application:  # those of `application`
+    """All paths. Without targets, unless `store` has some."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    store = store_of([])
-
-    async def reload() -> ReloadOutcome:
-        raise NotImplementedError
-
-    async def poll(_target: Target, _within: float | None, _note: Note | None) -> TargetState:
-        raise NotImplementedError
-
-    return application(
-        store=store,
-        moment=lambda: Moment(0.0, 0.0, 0.0),
-        registry=own_registry(ExporterCollector(store, lambda: status, system_clock, version="1")),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        reload=reload,
-        poll=poll,
-        configuration=lambda: (),
-        version="1",
-    )
+    idle: dict[str, Any] = {
+        "store": store_of([]),
+        "moment": lambda: Moment(0.0, 0.0, 0.0),
+        "registry": CollectorRegistry(),
+        "unhealthy": lambda: None,
+        "unready": lambda: None,
+        "version": "1.2.3",
+        "next_polls": lambda: lambda _: None,
+        "reload": _reload,
+        "poll": _poll,
+        "reload_status": lambda: status,
+        "configuration": lambda: (),
+    }
+    return application(**(idle | sources))

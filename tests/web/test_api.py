@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES
 from exporter.rest import Doubt
 from exporter.store import Store, Target, TargetKey
 from exporter.web import api
-from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll
+from tests.support.example_application import example_application
 from tests.support.paths import ROOT
 from tests.support.status_targets import BUSY, NOW, TIMEOUT, fail, succeed, target
 from tests.support.stores import store_of
@@ -203,13 +202,9 @@ def test_any_text_is_told_as_it_is(text: str) -> None:
 async def test_over_http() -> None:
     """JSON with the answer, or with a sentence about what cannot be asked."""
     store, each = _full()
-    app = application(
+    app = example_application(
         store=store,
         moment=lambda: NOW,
-        registry=CollectorRegistry(),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        version="1.2.3",
         next_polls=lambda: lambda key: NOW.monotonic + 5.0 if key == each.key else None,
     )
     listener = await listen(app, [Address("127.0.0.1", 0)])

@@ -2,20 +2,20 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from exporter.clock import Moment
 from exporter.metrics import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
-from exporter.web.app import Reload, application
 from exporter.web.listening.listener import Address, listen
+from tests.support.example_application import example_application
 from tests.support.stores import store_of
 
 NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
@@ -34,27 +34,8 @@ def _fine() -> str | None:
     return None
 
 
-def _app(
-    store: Store | None = None,
-    *,
-    registry: CollectorRegistry | None = None,
-    unhealthy: Callable[[], str | None] = _fine,
-    unready: Callable[[], str | None] = _fine,
-    telemetry_path: str = "/metrics",
-    reload: Reload | None = None,
-    configuration: Callable[[], Iterable[bytes]] | None = None,
-) -> web.Application:
-    return application(
-        store=store or _store(),
-        moment=lambda: NOW,
-        registry=registry or CollectorRegistry(),
-        unhealthy=unhealthy,
-        unready=unready,
-        version="1.2.3",
-        telemetry_path=telemetry_path,
-        reload=reload,
-        configuration=configuration,
-    )
+def _app(store: Store | None = None, **sources: Any) -> web.Application:
+    return example_application(store=store or _store(), moment=lambda: NOW, **sources)
 
 
 @asynccontextmanager

@@ -8,14 +8,12 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from prometheus_client import CollectorRegistry
 
-from exporter.clock import Moment
 from exporter.store import Store, Target, TargetKey, TargetState
-from exporter.web.app import application
 from exporter.web.discovery import group, slices
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe_log import Note
+from tests.support.example_application import example_application
 from tests.support.stores import store_of
 
 TARGETS = [
@@ -31,15 +29,7 @@ async def _never(_target: Target, _within: float | None, _note: Note | None) -> 
 @asynccontextmanager
 async def serving(store: Store) -> AsyncIterator[str]:
     """The address of an exporter with these targets."""
-    app = application(
-        store=store,
-        moment=lambda: Moment(1.0, 1.0, 1.0),
-        registry=CollectorRegistry(),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        version="1.2.3",
-        poll=_never,
-    )
+    app = example_application(store=store)
     listener = await listen(app, [Address("127.0.0.1", 0)])
     try:
         yield listener.addresses[0]

@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.clock import Moment
@@ -17,11 +16,11 @@ from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
-from exporter.web.app import application
 from exporter.web.listening.listener import Address, listen
 from exporter.web.probe import asked_for, parameters, time_left
 from exporter.web.probe_log import Note
 from exporter.web.target_query import RequestError
+from tests.support.example_application import example_application
 from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
@@ -61,15 +60,7 @@ class Server:
 @asynccontextmanager
 async def serving(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that adds no header of its own, of an exporter with `TARGETS`."""
-    app = application(
-        store=store_of(TARGETS),
-        moment=lambda: NOW,
-        registry=CollectorRegistry(),
-        unhealthy=lambda: None,
-        unready=lambda: None,
-        version="1.2.3",
-        poll=server,
-    )
+    app = example_application(store=store_of(TARGETS), moment=lambda: NOW, poll=server)
     listener = await listen(app, [Address("127.0.0.1", 0)])
     try:
         async with aiohttp.ClientSession(
@@ -300,16 +291,7 @@ async def test_probes_leave_connections_to_others(monkeypatch: pytest.MonkeyPatc
 def test_metrics_cannot_stand_there(path: str) -> None:
     """The telemetry path is another one."""
     with pytest.raises(ValueError, match=f"'{path}' is already used by another page"):
-        application(
-            store=store_of([]),
-            moment=lambda: NOW,
-            registry=CollectorRegistry(),
-            unhealthy=lambda: None,
-            unready=lambda: None,
-            version="1.2.3",
-            telemetry_path=path,
-            poll=Server(),
-        )
+        example_application(telemetry_path=path)
 
 
 @pytest.mark.anyio
