@@ -70,7 +70,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 schema: $(VENV)/.dev
-	$(BIN)/python -m exporter.config.schema > deploy/config.schema.json
+	$(BIN)/python deploy/schema.py > deploy/config.schema.json
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python deploy/grafana/generate.py

@@ -239,16 +239,6 @@ def shapes_by_key(shape: type[Shape]) -> dict[str, type[Shape] | None]:
     }
 
 
-def keys(shape: type[Shape] = File, prefix: str = "") -> tuple[str, ...]:
-    """Every key of the file, such as `cms.targets.ccId`, in the order of the model."""
-    found: list[str] = []
-    for key, below in shapes_by_key(shape).items():
-        found.append(prefix + key)
-        if below:
-            found.extend(keys(below, f"{prefix}{key}."))
-    return tuple(found)
-
-
 def _shape_in(annotation: object) -> type[Shape] | None:
     if isinstance(annotation, type) and issubclass(annotation, Shape):
         return annotation

@@ -14,40 +14,13 @@ from aiohttp import hdrs, web
 
 from exporter.web.listening.clients import SEND_TIMEOUT, Refusal, Refusals, no_refusals
 from exporter.web.negotiation import accepts_gzip
-from exporter.web.renderings import Make, Priority, Rendering, Renderings
+from exporter.web.renderings import Make, Priority, Rendering, Renderings, Reply
 
 MAX_REQUESTS: Final = 40
 """As node_exporter has it."""
 _PATIENCE: Final = 0.1
 """Seconds that a reader may take nothing while others wait for its place."""
 _RETRY_AFTER: Final = 1
-
-
-class Reply:
-    """One reply in progress, from the question to the last byte."""
-
-    def __init__(self, request: web.Request) -> None:
-        self._request = request
-        self.waits_since = math.inf
-        """Since when the reader has taken nothing; infinite while it need not."""
-
-    @property
-    def present(self) -> bool:
-        """Whether the connection is open."""
-        return self._request.transport is not None
-
-    def cut(self) -> None:
-        """Close the connection."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
-
-    async def write(self, response: web.StreamResponse, chunk: bytes) -> None:
-        """Send a piece, and wait until the kernel has taken it."""
-        self.waits_since = asyncio.get_running_loop().time()
-        await response.write(chunk)
-        await self._request.writer.drain()
-        self.waits_since = math.inf
-        await asyncio.sleep(0)
 
 
 class Delivery:

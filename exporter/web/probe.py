@@ -1,8 +1,8 @@
 """`/probe`: one poll of a configured target, made now, for a scrape that asks the server itself."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -14,10 +14,12 @@ from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.listening.clients import connection_limit
 from exporter.web.negotiation import exposition_format
-from exporter.web.probe_log import Note, ProbeLog
 from exporter.web.target_query import RequestError
 
 PATH: Final = "/probe"
+
+Note = Callable[[str, str], None]
+"""Called as a step begins, with its name and what it does. The one before it has ended."""
 
 Probe = Callable[[Target, float | None, Note | None], Awaitable[TargetState]]
 """Polls a target within so many seconds, or None for the server's timeout, and tells its steps.
@@ -30,6 +32,7 @@ _MARGIN: Final = 0.5
 """Seconds to write and send the reply."""
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_TURN: Final = ("turn", "wait for a free slot and the rate limit")
 
 
 def parameters(key: TargetKey) -> Mapping[str, str]:
@@ -148,3 +151,64 @@ def configured(store: Store, key: TargetKey) -> Target:
             f"no target is configured with cms {key.cms!r}, cc_id {key.cc_id} and vdn {key.vdn}: "
             "/sd lists all targets"
         ) from None
+
+
+class _Step(NamedTuple):
+    name: str
+    text: str
+    began: float
+    """On the monotonic clock."""
+
+
+class ProbeLog:
+    """The steps of one probe."""
+
+    def __init__(self, target: Target, moment: Clock) -> None:
+        self._target = target
+        self._moment = moment
+        self._steps = [_Step(*_TURN, moment().monotonic)]
+        self._ended = self._steps[0].began
+        self._state = TargetState(target)
+
+    def note(self, name: str, text: str) -> None:
+        """A step begins."""
+        self._steps.append(_Step(name, text, self._moment().monotonic))
+
+    def end(self, state: TargetState) -> None:
+        """The probe has ended, and the target's state is this."""
+        self._ended = self._moment().monotonic
+        self._state = state
+
+    def lines(self) -> Iterator[bytes]:
+        """The text: the outcome, every step, the sum of each, and the heading of the samples."""
+        cms, cc_id, vdn = self._target.key
+        failure, first = self._state.failure, self._steps[0].began
+        outcome = "succeeded" if failure is None else "failed"
+        took = _milliseconds(self._ended - first)
+        text = [
+            f"The probe of {cms}, call center {cc_id}, VDN {vdn} {outcome} after {took} ms.",
+            "",
+        ]
+        if failure is not None:
+            text += [f"{failure.reason.value}: {failure.message}", ""]
+        if self._state.snapshot is not None:
+            text += [f"{each.value}: {each.sentence}" for each in self._state.snapshot.doubts]
+            text += [""] * bool(self._state.snapshot.doubts)
+        text += ["Steps, over a new connection:", "", "     at ms    took ms  step"]
+        sums: dict[str, float] = {}
+        ends = [step.began for step in self._steps[1:]] + [self._ended]
+        for step, end in zip(self._steps, ends, strict=True):
+            sums[step.name] = sums.get(step.name, 0.0) + end - step.began
+            last = step is self._steps[-1] and failure is not None
+            text.append(
+                f"{_milliseconds(step.began - first):>10} {_milliseconds(end - step.began):>10}  "
+                f"{step.name:<8} {step.text}{' - the poll failed here' if last else ''}"
+            )
+        text += ["", "Sums in ms:", ""]
+        text += [f"{_milliseconds(sum_):>10}  {name}" for name, sum_ in sums.items()]
+        text += ["", "The samples that a scrape would have got:", ""]
+        yield "".join(f"{line}\n" for line in text).encode()
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:,.2f}"

@@ -8,11 +8,14 @@ way.
 
 import asyncio
 import heapq
+import math
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
+
+from aiohttp import web
 
 SHARED_FOR: Final = 1.0
 """Seconds for which a rendering answers the same question, from when it was begun."""
@@ -40,15 +43,31 @@ class Priority(IntEnum):
     """For people: pages and searches."""
 
 
-class Reader(Protocol):
-    """Someone to whom a rendering is sent."""
+class Reply:
+    """One reply in progress, from the question to the last byte."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.waits_since = math.inf
+        """Since when the reader has taken nothing; infinite while it need not."""
 
     @property
     def present(self) -> bool:
         """Whether the connection is open."""
+        return self._request.transport is not None
 
     def cut(self) -> None:
-        """Close the connection: it takes too long."""
+        """Close the connection."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def write(self, response: web.StreamResponse, chunk: bytes) -> None:
+        """Send a piece, and wait until the kernel has taken it."""
+        self.waits_since = asyncio.get_running_loop().time()
+        await response.write(chunk)
+        await self._request.writer.drain()
+        self.waits_since = math.inf
+        await asyncio.sleep(0)
 
 
 class Rendering:
@@ -60,7 +79,7 @@ class Rendering:
         self.priority = priority
         self.begun: float | None = None
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.readers: set[Reader] = set()
+        self.readers: set[Reply] = set()
         self.compressed = b""
         self.held = 0
         """Bytes, also while it is being made."""
@@ -106,7 +125,7 @@ class Renderings:
         self._maker: asyncio.Task[None] | None = None
 
     async def get(
-        self, question: Hashable | None, make: Make, priority: Priority, reader: Reader
+        self, question: Hashable | None, make: Make, priority: Priority, reader: Reply
     ) -> Rendering:
         """The answer to a question, for a reader that will be released; None is never shared.
 
@@ -129,7 +148,7 @@ class Renderings:
             raise
         return rendering
 
-    def release(self, rendering: Rendering, reader: Reader) -> None:
+    def release(self, rendering: Rendering, reader: Reply) -> None:
         """It has been sent to this reader, or cannot be."""
         rendering.readers.discard(reader)
         self._drop_unused(rendering)

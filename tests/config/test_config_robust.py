@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.config import Config, ConfigError, load
 from exporter.config.fields import HIGHEST_VDN, LOWEST_VDN, parse_vdns
-from exporter.config.model import keys
+from tests.support.config_keys import keys
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from exporter import metrics
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.clock import system_clock
 from exporter.cms import steps
-from exporter.config.model import keys
 from exporter.errors import Reason
 from exporter.metrics import FAMILIES, ExporterCollector, own_registry
 from exporter.rest import WaitReason
 from exporter.store import ReloadStatus
 from tests.support.alert_rules import alerts, alerts_of_the_chart
+from tests.support.config_keys import keys
 from tests.support.example_application import example_application
 from tests.support.paths import ROOT
 from tests.support.stores import store_of

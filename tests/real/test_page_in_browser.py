@@ -20,7 +20,7 @@ from exporter.clock import Moment
 from exporter.errors import Reason
 from exporter.store import ReloadStatus, Store, Target, TargetKey, TargetState
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe_log import Note
+from exporter.web.probe import Note
 from exporter.web.target_query import Query
 from tests.support.browser import chromium
 from tests.support.example_application import example_application

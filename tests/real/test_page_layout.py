@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 
 from exporter.store import Target, TargetState
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe_log import Note
+from exporter.web.probe import Note
 from tests.support.browser import chromium
 from tests.support.example_application import example_application
 from tests.support.page_scenes import SCENES

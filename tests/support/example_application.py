@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Moment
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
-from exporter.web.probe_log import Note
+from exporter.web.probe import Note
 from tests.support.stores import store_of
 
 

@@ -18,13 +18,13 @@ import click
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.cli.flags import Command, Flag
 from exporter.clock import Moment
-from exporter.config.schema import schema
 from exporter.errors import PollError, Reason
 from exporter.log_messages import MESSAGES
 from exporter.metrics import FAMILIES
 from exporter.metrics.families import DataFamily, LabelledFamily, Reading, TargetFamily
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.alert_rules import registry, rules
+from tests.support.config_keys import SCHEMA
 from tests.support.example_application import example_application
 from tests.support.paths import ROOT
 from tests.support.stores import failure
@@ -65,7 +65,7 @@ def code(value: object) -> str:
 
 def configuration() -> str:
     """Every key of the configuration file."""
-    whole = schema()
+    whole = SCHEMA
     shapes: dict[str, Any] = whole["$defs"]
     parts = []
 

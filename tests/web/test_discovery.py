@@ -12,7 +12,7 @@ import pytest
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.discovery import group, slices
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe_log import Note
+from exporter.web.probe import Note
 from tests.support.example_application import example_application
 from tests.support.stores import store_of
 

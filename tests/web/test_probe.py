@@ -17,8 +17,7 @@ from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
 from exporter.web.listening.listener import Address, listen
-from exporter.web.probe import asked_for, parameters, time_left
-from exporter.web.probe_log import Note
+from exporter.web.probe import Note, asked_for, parameters, time_left
 from exporter.web.target_query import RequestError
 from tests.support.example_application import example_application
 from tests.support.stores import failure, store_of, success

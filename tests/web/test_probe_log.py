@@ -4,7 +4,7 @@ from exporter.clock import Moment
 from exporter.errors import PollError, Reason
 from exporter.rest import Doubt
 from exporter.store import Target, TargetKey, TargetState
-from exporter.web.probe_log import ProbeLog
+from exporter.web.probe import ProbeLog
 from tests.support.stores import failure, snapshot, success
 
 NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.config import ConfigError
-from exporter.config.model import keys
 from exporter.secret import Secret
 from exporter.webconfig import protocol
 from exporter.webconfig.server_context import (
@@ -22,6 +21,7 @@ from exporter.webconfig.server_context import (
 )
 from exporter.webconfig.shape import WebFile
 from exporter.webconfig.web_file import ALLOWED_HEADERS, WebConfig, load_web_config
+from tests.support.config_keys import keys
 from tests.support.paths import ROOT
 from tests.support.web_config import FOLDER, lay_out
 
