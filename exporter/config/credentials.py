@@ -4,14 +4,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from exporter.config import model
 from exporter.config.files import UnreadableError, decode, read_file
 from exporter.config.reader import Reader
+from exporter.config.validation import Block
 from exporter.config.yaml.document import Place
 from exporter.secret import Secret
 from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, StaticAuthorization
+
+_S = TypeVar("_S", bound=model.Shape)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -135,18 +138,17 @@ def _without_newline(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
-def secret(
-    shape: model.Shape, key: str, check: Check, place: Place, reader: Reader
-) -> SecretSource | None:
+def secret(block: Block[_S], key: str, check: Check) -> SecretSource | None:
     """The source of a secret that a mapping gives as `key` or as `key_file`, if it does."""
-    value: Secret | None = getattr(shape, key)
-    file: str | None = getattr(shape, f"{key}_file")
+    value: Secret | None = getattr(block.shape, key)
+    file: str | None = getattr(block.shape, f"{key}_file")
     if value is not None and file is not None:
-        reader.report(place / f"{key}_file", f"set {key} or {key}_file, not both", on_key=True)
+        block.report(f"{key}_file", f"set {key} or {key}_file, not both", on_key=True)
         return None
     if file is not None:
-        return _source(reader.absolute(file), check, place / f"{key}_file", reader)
-    return None if value is None else _source(value, check, place / key, reader)
+        path = block.reader.absolute(file)
+        return _source(path, check, block.place / f"{key}_file", block.reader)
+    return None if value is None else _source(value, check, block.place / key, block.reader)
 
 
 def _source(
@@ -161,42 +163,37 @@ def _source(
     return None
 
 
-def authentication(
-    block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
-) -> Auth:
-    """How requests are authorized; None if they are not, or if there are problems.
-
-    `broken` are keys of the block that have a problem already.
-    """
-    auth = block.auth
+def authentication(server: Block[model.Server]) -> Auth:
+    """How requests are authorized; None if they are not, or if there are problems."""
+    auth = server.shape.auth
     if auth is None:
         return None
-    authorization = secret(auth, "authorization", check_header, place, reader)
-    access_key = secret(auth, "access_key", check_access_key, place, reader)
-    secret_key = secret(auth, "secret_key", check_text, place, reader)
+    block = Block(auth, server.place / "auth", server.reader)
+    authorization = secret(block, "authorization", check_header)
+    access_key = secret(block, "access_key", check_access_key)
+    secret_key = secret(block, "secret_key", check_text)
     given = auth.model_fields_set
     if given & {"authorization", "authorization_file"}:
         for key in sorted(given - {"authorization", "authorization_file"}):
-            reader.report(place / key, "cannot be combined with authorization", on_key=True)
+            block.report(key, "cannot be combined with authorization", on_key=True)
         return StaticAuthorization(authorization) if authorization else None
-    headers = _signed_headers(auth, block, place / "signed_headers", reader, broken)
-    if "auth" not in broken:
+    headers = _signed_headers(block, server)
+    if "auth" not in server.broken:
         for key in ("access_key", "secret_key"):
             if not given & {key, f"{key}_file"}:
-                reader.report(
-                    place, f"{key} or {key}_file is required, unless authorization is used"
+                server.report(
+                    "auth", f"{key} or {key}_file is required, unless authorization is used"
                 )
     if access_key is None or secret_key is None:
         return None
     return Signature(access_key, secret_key, headers, auth.empty_query_line)
 
 
-def further_headers(
-    block: model.Server, place: Place, reader: Reader
-) -> tuple[tuple[str, SecretSource], ...]:
+def further_headers(block: Block[model.Server]) -> tuple[tuple[str, SecretSource], ...]:
     """The additional headers of each request, in the order of the file."""
+    place, reader = block.place / "headers", block.reader
     headers: dict[str, SecretSource] = {}
-    for name, value in block.headers.items():
+    for name, value in block.shape.headers.items():
         lower = name.lower()
         if not _TOKEN.fullmatch(name):
             reader.report(place / name, "not a valid header name", on_key=True)
@@ -214,18 +211,17 @@ def further_headers(
     return tuple(headers.items())
 
 
-def _signed_headers(
-    auth: model.Auth, block: model.Server, place: Place, reader: Reader, broken: frozenset[str]
-) -> tuple[str, ...]:
-    if auth.signed_headers is None:
+def _signed_headers(auth: Block[model.Auth], server: Block[model.Server]) -> tuple[str, ...]:
+    if auth.shape.signed_headers is None:
         return SIGNED_HEADERS
-    known = {*SIGNED_HEADERS, *map(str.lower, block.headers)}
-    names = [name.lower() for name in auth.signed_headers]
+    place, reader = auth.place / "signed_headers", auth.reader
+    known = {*SIGNED_HEADERS, *map(str.lower, server.shape.headers)}
+    names = [name.lower() for name in auth.shape.signed_headers]
     for index, name in enumerate(names):
         if name == "authorization":
             message = "cannot be signed: the Authorization header contains the signature"
             reader.report(place / index, message)
-        elif name not in known and "headers" not in broken:
+        elif name not in known and "headers" not in server.broken:
             message = f"must be {', '.join(SIGNED_HEADERS)}, or one of this server's headers"
             reader.report(place / index, message)
     if "host" not in names:

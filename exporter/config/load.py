@@ -79,7 +79,7 @@ def _read_servers(
     if isinstance(blocks, list):
         # Blocks are checked one by one, so that a wrong one does not hide the others.
         data = {**data, "cms": []}
-    validate(model.File, data, top, reader.problems)
+    validate(model.File, data, top, reader)
     if not isinstance(blocks, list):
         return
     if not blocks:

@@ -42,9 +42,9 @@ class Targets:
     def add_entries(self, entries: list[object], place: Place) -> None:
         """Take a list of entries at a place."""
         for index, data in enumerate(entries):
-            entry = validate(model.Target, data, place / index, self._reader.problems).shape
+            entry = validate(model.Target, data, place / index, self._reader)
             if entry:
-                self._add(entry, place / index)
+                self._add(entry.shape, entry.place)
             else:
                 self.complete = False
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from exporter.config.fields import EXPECTED
 from exporter.config.model import Shape, shapes_by_key
 from exporter.config.problems import Problem, Steps, closest, did_you_mean, listed
+from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
 
 _S = TypeVar("_S", bound=Shape)
@@ -41,52 +42,60 @@ _KINDS: dict[type, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Checked(Generic[_S]):
-    """What is usable of a mapping.
+class Block(Generic[_S]):
+    """A mapping of a file: what is usable of it, and where to report what is wrong.
 
     Args:
-        shape: the mapping, less what was wrong with it; None if nothing can be said of the rest.
+        shape: the mapping, less what was wrong with it.
+        place: of the mapping.
+        reader: reads the files that it names, and collects the problems.
         broken: the keys under which something was wrong, so that no follow-up is reported.
     """
 
-    shape: _S | None
+    shape: _S
+    place: Place
+    reader: Reader
     broken: frozenset[str] = frozenset()
+
+    def report(self, key: str, message: str, *, on_key: bool = False) -> None:
+        """Add a problem with the value of a key, or with the key."""
+        self.reader.report(self.place / key, message, on_key=on_key)
 
 
 def validate(
     shape: type[_S],
     data: object,
     place: Place,
-    problems: list[Problem],
+    reader: Reader,
     stand_ins: Mapping[str, object] | None = None,
-) -> Checked[_S]:
-    """Check a mapping against its shape, and add what is wrong to the problems.
+) -> Block[_S] | None:
+    """Check a mapping against its shape, and report what is wrong; None if nothing is usable.
 
     What is wrong is then removed, so that the rest can be checked further and all problems of a
     file are reported at once. `stand_ins` are values for required keys without a valid one.
     """
     errors: list[ErrorDetails] = []
     try:
-        return Checked(shape.model_validate(data))
+        return Block(shape.model_validate(data), place, reader)
     except ValidationError as error:
         errors = error.errors(include_url=False)
     # from here on outside of the handler, whose error contains the values
     meant = _meant(shape, errors)
-    problems.extend(
+    reader.problems.extend(
         _problem(shape, wrong, place)
         for wrong in errors
         if not (wrong["type"] == "missing" and wrong["loc"] in meant)
     )
     if not isinstance(data, dict):
-        return Checked(None)
+        return None
     for wrong in errors:
         data = _without(data, wrong["loc"])
     try:
         rest = shape.model_validate({**(stand_ins or {}), **data})
     except ValidationError:
-        return Checked(None)
+        return None
     broken = [*(wrong["loc"] for wrong in errors), *meant]
-    return Checked(rest, frozenset(str(location[0]) for location in broken))
+    return Block(rest, place, reader, frozenset(str(location[0]) for location in broken))
 
 
 def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:

@@ -10,6 +10,7 @@ from typing import Final
 
 from exporter.config.problems import did_you_mean, listed
 from exporter.config.reader import Reader
+from exporter.config.validation import Block
 from exporter.config.yaml.document import Place
 from exporter.webconfig.shape import TlsServer
 
@@ -47,20 +48,21 @@ CURVES: Final = {
 }
 
 
-def apply_protocol(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
+def apply_protocol(block: Block[TlsServer], context: ssl.SSLContext) -> None:
     """Set up a context as the block says, and report what is not possible."""
+    tls, place, reader = block.shape, block.place, block.reader
     lowest = _version(tls.min_version, place / "min_version", reader) or ssl.TLSVersion.TLSv1_2
     highest = _version(tls.max_version, place / "max_version", reader) or ssl.TLSVersion.TLSv1_3
     if tls.cipher_suites and _TLS13_CIPHERS.issuperset(tls.cipher_suites):
         if highest < ssl.TLSVersion.TLSv1_3:
             message = "must include a TLS 1.2 suite, because max_version is TLS12"
-            reader.report(place / "cipher_suites", message)
+            block.report("cipher_suites", message)
         lowest = max(lowest, highest)
     if lowest > highest:
-        reader.report(place / "min_version", "must not be higher than max_version")
+        block.report("min_version", "must not be higher than max_version")
     context.minimum_version, context.maximum_version = lowest, highest
-    _cipher_suites(tls, place / "cipher_suites", reader, context)
-    _curve(tls, place / "curve_preferences", reader, context)
+    _cipher_suites(block, context)
+    _curve(block, context)
 
 
 def _version(name: str | None, place: Place, reader: Reader) -> ssl.TLSVersion | None:
@@ -73,7 +75,8 @@ def _version(name: str | None, place: Place, reader: Reader) -> ssl.TLSVersion |
     return VERSIONS.get(name or "")
 
 
-def _cipher_suites(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
+def _cipher_suites(block: Block[TlsServer], context: ssl.SSLContext) -> None:
+    tls, place, reader = block.shape, block.place / "cipher_suites", block.reader
     chosen = []
     for index, name in enumerate(tls.cipher_suites):
         if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
@@ -94,8 +97,9 @@ def _cipher_suites(tls: TlsServer, place: Place, reader: Reader, context: ssl.SS
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def _curve(tls: TlsServer, place: Place, reader: Reader, context: ssl.SSLContext) -> None:
-    names = tls.curve_preferences
+def _curve(block: Block[TlsServer], context: ssl.SSLContext) -> None:
+    names = block.shape.curve_preferences
+    place, reader = block.place / "curve_preferences", block.reader
     unknown = [index for index, name in enumerate(names) if name not in CURVES]
     for index in unknown:
         meant = did_you_mean(names[index], CURVES)

@@ -1,7 +1,7 @@
 """`tls_server_config`: from the block of the file to a context, or to everything wrong with it."""
 
 import ssl
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final, Self
@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from exporter.config.files import UnreadableError
 from exporter.config.pem import PemError, certificates, load_pair
 from exporter.config.problems import did_you_mean, listed
-from exporter.config.reader import Reader
+from exporter.config.validation import Block
 from exporter.config.yaml.document import Place
 from exporter.secret import Secret
 from exporter.webconfig.protocol import apply_protocol
@@ -97,20 +97,14 @@ def _one_spelling(name: str) -> str:
         return name
 
 
-def server_context(
-    tls: TlsServer, place: Place, reader: Reader, broken: Collection[str]
-) -> ServerContext:
-    """A context that does as the block says; of no use if there are problems.
-
-    `broken` are keys of the block that have a problem already.
-    """
+def server_context(block: Block[TlsServer]) -> ServerContext:
+    """A context that does as the block says; of no use if there are problems."""
     context = ServerContext()
     # No client of ours renegotiates, and each time would cost the server more than the client.
     context.options |= ssl.OP_NO_RENEGOTIATION
-    block = _Block(tls, place, reader, frozenset(broken))
     _certificate(block, context)
     _clients(block, context)
-    apply_protocol(tls, place, reader, context)
+    apply_protocol(block, context)
     return context
 
 
@@ -123,86 +117,78 @@ class _Pem:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """The block, with what is needed to read its files and to report problems."""
-
-    tls: TlsServer
-    place: Place
-    reader: Reader
-    broken: frozenset[str]
-
-    def given(self, key: str) -> bool:
-        """Whether the key or its `_file` is there, even if it is broken."""
-        return not {key, f"{key}_file"}.isdisjoint(self.tls.model_fields_set | self.broken)
-
-    def pem(self, key: str) -> _Pem | None:
-        """The content of `key` or `key_file`; None, and a problem, if it cannot be read."""
-        inline: str | Secret | None = getattr(self.tls, key)
-        file: str | None = getattr(self.tls, f"{key}_file")
-        place = self.place / (key if file is None else f"{key}_file")
-        if file is not None and inline is not None:
-            self.reader.report(place, f"set {key} or {key}_file, not both", on_key=True)
-        elif file is not None:
-            path = self.reader.absolute(file)
-            try:
-                return _Pem(self.reader.read(path), place, str(path))
-            except UnreadableError as error:
-                self.reader.report(place, f"{path} cannot be read: {error}")
-        elif inline is not None:
-            text = inline.reveal() if isinstance(inline, Secret) else inline
-            return _Pem(text.encode(), place, "")
-        return None
-
-    def report(self, pem: _Pem, error: PemError) -> None:
-        """Report what is wrong with a PEM text."""
-        self.reader.report(pem.place, f"{pem.name} {error}".strip())
+def _given(block: Block[TlsServer], key: str) -> bool:
+    """Whether the key or its `_file` is there, even if it is broken."""
+    return not {key, f"{key}_file"}.isdisjoint(block.shape.model_fields_set | block.broken)
 
 
-def _certificate(block: _Block, context: ServerContext) -> None:
+def _pem(block: Block[TlsServer], key: str) -> _Pem | None:
+    """The content of `key` or `key_file`; None, and a problem, if it cannot be read."""
+    inline: str | Secret | None = getattr(block.shape, key)
+    file: str | None = getattr(block.shape, f"{key}_file")
+    place = block.place / (key if file is None else f"{key}_file")
+    if file is not None and inline is not None:
+        block.reader.report(place, f"set {key} or {key}_file, not both", on_key=True)
+    elif file is not None:
+        path = block.reader.absolute(file)
+        try:
+            return _Pem(block.reader.read(path), place, str(path))
+        except UnreadableError as error:
+            block.reader.report(place, f"{path} cannot be read: {error}")
+    elif inline is not None:
+        text = inline.reveal() if isinstance(inline, Secret) else inline
+        return _Pem(text.encode(), place, "")
+    return None
+
+
+def _report(block: Block[TlsServer], pem: _Pem, error: PemError) -> None:
+    block.reader.report(pem.place, f"{pem.name} {error}".strip())
+
+
+def _certificate(block: Block[TlsServer], context: ServerContext) -> None:
     for key in ("cert", "key"):
-        if not block.given(key):
+        if not _given(block, key):
             block.reader.report(block.place, f"{key}_file or {key} is required")
-    certificate, key_pem = block.pem("cert"), block.pem("key")
+    certificate, key_pem = _pem(block, "cert"), _pem(block, "key")
     if certificate is None or key_pem is None:
         return
     try:
         load_pair(context, certificate.content, key_pem.content)
     except PemError as error:
-        block.report(key_pem if error.of_key else certificate, error)
+        _report(block, key_pem if error.of_key else certificate, error)
 
 
-def _clients(block: _Block, context: ServerContext) -> None:
+def _clients(block: Block[TlsServer], context: ServerContext) -> None:
     policy = _client_policy(block)
-    authorities = block.pem("client_ca")
+    authorities = _pem(block, "client_ca")
     if authorities is not None:
         try:
             context.load_verify_locations(cadata=certificates(authorities.content))
         except PemError as error:
-            block.report(authorities, error)
+            _report(block, authorities, error)
     if policy is None:
         return
     if policy is ssl.VerifyMode.CERT_NONE:
         for key in ("client_ca", "client_ca_file", "client_allowed_sans"):
-            if getattr(block.tls, key):
-                block.reader.report(
-                    block.place / key,
+            if getattr(block.shape, key):
+                block.report(
+                    key,
                     "has no effect unless client_auth_type is RequireAndVerifyClientCert"
                     " or VerifyClientCertIfGiven",
                     on_key=True,
                 )
-    elif not block.given("client_ca"):
+    elif not _given(block, "client_ca"):
         message = "requires client_ca_file or client_ca"
-        block.reader.report(block.place / "client_auth_type", message)
+        block.report("client_auth_type", message)
     context.verify_mode = policy
     # As in Go, what is listed is trusted, whether it is a root, an intermediate or a client's own.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.allowed_sans = normalized(block.tls.client_allowed_sans)
+    context.allowed_sans = normalized(block.shape.client_allowed_sans)
 
 
-def _client_policy(block: _Block) -> ssl.VerifyMode | None:
+def _client_policy(block: Block[TlsServer]) -> ssl.VerifyMode | None:
     """What is required of clients; None if there is a problem with it."""
-    name = block.tls.client_auth_type
+    name = block.shape.client_auth_type
     if name is None:
         return None if "client_auth_type" in block.broken else ssl.VerifyMode.CERT_NONE
     policy = CLIENT_POLICIES.get(name)
@@ -210,5 +196,5 @@ def _client_policy(block: _Block) -> ssl.VerifyMode | None:
         message = f"must be {listed(CLIENT_POLICIES)}{did_you_mean(name, CLIENT_POLICIES)}"
         if name in _UNSAFE_CLIENT_POLICIES:
             message = f"{name} {_UNSAFE_CLIENT_POLICIES[name]}"
-        block.reader.report(block.place / "client_auth_type", message)
+        block.report("client_auth_type", message)
     return policy

@@ -9,7 +9,7 @@ from typing import Any, Final
 from exporter.config.files import Seen
 from exporter.config.problems import ConfigError, did_you_mean, listed
 from exporter.config.reader import Reader
-from exporter.config.validation import validate
+from exporter.config.validation import Block, validate
 from exporter.config.yaml.document import Document, Place
 from exporter.secret import Secret
 from exporter.webconfig.server_context import ServerContext, server_context
@@ -65,7 +65,8 @@ def _web_config(document: Document, reader: Reader) -> WebConfig:
     if isinstance(data, dict) and isinstance(data.get("tls_server_config"), dict):
         # Checked separately, to know which of its keys are wrong.
         data, block = {**data, "tls_server_config": None}, data["tls_server_config"]
-    file = validate(WebFile, data, top, reader.problems).shape or WebFile()
+    whole = validate(WebFile, data, top, reader)
+    file = whole.shape if whole else WebFile()
     if "rate_limit" in file.model_fields_set:
         message = "not supported: scrapes only read cached results"
         reader.report(top / "rate_limit", message, on_key=True)
@@ -77,8 +78,8 @@ def _web_config(document: Document, reader: Reader) -> WebConfig:
     tls = None
     if block:  # `{}` is how generated files omit it
         tls_place = top / "tls_server_config"
-        checked = validate(TlsServer, block, tls_place, reader.problems)
-        tls = server_context(checked.shape or TlsServer(), tls_place, reader, checked.broken)
+        checked = validate(TlsServer, block, tls_place, reader)
+        tls = server_context(checked or Block(TlsServer(), tls_place, reader))
     headers = _headers(http.headers, place / "headers", reader)
     users = _users(file.basic_auth_users, top / "basic_auth_users", reader)
     return WebConfig(tls, headers, users, reader.seen)
