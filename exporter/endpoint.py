@@ -177,6 +177,15 @@ def host_name(text: str) -> str | None:
     return name if _NAME.fullmatch(name) else None
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_understood(found: Endpoint) -> bool:
     """Whether the client's libraries read the same from it."""
     try:

@@ -11,6 +11,8 @@ from typing import Final
 Value = str | int | float
 """Numbers stay numbers in JSON."""
 
+_log: Final = logging.getLogger("exporter")
+
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
@@ -25,22 +27,16 @@ class LogMessage:
     fields: tuple[str, ...] = ()
     """That it may carry, in their order."""
 
-    def log(
-        self,
-        logger: logging.Logger,
-        fields: Mapping[str, Value] | None = None,
-        *,
-        level: int | None = None,
-    ) -> None:
+    def log(self, fields: Mapping[str, Value] | None = None, *, level: int | None = None) -> None:
         """Log it, at its own level unless another one is given.
 
         Fields that the message does not have are left out.
         """
         level = level or self.level
-        if logger.isEnabledFor(level):
+        if _log.isEnabledFor(level):
             given = fields or {}
             shown = {name: given[name] for name in self.fields if name in given}
-            logger.log(level, self.text, extra={"fields": shown})
+            _log.log(level, self.text, extra={"fields": shown})
 
 
 _TARGET: Final = ("cms", "cc_id", "vdn")

@@ -70,10 +70,9 @@ def test_each_message_says_what_to_do() -> None:
 def test_only_documented_fields_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """In the order of the table; others are left out."""
     message = LogMessage(logging.WARNING, "text", "cause.", "remedy.", ("cms", "vdn"))
-    log = logging.getLogger("exporter.test")
-    message.log(log, {"vdn": 7, "other": "x", "cms": "lima"})
-    message.log(log, level=logging.DEBUG)
-    message.log(log)
+    message.log({"vdn": 7, "other": "x", "cms": "lima"})
+    message.log(level=logging.DEBUG)
+    message.log()
     first, second = caplog.records
     assert list(first.__dict__["fields"].items()) == [("cms", "lima"), ("vdn", 7)]
     assert second.__dict__["fields"] == {}

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from exporter.cli.inspection_page import CHANGED
 from exporter.cli.terminal import counted, print_table, say
+from exporter.config.fields import written_vdns
 from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.history import without_seconds
@@ -145,13 +146,7 @@ def _ranges(targets: Iterable[TargetKey]) -> str:
     """Targets of one server, such as `ccId 1, vdn 1-4, 7; ccId 2, vdn 3`."""
     parts = []
     for cc_id, group in groupby(sorted(targets), key=lambda target: target.cc_id):
-        runs: list[list[int]] = []
-        for target in group:
-            if runs and target.vdn == runs[-1][-1] + 1:
-                runs[-1].append(target.vdn)
-            else:
-                runs.append([target.vdn])
-        vdns = (f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
+        vdns = written_vdns(target.vdn for target in group)
         parts.append(f"ccId {cc_id}, vdn {', '.join(vdns)}")
     return "; ".join(parts)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from exporter.cli.terminal import BLANK, Line, counted, print_lines, sentence_lines, table_lines
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
+from exporter.cms.foreign_text import MASK, printable
 from exporter.durations import format_duration
 from exporter.rest import (
     BeginTimeUnit,
@@ -35,7 +36,6 @@ CHANGED: Final = (
 """What `PollResult.moved` means."""
 NOTHING: Final = "-"
 _HEADS: Final = ("AGENT", "STATE", "BEGAN", "AGE", "REQUESTED", "REASON", "NAME")
-_MASK: Final = "***"
 _LONGEST: Final = 60
 _REASONS: Final = tuple(WaitReason)
 
@@ -86,7 +86,7 @@ def agents(
     kinds = classify(seen, listing, unit)
     found = [
         Agent(
-            work_no=_printable(row.work_no) if isinstance(row.work_no, str) else row.work_no,
+            work_no=_short(row.work_no) if isinstance(row.work_no, str) else row.work_no,
             name=None if row.name is None else _shown(row.name, in_full=show_names),
             kind=kind,
             reason=_reason(row.reason) if kind is Kind.WAITS else None,
@@ -312,15 +312,15 @@ def _reason(code: int | None) -> WaitReason | None:
 
 
 def _shown(name: Secret, *, in_full: bool) -> str:
-    text = _printable(name.reveal().strip())
+    text = _short(name.reveal().strip())
     if in_full:
         return text
     # the first character of a name of one character would be all of it
-    return text[:1] + _MASK if len(text) > 1 else _MASK
+    return text[:1] + MASK if len(text) > 1 else MASK
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
+def _short(text: str) -> str:
+    return printable(text[:_LONGEST])
 
 
 def _words(reason: WaitReason) -> str:

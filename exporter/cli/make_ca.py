@@ -3,7 +3,6 @@
 The exporter itself makes no certificates, so that none of its dependencies can.
 """
 
-import ipaddress
 import shutil
 import ssl
 import subprocess
@@ -11,6 +10,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from exporter.endpoint import is_address
 
 _MARK: Final = (
     "# Made by agent-rest-exporter simulate: a CA for rehearsals. Its key no longer exists.\n"
@@ -99,16 +100,8 @@ def _check(ca_file: Path) -> None:
 
 def _names(hosts: Iterable[str]) -> str:
     return ",".join(
-        f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in dict.fromkeys(hosts)
+        f"{'IP' if is_address(host) else 'DNS'}:{host}" for host in dict.fromkeys(hosts)
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _commands(days: int) -> Iterable[tuple[str, ...]]:

@@ -23,8 +23,9 @@ from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines,
 from exporter.cli.watch import Lines, Screen, View, repeat
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
+from exporter.cms.foreign_text import MASK
 from exporter.cms.recording import Recorded, RecordingTransport
-from exporter.cms.redaction import MASK, Redaction, Shown
+from exporter.cms.redaction import Redaction, Shown
 from exporter.cms.sanitized import document
 from exporter.config import Config, load
 from exporter.polling import build

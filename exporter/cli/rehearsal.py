@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import ENVIRONMENT_PREFIX
 from exporter.config.draft import Entry, Text, written
+from exporter.config.fields import written_vdns
 from exporter.simulator.replay import Recordings
 from exporter.simulator.scenarios import GROUPS, Fault, Scenario
 from exporter.simulator.scenarios import written as written_scenario
@@ -124,9 +126,6 @@ def _targets(scenarios: Sequence[Scenario]) -> tuple[tuple[int, int], ...]:
 
 def _grouped(targets: Sequence[tuple[int, int]]) -> Iterator[Text]:
     """An entry for each run of VDNs of a call center."""
-    ordered = sorted(set(targets))
-    runs = groupby(enumerate(ordered), lambda item: (item[1][0], item[1][1] - item[0]))
-    for (cc_id, _), run in runs:
-        vdns = [vdn for _, (_, vdn) in run]
-        vdn = f"{vdns[0]}-{vdns[-1]}" if len(vdns) > 1 else f"{vdns[0]}"
-        yield Text(f"{{ccId: {cc_id}, vdn: {vdn}}}")
+    for cc_id, group in groupby(sorted(set(targets)), itemgetter(0)):
+        for vdns in written_vdns(vdn for _, vdn in group):
+            yield Text(f"{{ccId: {cc_id}, vdn: {vdns}}}")

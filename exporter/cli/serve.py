@@ -1,13 +1,11 @@
 """`serve`: the daemon."""
 
 import gc
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from exporter import log_messages
 from exporter.cli import loop
@@ -21,8 +19,6 @@ from exporter.service.logs import LogFormat
 from exporter.service.reloader import Load
 from exporter.web.listening.addresses import Endpoint
 from exporter.web.listening.sockets import activated
-
-_log: Final = logging.getLogger(__name__)
 
 
 def run(  # noqa: PLR0913  # a flag each
@@ -61,7 +57,7 @@ def _load(path: Path, base: Path, shard: Shard) -> Config:
     own = part(config, shard)
     if shard.total > 1:
         counts = {"targets": len(own.targets), "of": len(config.targets)}
-        log_messages.ONE_SHARD.log(_log, {"shard": str(shard), **counts})
+        log_messages.ONE_SHARD.log({"shard": str(shard), **counts})
     return own
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from exporter.cli.terminal import BLANK, Line, sentence_lines, table_lines
 from exporter.clock import Clock
 from exporter.cms import signing, wire
-from exporter.cms.redaction import MASK
+from exporter.cms.foreign_text import MASK
 from exporter.cms.requests import Requests
 from exporter.secret import Secret
 from exporter.server import Server, Signature

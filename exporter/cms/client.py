@@ -5,7 +5,6 @@ The source of the interface is the vendor's page *Querying Agent Rest Informatio
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +38,6 @@ SINGLE_USE: Final = 3600.0
 MakeExchange = Callable[[Callable[[Connection], None], bool, bool], Exchange]
 _WITHOUT_BODY: Final = frozenset({httpx.codes.NO_CONTENT, httpx.codes.RESET_CONTENT})
 _NO_END: Final = contextlib.nullcontext()
-
-_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,13 +359,13 @@ class CmsClient:
         until = self.stats.single_use_until
         if until is not None and self._clock().boot >= until:
             self.stats.single_use_until = until = None
-            log_messages.CONNECTIONS_KEPT.log(_log, {"cms": self.server.name})
+            log_messages.CONNECTIONS_KEPT.log({"cms": self.server.name})
         return until is not None
 
     def _surplus_seen(self, connection: Connection) -> None:
         """A connection has received a reply that nobody asked for."""
         if self.stats.single_use_until is None:
-            log_messages.SURPLUS_REPLY.log(_log, {"cms": self.server.name})
+            log_messages.SURPLUS_REPLY.log({"cms": self.server.name})
         self.stats.single_use_until = self._clock().boot + SINGLE_USE
         error = failures.of_surplus_reply(self.server)
         for (cc_id, vdn), ended in connection.answers.items():

@@ -40,7 +40,7 @@ _NOT_OURS: Final = (
     "the exporter does not use that interface, so nothing in its configuration helps; ask the "
     "administrator of CC-CMS"
 )
-_CODES: Final = {
+RESULT_CODES: Final = {
     "0100001": (
         "the call failed",
         "check the CTI platform and BMS behind CC-CMS, and the state of the VDN",
@@ -187,7 +187,7 @@ def of_result(
     `names` are those of agents in the same reply; None if there are too many to tell.
     """
     code = "" if names is None else foreign.code(error.code, names)
-    meaning, remedy = _CODES.get(code, ("", _REMEDY_FOR_OTHER_CODES))
+    meaning, remedy = RESULT_CODES.get(code, ("", _REMEDY_FOR_OTHER_CODES))
     if server.page_size is not None:
         remedy = _REMEDIES_IN_PAGES.get(code, remedy)
     shown = f"result code {code}" if code else "a result code that is none of CC-CMS's"

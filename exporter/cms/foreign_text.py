@@ -23,7 +23,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 from exporter.cms.proxy import ChosenProxy
 from exporter.server import Auth, Server, Signature, StaticAuthorization
 
-_MASK: Final = "***"
+MASK: Final = "***"
 _LONGEST: Final = 200
 """Characters of a sentence that are shown."""
 _EXAMINED: Final = 1000
@@ -68,7 +68,7 @@ class ForeignText:
         """
         clean = _visible(text[:_EXAMINED])
         for pattern in (_any_of(map(_visible, names)), _AUTHORIZATION, self._forms):
-            clean = pattern.sub(_MASK, clean)
+            clean = pattern.sub(MASK, clean)
         if _LISTED.search(clean) or self._shows_secret(clean):
             return ""
         if len(text) > _EXAMINED and len(clean) <= longest:
@@ -108,6 +108,11 @@ def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None)
         for login in (written, unquote(written)):
             yield login
             yield from login.split(":", 1)
+
+
+def printable(text: str) -> str:
+    """A text whose words are known to be harmless, without what controls a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _parts(secret: str) -> Iterator[str]:

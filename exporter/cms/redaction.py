@@ -16,13 +16,12 @@ from typing import Final
 
 from exporter.cms import agent_names, wire
 from exporter.cms.body import CodingError, unpacked
-from exporter.cms.foreign_text import ForeignText, secrets_of
+from exporter.cms.foreign_text import MASK, ForeignText, printable, secrets_of
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.recording import Headers, Recorded
 from exporter.cms.requests import with_secrets
+from exporter.cms.sanitized_body import KEYS
 from exporter.server import Auth, Server
-
-MASK: Final = "***"
 
 _OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"}
@@ -38,14 +37,6 @@ _REPLY_HEADERS: Final = frozenset(
 )
 _QUERY: Final = re.compile(r"[?;#].*")
 """Of an address: it may be a session."""
-_FIELDS: Final = frozenset(
-    {
-        *("result", "resultcode", "resultdesc", "resultdatas", "allowrestnum", "onrestnum"),
-        *("waitrestnum", "agentsrestdetails", "workno", "cantrestreason", "begintime"),
-        *("restduration", "agentname"),
-    }
-)
-"""The interface's, in either spelling."""
 _NAME: Final = "agentname"
 _LISTING: Final = frozenset({"agentsrestdetails", "agentname", "agent_name"})
 _KEY: Final = re.compile(r"[A-Za-z_$@][A-Za-z0-9_.$@-]{0,39}")
@@ -174,8 +165,8 @@ class Redaction:
 
     def _text(self, text: str, key: str, names: Collection[str], *, listing: bool) -> str:
         if key == _NAME:
-            return _printable(text) if self._show_names or not text.strip() else MASK
-        if listing and key not in _FIELDS:
+            return printable(text) if self._show_names or not text.strip() else MASK
+        if listing and key not in KEYS:
             return MASK
         if _NUMBER.fullmatch(text) and self._foreign.sentence(text) == text:
             return text
@@ -185,7 +176,7 @@ class Redaction:
 
     def _key(self, key: str, names: Collection[str]) -> str:
         harmless = _KEY.fullmatch(key) and self._foreign.sentence(key, names=names) == key
-        return key if harmless or key.casefold() in _FIELDS else MASK
+        return key if harmless or key.casefold() in KEYS else MASK
 
 
 def _auths(server: Server) -> Iterator[Auth]:
@@ -250,7 +241,3 @@ def _inner(value: object) -> Sequence[tuple[str, object]]:
 
 def _quoted(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)

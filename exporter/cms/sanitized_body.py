@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from exporter.cms.failures import RESULT_CODES
+
 REFERENCE: Final = 978_307_200
 """2001-01-01 00:00 UTC: when every recording was made, by its own clock."""
 
@@ -32,18 +34,12 @@ _INTEGER: Final = re.compile(r"-?\d{1,40}")
 _DATE: Final = re.compile(r"\d{4}\D\d{1,2}\D\d{1,2}.\d{1,2}:\d{1,2}")
 
 _COUNTERS: Final = frozenset({"allowrestnum", "onrestnum", "waitrestnum"})
-_KEYS: Final = _COUNTERS | {
+KEYS: Final = _COUNTERS | {
     *("result", "resultcode", "resultdesc", "resultdatas", "agentsrestdetails"),
     *("agentname", "workno", "cantrestreason", "begintime", "restduration"),
 }
-"""In lower case. A server may write them in any."""
-_CODES: Final = frozenset(
-    {
-        *("0100000", "0100001", "0100002", "0100003", "0100999"),
-        *("0101001", "0101002", "0101003"),
-    }
-)
-"""The vendor's page *Error Code Reference*."""
+"""Of the interface, in lower case: a server may write them in any."""
+_CODES: Final = {"0100000", *RESULT_CODES}
 _OTHER_CODE: Final = "0199999"
 _RESULTS: Final = range(-9, 10)
 _MOST_AGENTS: Final = 100_000
@@ -142,7 +138,7 @@ class _Tokens:
 
     def _named(self, key: str) -> str:
         lower = key.lower()
-        if key.isascii() and lower in _KEYS:
+        if key.isascii() and lower in KEYS:
             self._key = lower
             return key
         self._key = ""

@@ -1,6 +1,5 @@
 """The sentences for HTTP statuses: what each means here, and where to look."""
 
-import ipaddress
 import re
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
@@ -10,6 +9,7 @@ import httpx
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
+from exporter.endpoint import is_address
 from exporter.errors import PollError, Reason
 from exporter.server import Api, Auth, Server, Signature
 
@@ -214,7 +214,7 @@ def _firewall(server: Server) -> str:
     if not server.endpoint.tls:
         return "a cloud firewall in front of the server refuses the request: ask its operator why"
     name = server.tls.server_name or server.endpoint.host
-    if _is_address(name):
+    if is_address(name):
         return (
             "a gateway or cloud firewall in front of the server wants a TLS server name, and none "
             "is sent for an address: set tls.server_name to the name that it expects"
@@ -223,11 +223,3 @@ def _firewall(server: Server) -> str:
         f"a gateway or cloud firewall in front of the server does not accept the TLS server name "
         f"{name}: set tls.server_name to the name that it expects"
     )
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

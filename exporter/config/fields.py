@@ -5,6 +5,7 @@ which its reader adds what it is) or `SENTENCE` (complete).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -92,6 +93,17 @@ def parse_vdns(item: object) -> range:
             " or a list of these"
         )
     return range(first, last + 1)
+
+
+def written_vdns(numbers: Iterable[int]) -> list[str]:
+    """Numbers and ranges, such as `1-4` and `7`, of ascending VDNs."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
 
 
 def _expected(what: str) -> PydanticCustomError:

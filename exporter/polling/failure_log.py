@@ -29,7 +29,6 @@ _BURST: Final = 30
 """Lines of one server that may come at once; then one more every `_REFILL` seconds."""
 _REFILL: Final = 60.0
 
-_log: Final = logging.getLogger(__name__)
 
 _Cause = tuple[str, str]
 """A reason and a message, less the seconds in it: these differ from poll to poll."""
@@ -105,7 +104,7 @@ class FailureLog:
             counts[each] += count
         failing = ", ".join(f"{count} {each}" for each, count in counts.most_common() if count)
         fields = {"cms": self._cms, "failing": failing, "reason": reason, "error": message}
-        log_messages.STILL_FAIL.log(_log, fields)
+        log_messages.STILL_FAIL.log(fields)
 
     def _note_doubts(
         self,
@@ -158,7 +157,7 @@ class FailureLog:
         if state is not None:
             target = {"cc_id": state.target.key.cc_id, "vdn": state.target.key.vdn}
         fields = {"cms": self._cms, **target, **facts}
-        message.log(_log, fields, level=None if shown else logging.DEBUG)
+        message.log(fields, level=None if shown else logging.DEBUG)
 
 
 def _doubts(state: TargetState) -> tuple[Doubt, ...]:

@@ -5,7 +5,6 @@ Wires the rooms together, and shuts them down in order.
 
 import asyncio
 import contextlib
-import logging
 import os
 import platform
 import resource
@@ -27,8 +26,6 @@ from exporter.web.delivery import MAX_REQUESTS
 from exporter.web.listening.clients import no_refusals
 from exporter.web.listening.listener import Address, Endpoint, listen
 from exporter.webconfig import LiveWebConfig, protect
-
-_log: Final = logging.getLogger(__name__)
 
 _WEB_CONFIG_INTERVAL: Final = 1.0
 """Seconds between two looks at the web configuration and its certificates."""
@@ -168,7 +165,7 @@ class Daemon:
             finally:
                 self._draining = True
                 self._notifier.stopping()
-        log_messages.STOPPED.log(_log)
+        log_messages.STOPPED.log()
 
     async def _watch_web_config(self) -> None:
         live = self._web_config
@@ -179,7 +176,6 @@ class Daemon:
     def _log_start(self, addresses: tuple[str, ...]) -> None:
         servers = sum(1 for _ in self.store.servers())
         log_messages.STARTED.log(
-            _log,
             {
                 "version": __version__,
                 "python": platform.python_version(),

@@ -5,7 +5,6 @@ there are problems, nothing.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -18,8 +17,6 @@ from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.systemd import Notifier
 from exporter.store import ReloadOutcome, ReloadStatus
-
-_log: Final = logging.getLogger(__name__)
 
 SETTLE: Final = 2.0
 """Seconds between the two looks that must find the same before a changed file is read: longer than
@@ -119,10 +116,10 @@ class Reloader:
         else:
             self.config = config
             fields = {"config": config.digest[:12], "changes": str(changes)}
-            log_messages.RELOADED.log(_log, fields)
+            log_messages.RELOADED.log(fields)
             return ReloadOutcome(successful=True, report=str(changes))
         for line in report.splitlines():
-            log_messages.NOT_RELOADED.log(_log, {"error": line})
+            log_messages.NOT_RELOADED.log({"error": line})
         return ReloadOutcome(successful=False, report=report)
 
     def _prepare(self) -> tuple[Config, Plan]:

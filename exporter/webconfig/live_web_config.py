@@ -1,18 +1,15 @@
 """The web configuration in use: loaded again when it has changed, kept when the change is bad."""
 
 import asyncio
-import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from exporter import log_messages
 from exporter.config.problems import ConfigError, Problem
 from exporter.errors import internal_error
 from exporter.webconfig.web_file import WebConfig, load_web_config
-
-_log: Final = logging.getLogger(__name__)
 
 
 class LiveWebConfig:
@@ -55,12 +52,12 @@ class LiveWebConfig:
                 self._keep(internal_error(error))
             else:
                 self.current, self.seen, self.problems = config, config.seen, ()
-                log_messages.WEB_CONFIG_RELOADED.log(_log, {"file": str(self._path)})
+                log_messages.WEB_CONFIG_RELOADED.log({"file": str(self._path)})
         return self.problems
 
     def _keep(self, problems: str) -> None:
         fields = {"file": str(self._path), "problems": problems}
-        log_messages.WEB_CONFIG_NOT_RELOADED.log(_log, fields)
+        log_messages.WEB_CONFIG_NOT_RELOADED.log(fields)
 
     def _keep_tls_on_or_off(self, config: WebConfig) -> None:
         if (config.tls is None) is not (self.tls is None):

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.cms.foreign_text import MASK
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.recording import Recorded
-from exporter.cms.redaction import MASK, Redaction
+from exporter.cms.redaction import Redaction
 from exporter.endpoint import proxy_endpoint
 from exporter.secret import Secret
 from exporter.server import Auth, Server, Signature, StaticAuthorization

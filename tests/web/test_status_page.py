@@ -421,12 +421,13 @@ def test_pages_are_linked_with_everything_that_was_asked_for() -> None:
         "Next": "?q=lima&amp;page=3",
         "Last": "?q=lima&amp;page=3",
         "Metrics": "./metrics",
+        "Configuration": "./config",
         "These targets as JSON": "./api/v1/targets?q=lima&amp;page=2",
     }
     assert "Page 2 of 3" in _Page(html).text
     assert set(_links(_html(store), "<nav")) == {
         *("Next", "Last"),
-        *("Metrics", "These targets as JSON"),
+        *("Metrics", "Configuration", "These targets as JSON"),
     }
     assert "<nav" not in _html(store_of(map(target, range(1, 51))))
 

@@ -8,7 +8,6 @@ accepted here, and the protocol is given bounds.
 
 import asyncio
 import contextlib
-import logging
 import resource
 import socket
 import ssl
@@ -21,8 +20,6 @@ from aiohttp import hdrs, web
 
 from exporter import log_messages
 from exporter.errors import error_location
-
-_log: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 512
 """One connection costs some 15 kB, or 60 kB with TLS."""
@@ -287,7 +284,7 @@ class Connections:
         if now >= self._log_again_at:
             self._log_again_at = now + _LOG_INTERVAL
             place = "a timeout" if error is None else error_location(error)
-            log_messages.REQUEST_FAILED.log(_log, {"exception": place})
+            log_messages.REQUEST_FAILED.log({"exception": place})
 
     def _wait_for_connections(self, listening: socket.socket) -> None:
         if listening in self._listening:
