@@ -38,8 +38,8 @@ class Steps:
     def exchange(
         self,
         on_surplus: Callable[[Connection], None],
-        fresh: bool,  # noqa: FBT001 - as Exchange takes them
-        single_use: bool,  # noqa: FBT001
+        fresh: bool,  # noqa: FBT001  # as Exchange takes them
+        single_use: bool,  # noqa: FBT001  # likewise
     ) -> Exchange:
         """An exchange that tells its phases. A kept connection would have no name to look up."""
         del fresh
@@ -58,46 +58,25 @@ class Steps:
 class _ToldExchange(Exchange):
     """An exchange that tells what is set on it."""
 
-    __slots__ = ("_first_bytes", "_note", "_peer", "_phase")
+    __slots__ = ("_note",)
 
     def __init__(
         self, note: Note, on_surplus: Callable[[Connection], None], *, single_use: bool
     ) -> None:
-        self._note: Note = lambda *_: None
         super().__init__(on_surplus, fresh=True, single_use=single_use)
         self._note = note
 
-    @property
-    def phase(self) -> Phase:
-        """How far the request has come."""
-        return self._phase
-
-    @phase.setter
-    def phase(self, phase: Phase) -> None:
-        # a handshake takes several turns
-        if phase in _AT_PHASE and phase is not getattr(self, "_phase", None):
-            self._note(*_AT_PHASE[phase])
-        self._phase = phase
-
-    @property
-    def peer(self) -> str:
-        """The name that is looked up, or the address that is dialled."""
-        return self._peer
-
-    @peer.setter
-    def peer(self, peer: str) -> None:
-        if self._phase is Phase.RESOLVING:
-            self._note(NAME, f"look up {peer}")
-        elif self._phase is Phase.CONNECTING:
-            self._note(CONNECT, f"connect to {peer}")
-        self._peer = peer
-
-    @property
-    def first_bytes(self) -> bytes:
-        """The beginning of the reply."""
-        return self._first_bytes
-
-    @first_bytes.setter
-    def first_bytes(self, data: bytes) -> None:
-        self._note(READ, "read the reply")
-        self._first_bytes = data
+    def __setattr__(self, name: str, value: object) -> None:
+        # while it is made, nothing has happened yet
+        note: Note | None = getattr(self, "_note", None)
+        if note is not None:
+            # a handshake takes several turns
+            if name == "phase" and value in _AT_PHASE and value is not self.phase:
+                note(*_AT_PHASE[value])
+            elif name == "peer" and self.phase is Phase.RESOLVING:
+                note(NAME, f"look up {value}")
+            elif name == "peer" and self.phase is Phase.CONNECTING:
+                note(CONNECT, f"connect to {value}")
+            elif name == "first_bytes":
+                note(READ, "read the reply")
+        super().__setattr__(name, value)

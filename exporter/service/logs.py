@@ -37,8 +37,19 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class _Formatter(logging.Formatter):
-    def fields(self, record: logging.LogRecord) -> dict[str, Value]:
+class Formatter(logging.Formatter):
+    """One line for each record, with the fields of its `extra`.
+
+    In logfmt, as Prometheus' own components write: `ts=… level=info msg="…" key=value`. Or as a
+    JSON object, in which numbers are numbers.
+    """
+
+    def __init__(self, log_format: LogFormat) -> None:
+        super().__init__()
+        self._json = log_format is LogFormat.JSON
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
         moment = datetime.fromtimestamp(record.created, UTC)
         fields: dict[str, Value] = {
             "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -48,23 +59,9 @@ class _Formatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             fields["exception"] = error_location(record.exc_info[1])
-        return fields
-
-
-class LogfmtFormatter(_Formatter):
-    """`ts=… level=info msg="…" key=value`, as Prometheus' own components write."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        return " ".join(f"{key}={_quote(str(value))}" for key, value in self.fields(record).items())
-
-
-class JsonFormatter(_Formatter):
-    """One object for each line. Numbers are numbers."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        return json.dumps(self.fields(record), ensure_ascii=False)
+        if self._json:
+            return json.dumps(fields, ensure_ascii=False)
+        return " ".join(f"{key}={_quote(str(value))}" for key, value in fields.items())
 
 
 class LogWriter(logging.Handler):
@@ -162,7 +159,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def set_up(level: str, log_format: LogFormat, stream: TextIO) -> LogWriter:
     """Let every log line of this process go to `stream`. What is waiting is written at its end."""
     handler = LogWriter(stream)
-    handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else LogfmtFormatter())
+    handler.setFormatter(Formatter(log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return handler
 

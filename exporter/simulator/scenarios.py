@@ -19,29 +19,35 @@ CC_IDS = range(1, 65_536)
 VDNS = range(1, 5_001)
 
 
-class Course(StrEnum):
-    """What happens on a floor instead of an ordinary day: name and description."""
+class _Kind(StrEnum):
+    """What can be played: name, description, and the default of its value if it has one.
+
+    The value is a duration in seconds, or a result code of the vendor's.
+    """
+
+    description: str
+    seconds: float
+    code: str
+
+    def __new__(cls, name: str, description: str, seconds: float = 0.0, code: str = "") -> Self:
+        """Makes a member whose value is its name."""
+        kind = str.__new__(cls, name)
+        kind._value_ = name
+        kind.description, kind.seconds, kind.code = description, seconds, code
+        return kind
+
+
+class Course(_Kind):
+    """What happens on a floor instead of an ordinary day."""
 
     QUIET = "quiet", "at most one agent rests, none waits"
     LUNCH_RUSH = "lunch-rush", "from each full hour, all want a meal: limits are reached"
     APPROVER_ABSENT = "approver-absent", "nobody approves rests, so all wait, longer and longer"
     OVERDUE = "overdue", "one agent of each shift asks for 15m, and stays away"
 
-    description: str
 
-    def __new__(cls, name: str, description: str) -> Self:
-        """Makes a member whose value is its name."""
-        course = str.__new__(cls, name)
-        course._value_ = name
-        course.description = description
-        return course
-
-
-class Fault(StrEnum):
-    """What the server does wrong: name, description, and the default of its value if it has one.
-
-    The value is a duration in seconds, or a result code of the vendor's.
-    """
+class Fault(_Kind):
+    """What the server does wrong."""
 
     HANG = "hang", "accepts the request and never answers"
     SLOW = "slow", "answers after a delay", 5.0
@@ -70,17 +76,6 @@ class Fault(StrEnum):
     IGNORE_OFFSET = "ignore-offset", "CTI 3.6 that answers every page with the first page"
     ENDLESS = "endless", "CTI 3.6 that always has another full page"
     OVERLAP = "overlap", "CTI 3.6 whose pages overlap"
-
-    description: str
-    seconds: float
-    code: str
-
-    def __new__(cls, name: str, description: str, seconds: float = 0.0, code: str = "") -> Self:
-        """Makes a member whose value is its name."""
-        fault = str.__new__(cls, name)
-        fault._value_ = name
-        fault.description, fault.seconds, fault.code = description, seconds, code
-        return fault
 
 
 Kind = Course | Fault
@@ -147,7 +142,7 @@ def parse_scenario(text: str) -> Scenario:
     rest, at, target = text.partition("@")
     name, equals, value = rest.partition("=")
     kind = _kind(text, name)
-    seconds, code = (kind.seconds, kind.code) if isinstance(kind, Fault) else (0.0, "")
+    seconds, code = kind.seconds, kind.code
     if equals and code:
         code = _code(text, value)
     elif equals:
@@ -157,7 +152,7 @@ def parse_scenario(text: str) -> Scenario:
 
 def written(kind: Kind) -> str:
     """As it is asked for, with the value that it has by default: `slow=5s`."""
-    if isinstance(kind, Course) or not (kind.seconds or kind.code):
+    if not (kind.seconds or kind.code):
         return str(kind)
     size, unit = next(known for known in _UNITS if kind.seconds >= known[0] or kind.code)
     return f"{kind}={kind.code or f'{kind.seconds / size:.0f}{unit}'}"
@@ -219,7 +214,7 @@ def _code(text: str, code: str) -> str:
 
 
 def _seconds(text: str, kind: Kind, duration: str) -> float:
-    if isinstance(kind, Course) or not kind.seconds:
+    if not kind.seconds:
         raise ValueError(f"scenario {text!r}: {kind} takes no value; write {str(kind)!r}")
     form = _DURATION.fullmatch(duration)
     if form is None or not any(form.groups()[1:]):

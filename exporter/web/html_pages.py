@@ -93,7 +93,7 @@ class HtmlPages:
             environment.get_template(name)
         self._environment = environment
 
-    def slices(self, template: str, now: Moment, **facts: Any) -> Iterator[bytes]:  # noqa: ANN401
+    def slices(self, template: str, now: Moment, **facts: Any) -> Iterator[bytes]:  # noqa: ANN401  # any of a template
         """A page at one moment, as slices to be joined."""
         stream = self._environment.get_template(template).stream(now=now, **facts)
         stream.enable_buffering(_PIECES_A_SLICE)

@@ -175,7 +175,7 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002  # it quotes the request
     ) -> web.StreamResponse:
         """Reply to what is not valid HTTP, which is counted, or to a defect, which is logged."""
-        if status == 400:  # noqa: PLR2004
+        if status == 400:  # noqa: PLR2004  # HTTP's
             self._among.refused[Refusal.MALFORMED] += 1
             sentence = "not a valid HTTP request"
         else:
