@@ -13,7 +13,7 @@ from benchmarks.stores import filled
 from exporter import __version__
 from exporter.cli import loop
 from exporter.clock import system_clock
-from exporter.metrics import ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.store import ReloadStatus
 from exporter.web.listening.listener import Address, listen
 from tests.support.example_application import example_application

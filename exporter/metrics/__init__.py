@@ -2,26 +2,3 @@
 
 Names are promises to dashboards and alert rules.
 """
-
-from exporter.metrics.exporter_families import ExporterCollector, own_registry
-from exporter.metrics.families import (
-    FAMILIES,
-    LabelledFamily,
-    Reading,
-    TargetFamily,
-    labels,
-    read,
-    value_of,
-)
-
-__all__ = [
-    "FAMILIES",
-    "ExporterCollector",
-    "LabelledFamily",
-    "Reading",
-    "TargetFamily",
-    "labels",
-    "own_registry",
-    "read",
-    "value_of",
-]

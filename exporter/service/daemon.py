@@ -16,7 +16,7 @@ from typing import Final
 from exporter import __version__, log_messages
 from exporter.clock import Clock
 from exporter.config import in_force
-from exporter.metrics import ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.polling.fleet import Fleet
 from exporter.service.reloader import Load, Reloader, watch_files
 from exporter.service.systemd import Notifier
@@ -25,7 +25,8 @@ from exporter.web.app import application
 from exporter.web.delivery import MAX_REQUESTS
 from exporter.web.listening.clients import no_refusals
 from exporter.web.listening.listener import Address, Endpoint, listen
-from exporter.webconfig import LiveWebConfig, protect
+from exporter.webconfig.guard import protect
+from exporter.webconfig.live_web_config import LiveWebConfig
 
 _WEB_CONFIG_INTERVAL: Final = 1.0
 """Seconds between two looks at the web configuration and its certificates."""

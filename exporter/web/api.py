@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import hdrs
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES, LabelledFamily, Reading, TargetFamily, value_of
+from exporter.metrics.families import FAMILIES, LabelledFamily, Reading, TargetFamily, value_of
 from exporter.store import Failure, Store
 from exporter.web.target_query import Query, TargetStatus
 from exporter.web.target_search import Entry, NextPoll, find

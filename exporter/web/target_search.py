@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from exporter.clock import Moment
 from exporter.history import Sample
-from exporter.metrics import Reading, read
+from exporter.metrics.families import Reading, read
 from exporter.rest import Doubt, Snapshot
 from exporter.store import Failure, TargetKey, TargetState
 from exporter.web.target_query import Query, Sort, TargetStatus

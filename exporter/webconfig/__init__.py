@@ -3,8 +3,3 @@
 The format is that of Prometheus' exporter-toolkit:
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
-
-from exporter.webconfig.guard import protect
-from exporter.webconfig.live_web_config import LiveWebConfig
-
-__all__ = ["LiveWebConfig", "protect"]

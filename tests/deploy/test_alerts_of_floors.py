@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from exporter.clock import Moment
-from exporter.metrics import FAMILIES
-from exporter.metrics.families import LabelledFamily, labels, read, value_of
+from exporter.metrics.families import FAMILIES, LabelledFamily, labels, read, value_of
 from exporter.rest import Asked, BeginTimeUnit, Counters, Row, reduce
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.alert_rules import RULES

@@ -11,7 +11,7 @@ import promql_parser
 import pytest
 import yaml
 
-from exporter.metrics import FAMILIES
+from exporter.metrics.families import FAMILIES
 from exporter.rest import Doubt
 from tests.support.dashboards import (
     GRAFANA,

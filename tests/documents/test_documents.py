@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter import metrics
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.clock import system_clock
 from exporter.cms import steps
 from exporter.errors import Reason
-from exporter.metrics import FAMILIES, ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
+from exporter.metrics.families import FAMILIES
 from exporter.rest import WaitReason
 from exporter.store import ReloadStatus
 from tests.support.alert_rules import alerts, alerts_of_the_chart
@@ -140,7 +140,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_documents_name_only_metrics_that_exist(document: Path) -> None:
     """Also in runbooks and queries: no page may use the old name of a renamed family."""
     status = ReloadStatus(successful=True, last_success=0.0)
-    known = {family.name for family in metrics.FAMILIES}
+    known = {family.name for family in FAMILIES}
     for family in own_registry(
         ExporterCollector(store_of([]), lambda: status, system_clock, version="1")
     ).collect():

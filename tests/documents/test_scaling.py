@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.metrics import FAMILIES
+from exporter.metrics.families import FAMILIES
 from tests.support.command_line import variables
 from tests.support.paths import ROOT
 from tests.support.processes import program

@@ -11,8 +11,7 @@ import pytest
 from exporter.clock import Moment
 from exporter.cms import wire
 from exporter.durations import parse_duration
-from exporter.metrics import FAMILIES
-from exporter.metrics.families import DataFamily, LabelledFamily, Reading, read, value_of
+from exporter.metrics.families import FAMILIES, DataFamily, LabelledFamily, Reading, read, value_of
 from exporter.rest import Asked, BeginTimeUnit, Doubt, classify, once_each, reduce
 from exporter.server import Api
 from exporter.store import Target, TargetKey, TargetState

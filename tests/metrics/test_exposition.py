@@ -20,12 +20,9 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.metrics import (
-    FAMILIES,
-    ExporterCollector,
-    own_registry,
-)
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format, go_float
+from exporter.metrics.families import FAMILIES
 from exporter.rest import Counters, Doubt, Row, Snapshot, reduce
 from exporter.store import Failure, ReloadStatus, Store, Target, TargetKey, TargetState
 from tests.support.paths import FIXTURES

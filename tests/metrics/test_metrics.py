@@ -9,12 +9,8 @@ from prometheus_client.core import Metric
 
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.metrics import (
-    FAMILIES,
-    ExporterCollector,
-    labels,
-    own_registry,
-)
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
+from exporter.metrics.families import FAMILIES, labels
 from exporter.rest import Asked, Counters, Doubt, Row, Snapshot, WaitReason, reduce
 from exporter.store import ReloadStatus, Store, Target, TargetKey
 from tests.support.stores import failure, snapshot, store_of, success

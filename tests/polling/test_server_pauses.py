@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from exporter.errors import Reason
-from exporter.metrics import ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.server import Server
 from exporter.store import ReloadStatus, Store
 from tests.support.scripted_server import Floor, make, running

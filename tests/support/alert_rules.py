@@ -10,7 +10,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from exporter.clock import system_clock
-from exporter.metrics import FAMILIES, ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
+from exporter.metrics.families import FAMILIES
 from exporter.store import POLL_DELAY_BUCKETS, ReloadStatus
 from tests.support.paths import ROOT
 from tests.support.stores import store_of

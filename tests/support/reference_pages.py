@@ -20,8 +20,7 @@ from exporter.cli.flags import Command, Flag
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
 from exporter.log_messages import MESSAGES
-from exporter.metrics import FAMILIES
-from exporter.metrics.families import DataFamily, LabelledFamily, Reading, TargetFamily
+from exporter.metrics.families import FAMILIES, DataFamily, LabelledFamily, Reading, TargetFamily
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.alert_rules import registry, rules
 from tests.support.config_keys import SCHEMA

@@ -5,8 +5,16 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import Metric, Sample
 
 from exporter.clock import Clock
-from exporter.metrics import FAMILIES, LabelledFamily, Reading, TargetFamily, labels, read, value_of
 from exporter.metrics.exposition import metric
+from exporter.metrics.families import (
+    FAMILIES,
+    LabelledFamily,
+    Reading,
+    TargetFamily,
+    labels,
+    read,
+    value_of,
+)
 from exporter.store import Store
 
 

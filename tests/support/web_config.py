@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from exporter.web.listening.listener import Address, listen
-from exporter.webconfig import LiveWebConfig, protect
+from exporter.webconfig.guard import protect
+from exporter.webconfig.live_web_config import LiveWebConfig
 from exporter.webconfig.passwords import Passwords
 from tests.support.paths import FIXTURES
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from exporter.errors import Reason
-from exporter.metrics import FAMILIES
+from exporter.metrics.families import FAMILIES
 from exporter.rest import Doubt
 from exporter.store import Store, Target, TargetKey
 from exporter.web import api

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from exporter.clock import Moment
-from exporter.metrics import ExporterCollector, own_registry
+from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
 from exporter.web.listening.listener import Address, listen

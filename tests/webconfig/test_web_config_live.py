@@ -14,7 +14,8 @@ import trustme
 
 from exporter.config import ConfigError
 from exporter.service.reloader import watch_files
-from exporter.webconfig import LiveWebConfig, live_web_config
+from exporter.webconfig import live_web_config
+from exporter.webconfig.live_web_config import LiveWebConfig
 from exporter.webconfig.web_file import WebConfig
 from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
