@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.processes import free_port
 from exporter.cli import loop
 from exporter.clock import system_clock
-from exporter.config import load
+from exporter.config.load import load
 from exporter.service.daemon import Daemon, Options
 from exporter.web.listening.listener import Address
 

@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
 
 def _fail(error: Exception) -> int:
     """Say in a line why the command failed, and give its status."""
-    from exporter.config import ConfigError
+    from exporter.config.problems import ConfigError
     from exporter.errors import internal_error
     from exporter.polling.build import BuildError
     from exporter.web.app import TelemetryPathError

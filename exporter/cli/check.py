@@ -23,7 +23,8 @@ from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.cms.proxy import chosen_proxy
-from exporter.config import Config, ConfigError, Problem, load
+from exporter.config.load import Config, load
+from exporter.config.problems import ConfigError, Problem
 from exporter.config.shard import Shard, part
 from exporter.durations import format_duration
 from exporter.polling import build

@@ -14,7 +14,7 @@ from exporter.cli.signals import Signals
 from exporter.cli.simulate import simulator
 from exporter.cli.terminal import console
 from exporter.clock import system_clock
-from exporter.config import Config
+from exporter.config.load import Config
 from exporter.metrics.exposition import Exposition, Format
 from exporter.secret import Secret
 from exporter.server import Server, Signature

@@ -32,7 +32,7 @@ from exporter.clock import system_clock
 from exporter.cms.client import Inspection
 from exporter.cms.diagnosis import explain_refusal
 from exporter.cms.survey import Found, Survey, Vdn
-from exporter.config import SecretError
+from exporter.config.credentials import SecretError
 from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
 from exporter.polling import build

@@ -17,8 +17,7 @@ from exporter.cli.init_answers import (
     typed,
 )
 from exporter.cli.query import parse_cc_id
-from exporter.config import SecretError
-from exporter.config.credentials import check_access_key
+from exporter.config.credentials import SecretError, check_access_key
 from exporter.endpoint import server_endpoint
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from exporter.cms.foreign_text import MASK
 from exporter.cms.recording import Recorded, RecordingTransport
 from exporter.cms.redaction import Redaction, Shown
 from exporter.cms.sanitized import document
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from exporter.polling import build
 from exporter.server import Server, Signature
 from exporter.store import TargetKey

@@ -11,7 +11,7 @@ from exporter import log_messages
 from exporter.cli import loop
 from exporter.cli.signals import Signals
 from exporter.clock import system_clock
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from exporter.config.shard import Shard, part
 from exporter.service import logs
 from exporter.service.daemon import Daemon, Options

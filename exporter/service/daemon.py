@@ -15,7 +15,7 @@ from typing import Final
 
 from exporter import __version__, log_messages
 from exporter.clock import Clock
-from exporter.config import in_force
+from exporter.config.in_force import in_force
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.polling.fleet import Fleet
 from exporter.service.reloader import Load, Reloader, watch_files

@@ -10,8 +10,9 @@ from typing import Final
 
 from exporter import log_messages
 from exporter.clock import Clock
-from exporter.config import Config, ConfigError
 from exporter.config.files import Seen
+from exporter.config.load import Config
+from exporter.config.problems import ConfigError
 from exporter.errors import internal_error
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan

@@ -17,7 +17,7 @@ from exporter import __version__
 from exporter.cli import main
 from exporter.cli.commands import COMMANDS
 from exporter.cli.flags import Command
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from tests.support.command_line import parsed
 from tests.support.processes import COMMAND, clean_environment, run, started
 

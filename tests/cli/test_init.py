@@ -21,7 +21,7 @@ from exporter.cli.init_answers import (
 )
 from exporter.clock import Moment
 from exporter.cms.survey import Found
-from exporter.config import load
+from exporter.config.load import load
 from exporter.errors import PollResult
 from exporter.rest import Counters, reduce
 from exporter.secret import Secret

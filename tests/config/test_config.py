@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Config, ConfigError, load
+from exporter.config.load import Config, load
+from exporter.config.problems import ConfigError
 from exporter.server import Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
 from tests.support.paths import FIXTURES

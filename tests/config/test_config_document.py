@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError, load
-from exporter.config.problems import did_you_mean, dotted
+from exporter.config.load import load
+from exporter.config.problems import ConfigError, did_you_mean, dotted
 from exporter.config.yaml import document
 from exporter.config.yaml.document import Document, Place, parse
 from exporter.config.yaml.nodes import Composer

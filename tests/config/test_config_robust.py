@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Config, ConfigError, load
 from exporter.config.fields import HIGHEST_VDN, LOWEST_VDN, parse_vdns
+from exporter.config.load import Config, load
+from exporter.config.problems import ConfigError
 from tests.support.config_keys import keys
 
 

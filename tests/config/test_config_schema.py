@@ -11,7 +11,7 @@ import pytest
 import trustme
 import yaml
 
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from exporter.config.model import PAGE_SIZE, File, Shape, shapes_by_key
 from exporter.config.yaml.document import parse
 from exporter.server import Signature

@@ -7,8 +7,15 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from exporter.config import ConfigError, SecretError, SecretFile, load
-from exporter.config.credentials import check_header, check_text, from_value
+from exporter.config.credentials import (
+    SecretError,
+    SecretFile,
+    check_header,
+    check_text,
+    from_value,
+)
+from exporter.config.load import load
+from exporter.config.problems import ConfigError
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 

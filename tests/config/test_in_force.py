@@ -5,8 +5,8 @@ from typing import NoReturn
 
 import pytest
 
-from exporter.config import load
 from exporter.config.in_force import MASK, in_force
+from exporter.config.load import load
 from exporter.secret import Secret
 from tests.support.paths import ROOT
 

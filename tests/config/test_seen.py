@@ -13,8 +13,9 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError, Seen, load
-from exporter.config.files import UnreadableError, read_file
+from exporter.config.files import Seen, UnreadableError, read_file
+from exporter.config.load import load
+from exporter.config.problems import ConfigError
 from exporter.config.reader import Reader
 from tests.support.links import swapped
 from tests.support.paths import FIXTURES

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from exporter.config import Config, Seen
+from exporter.config.files import Seen
+from exporter.config.load import Config
 from exporter.config.shard import Shard, jump, part
 from exporter.polling.schedule import peak_per_second
 from exporter.server import Server

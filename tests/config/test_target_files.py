@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Config, ConfigError, load
 from exporter.config.files import Pattern
+from exporter.config.load import Config, load
+from exporter.config.problems import ConfigError
 from exporter.config.yaml.document import Place, parse
 
 

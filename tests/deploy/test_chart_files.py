@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from exporter import __version__
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.paths import ROOT
 
 CHART = ROOT / "deploy/helm/agent-rest-exporter"

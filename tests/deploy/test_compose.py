@@ -15,7 +15,7 @@ import yaml
 
 from exporter import __version__
 from exporter.cli.commands import COMMANDS
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.paths import ROOT
 from tests.support.processes import clean_environment, program
 

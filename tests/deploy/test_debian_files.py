@@ -16,7 +16,7 @@ import yaml
 
 from exporter import __version__
 from exporter.cli.commands import COMMANDS, PROGRAM
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.command_line import variables
 from tests.support.paths import ROOT
 

@@ -8,7 +8,7 @@ import pytest
 
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.cli.flags import ENVIRONMENT_PREFIX
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.command_line import parsed, variables
 from tests.support.paths import ROOT
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from exporter import __version__
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"

@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 import trustme
 
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.paths import ROOT
 from tests.support.processes import clean_environment
 

@@ -13,7 +13,7 @@ import trustme
 import yaml
 
 from exporter.cli.commands import PROGRAM
-from exporter.config import load
+from exporter.config.load import load
 from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 from tests.support.reference_pages import FOLDER, PAGES

@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from exporter.clock import system_clock
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.rest import BeginTimeUnit

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.config import ConfigError, load
+from exporter.config.load import load
+from exporter.config.problems import ConfigError
 from exporter.errors import Reason
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import Fault, Scenario

@@ -17,7 +17,7 @@ import trustme
 
 from exporter.clock import Moment, system_clock
 from exporter.cms.transport import Transport
-from exporter.config import load
+from exporter.config.load import load
 from exporter.polling.fleet import Fleet
 from exporter.service.daemon import Daemon, Options
 from exporter.simulator.scenarios import Fault, Scenario

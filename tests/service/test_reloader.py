@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.clock import Clock, Moment, system_clock
-from exporter.config import Config, load
+from exporter.config.load import Config, load
 from exporter.polling.build import BuildError
 from exporter.polling.fleet import Fleet, Plan
 from exporter.service.reloader import Reloader

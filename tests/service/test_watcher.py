@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Seen
+from exporter.config.files import Seen
 from exporter.service.reloader import watch_files
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from exporter.clock import Clock
-from exporter.config import Config
+from exporter.config.load import Config
 from exporter.polling import build
 from exporter.polling.fleet import Changes, Fleet
 from exporter.server import Server

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.config import ConfigError
+from exporter.config.problems import ConfigError
 from exporter.secret import Secret
 from exporter.webconfig import protocol
 from exporter.webconfig.server_context import (

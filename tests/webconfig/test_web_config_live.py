@@ -12,7 +12,7 @@ import bcrypt
 import pytest
 import trustme
 
-from exporter.config import ConfigError
+from exporter.config.problems import ConfigError
 from exporter.service.reloader import watch_files
 from exporter.webconfig import live_web_config
 from exporter.webconfig.live_web_config import LiveWebConfig
