@@ -20,7 +20,7 @@ from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.config.load import load
 from exporter.service.daemon import Daemon, Options
-from exporter.web.listening.listener import Address
+from exporter.web.listening.addresses import Address
 
 _BEAT = 0.001
 

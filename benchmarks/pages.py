@@ -15,7 +15,8 @@ from exporter.cli import loop
 from exporter.clock import system_clock
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.store import ReloadStatus
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from tests.support.example_application import example_application
 
 

@@ -81,7 +81,7 @@ def _fail(error: Exception) -> int:
     from exporter.errors import internal_error
     from exporter.polling.build import BuildError
     from exporter.web.app import TelemetryPathError
-    from exporter.web.listening.listener import ListenError
+    from exporter.web.listening.addresses import ListenError
 
     message, status = str(error), 2
     if isinstance(error, ListenError):

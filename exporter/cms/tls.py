@@ -17,7 +17,6 @@ class TlsFileError(ValueError):
     def __init__(self, option: str, message: str) -> None:
         super().__init__(message)
         self.option = option
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

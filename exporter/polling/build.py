@@ -22,7 +22,7 @@ def clients(
     servers: Iterable[Server],
     environ: Mapping[str, str],
     clock: Clock,
-    transport: Callable[[Server, Mapping[str, str]], Transport] | None = None,
+    transport: Callable[[Server, Mapping[str, str]], Transport] = Transport,
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
@@ -31,14 +31,13 @@ def clients(
     Raises:
         BuildError: certificates, keys or proxies cannot be used.
     """
-    make = transport or Transport
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []
     for server in servers:
         try:
-            made[server.name] = CmsClient(server, make(server, environ), clock)
+            made[server.name] = CmsClient(server, transport(server, environ), clock)
         except TlsFileError as error:
-            wrong.append(f"cms {server.name}: tls.{error.option}: {error.message}")
+            wrong.append(f"cms {server.name}: tls.{error.option}: {error}")
         except ProxyAddressError as error:
             wrong.append(f"cms {server.name}: {error}")
     if wrong:

@@ -16,15 +16,13 @@ from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, ReloadStatus, Store
-from exporter.web import api, discovery, html_pages, probe, target_page
+from exporter.web import api, discovery, html_pages, probe, status_page, target_page
 from exporter.web.delivery import MAX_REQUESTS, Delivery
 from exporter.web.html_pages import HtmlPages
 from exporter.web.listening.clients import Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
-from exporter.web.status_page import StatusPage
-from exporter.web.target_page import TargetPage
 from exporter.web.target_query import Query, RequestError
 from exporter.web.target_search import NextPoll
 
@@ -86,8 +84,6 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     """
     exposition = Exposition(registry)
     templates = HtmlPages(version=version, telemetry_path=telemetry_path)
-    page = StatusPage(templates)
-    own_page = TargetPage(templates)
     delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
@@ -106,7 +102,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         return await delivery.send(
             request,
             (_STATUS, query),
-            lambda: page.slices(store, moment(), query, next_polls(), reload_status()),
+            lambda: status_page.slices(
+                templates, store, moment(), query, next_polls(), reload_status()
+            ),
             html_pages.HEADERS,
             Priority.PAGE,
         )
@@ -126,7 +124,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
 
     pages: dict[str, Handler] = {
         _STATUS: status,
-        target_page.PATH: target_page.handler(own_page, store, moment, next_polls, delivery),
+        target_page.PATH: target_page.handler(templates, store, moment, next_polls, delivery),
         api.PATH: targets,
         _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
         _READY: _check(unready, "agent-rest-exporter is ready."),

@@ -25,47 +25,46 @@ _TROUBLES: Final = 8
 _CALM: Final = {TargetStatus.WAITING, TargetStatus.UP, "idle", None}
 
 
-class StatusPage:
-    """The status page of one exporter, made of its templates."""
+def slices(  # noqa: PLR0913, PLR0917  # all that is on it
+    templates: HtmlPages,
+    store: Store,
+    now: Moment,
+    query: Query,
+    next_poll: NextPoll,
+    reload: ReloadStatus,
+) -> Iterator[bytes]:
+    """The page at one moment, as slices to be joined; some are empty.
 
-    def __init__(self, pages: HtmlPages) -> None:
-        self._pages = pages
-
-    def slices(
-        self, store: Store, now: Moment, query: Query, next_poll: NextPoll, reload: ReloadStatus
-    ) -> Iterator[bytes]:
-        """The page at one moment, as slices to be joined; some are empty.
-
-        If `query` asks for a page beyond the last one, the last one is shown.
-        """
-        servers = dict(store.servers())
-        listing = yield from find(store.states(), servers, now, query, next_poll)
-        yield b""  # they have just been sorted
-        shared = _Shared(listing)
-        if query.asks_nothing:
-            rows = [each for each in listing.entries if shared.failure(each) is None]
-            listing = replace(listing, entries=rows)
-            yield b""
-        limit = query.limit or _ROWS
-        pages = listing.pages(limit)
-        page = min(query.page, pages)
-        yield from self._pages.slices(
-            "status.html",
-            now,
-            query=query,
-            listing=listing,
-            totals=sum(listing.servers.values(), Counter[TargetStatus]()),
-            servers=_worst_first(servers, listing, now)[:_SERVERS],
-            server_names=list(servers),
-            page=page,
-            pages=pages,
-            before=(page - 1) * limit,
-            entries=listing.page(page, limit),
-            due=lambda key: due(next_poll, key, now),
-            reload=reload,
-            rests=store.rests,
-            shared=shared,
-        )
+    If `query` asks for a page beyond the last one, the last one is shown.
+    """
+    servers = dict(store.servers())
+    listing = yield from find(store.states(), servers, now, query, next_poll)
+    yield b""  # they have just been sorted
+    shared = _Shared(listing)
+    if query.asks_nothing:
+        rows = [each for each in listing.entries if shared.failure(each) is None]
+        listing = replace(listing, entries=rows)
+        yield b""
+    limit = query.limit or _ROWS
+    pages = listing.pages(limit)
+    page = min(query.page, pages)
+    yield from templates.slices(
+        "status.html",
+        now,
+        query=query,
+        listing=listing,
+        totals=sum(listing.servers.values(), Counter[TargetStatus]()),
+        servers=_worst_first(servers, listing, now)[:_SERVERS],
+        server_names=list(servers),
+        page=page,
+        pages=pages,
+        before=(page - 1) * limit,
+        entries=listing.page(page, limit),
+        due=lambda key: due(next_poll, key, now),
+        reload=reload,
+        rests=store.rests,
+        shared=shared,
+    )
 
 
 def due(next_poll: NextPoll, key: TargetKey, now: Moment) -> str:

@@ -28,31 +28,25 @@ class _Failure(NamedTuple):
     lasted: str
 
 
-class TargetPage:
-    """The pages of one exporter's targets, made of its templates."""
-
-    def __init__(self, pages: HtmlPages) -> None:
-        self._pages = pages
-
-    def slices(
-        self, store: Store, now: Moment, target: Target, next_poll: NextPoll
-    ) -> Iterator[bytes]:
-        """The page of a configured target at one moment, as slices to be joined."""
-        key = target.key
-        try:
-            state = store.state(key)
-        except KeyError:  # a reload has removed it since it was asked for
-            state = TargetState(target)
-        yield from self._pages.slices(
-            "target.html",
-            now,
-            each=entry(state, now),
-            due=due(next_poll, key, now),
-            probe=parameters(key),
-            api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),
-            rests=store.rests,
-            failures=[_Failure(each, _lasted(each, now)) for each in store.failures.of(key)],
-        )
+def slices(
+    templates: HtmlPages, store: Store, now: Moment, target: Target, next_poll: NextPoll
+) -> Iterator[bytes]:
+    """The page of a configured target at one moment, as slices to be joined."""
+    key = target.key
+    try:
+        state = store.state(key)
+    except KeyError:  # a reload has removed it since it was asked for
+        state = TargetState(target)
+    yield from templates.slices(
+        "target.html",
+        now,
+        each=entry(state, now),
+        due=due(next_poll, key, now),
+        probe=parameters(key),
+        api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),
+        rests=store.rests,
+        failures=[_Failure(each, _lasted(each, now)) for each in store.failures.of(key)],
+    )
 
 
 def _lasted(episode: Episode, now: Moment) -> str:
@@ -61,7 +55,7 @@ def _lasted(episode: Episode, now: Moment) -> str:
 
 
 def handler(
-    page: TargetPage,
+    templates: HtmlPages,
     store: Store,
     moment: Clock,
     next_polls: Callable[[], NextPoll],
@@ -74,7 +68,7 @@ def handler(
         return await delivery.send(
             request,
             (PATH, target.key),
-            lambda: page.slices(store, moment(), target, next_polls()),
+            lambda: slices(templates, store, moment(), target, next_polls()),
             HEADERS,
             Priority.PAGE,
         )

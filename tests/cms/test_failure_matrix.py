@@ -22,9 +22,8 @@ from exporter.clock import system_clock
 from exporter.errors import PollResult
 from exporter.polling.failure_log import FailureLog
 from exporter.store import ReloadStatus, Target, TargetKey, TargetState
-from exporter.web import api
+from exporter.web import api, status_page
 from exporter.web.html_pages import HtmlPages
-from exporter.web.status_page import StatusPage
 from exporter.web.target_query import Query
 from tests.support.broken_setups import CASES, Site
 from tests.support.cms_peer import connected
@@ -34,7 +33,7 @@ from tests.support.stores import store_of
 pytestmark = pytest.mark.anyio
 
 TARGET = Target(TargetKey("lima", 1, 1))
-STATUS_PAGE = StatusPage(HtmlPages(version="1", telemetry_path="/metrics"))
+PAGES = HtmlPages(version="1", telemetry_path="/metrics")
 PAGE = ROOT / "docs" / "failures.md"
 HEAD = """\
 # Failures and their sentences
@@ -94,7 +93,8 @@ def said_by_status_page(result: PollResult) -> str:
     store.record(store.state(TARGET.key).after(result))
     now = system_clock()
     reload = ReloadStatus(successful=True, last_success=now.wall)
-    found = b"".join(STATUS_PAGE.slices(store, now, Query(), lambda _: None, reload)).decode()
+    slices = status_page.slices(PAGES, store, now, Query(), lambda _: None, reload)
+    found = b"".join(slices).decode()
     return " ".join(html.unescape(re.sub(r"<[^>]*>", "", found)).split())
 
 

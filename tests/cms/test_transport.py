@@ -341,7 +341,7 @@ def test_a_cipher_string_that_openssl_does_not_know() -> None:
     with pytest.raises(TlsFileError) as caught:
         Transport(Server("https://127.0.0.1", tls=Tls(ciphers="ROT13")), {})
 
-    assert (caught.value.option, caught.value.message) == (
+    assert (caught.value.option, str(caught.value)) == (
         "ciphers",
         (
             "OpenSSL knows none of these ciphers (those of TLS 1.3 are always on): write names as "
@@ -581,8 +581,7 @@ def test_files_that_cannot_be_used(
     with pytest.raises(TlsFileError) as caught:
         Transport(Server("https://127.0.0.1", tls=tls), {})
 
-    assert (caught.value.option, caught.value.message) == (option, message)
-    assert str(caught.value) == message
+    assert (caught.value.option, str(caught.value)) == (option, message)
 
 
 def test_an_encrypted_key_is_no_question_on_the_terminal(files: Path) -> None:
@@ -592,7 +591,7 @@ def test_an_encrypted_key_is_no_question_on_the_terminal(files: Path) -> None:
         Transport(Server("https://127.0.0.1", tls=tls), {})
 
     assert caught.value.option == "key_file"
-    assert caught.value.message.startswith("not a PEM client certificate with its matching key")
+    assert str(caught.value).startswith("not a PEM client certificate with its matching key")
 
 
 # On the wire

@@ -19,7 +19,8 @@ from playwright.async_api import Browser, Error, Page, expect
 from exporter.clock import Moment
 from exporter.errors import Reason
 from exporter.store import ReloadStatus, Store, Target, TargetKey, TargetState
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.web.probe import Note
 from exporter.web.target_query import Query
 from tests.support.browser import chromium

@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Browser
 
 from exporter.store import Target, TargetState
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.web.probe import Note
 from tests.support.browser import chromium
 from tests.support.example_application import example_application

@@ -22,7 +22,7 @@ from exporter.polling.fleet import Fleet
 from exporter.service.daemon import Daemon, Options
 from exporter.simulator.scenarios import Fault, Scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
-from exporter.web.listening.listener import Address
+from exporter.web.listening.addresses import Address
 from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
 
 pytestmark = pytest.mark.anyio

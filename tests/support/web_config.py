@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.webconfig.guard import protect
 from exporter.webconfig.live_web_config import LiveWebConfig
 from exporter.webconfig.passwords import Passwords

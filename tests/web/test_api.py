@@ -16,7 +16,8 @@ from exporter.metrics.families import FAMILIES
 from exporter.rest import Doubt
 from exporter.store import Store, Target, TargetKey
 from exporter.web import api
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll
 from tests.support.example_application import example_application

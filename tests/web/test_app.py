@@ -14,7 +14,8 @@ from exporter.clock import Moment
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from tests.support.example_application import example_application
 from tests.support.stores import store_of
 

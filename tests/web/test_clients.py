@@ -13,6 +13,7 @@ import trustme
 from aiohttp import web
 
 from exporter.web.listening import clients
+from exporter.web.listening.addresses import Address
 from exporter.web.listening.clients import (
     MAX_CONNECTIONS,
     MAX_REQUEST_BYTES,
@@ -22,7 +23,7 @@ from exporter.web.listening.clients import (
     connection_limit,
     no_refusals,
 )
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.listener import listen
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,8 @@ import pytest
 
 from exporter.store import Store, Target, TargetKey, TargetState
 from exporter.web.discovery import group, slices
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.web.probe import Note
 from tests.support.example_application import example_application
 from tests.support.stores import store_of

@@ -14,15 +14,15 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.web.listening.addresses import Inherited, parse_endpoint
-from exporter.web.listening.listener import (
+from exporter.web.listening.addresses import (
     Address,
     Endpoint,
-    Listener,
+    Inherited,
     ListenError,
     UnixAddress,
-    listen,
+    parse_endpoint,
 )
+from exporter.web.listening.listener import Listener, listen
 from exporter.web.listening.sockets import activated
 
 REMEDY = "choose another address with --web.listen-address"

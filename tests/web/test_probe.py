@@ -16,7 +16,8 @@ from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
-from exporter.web.listening.listener import Address, listen
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.listener import listen
 from exporter.web.probe import Note, asked_for, parameters, time_left
 from exporter.web.target_query import RequestError
 from tests.support.example_application import example_application

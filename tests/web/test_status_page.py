@@ -16,7 +16,7 @@ from exporter.rest import Doubt, Snapshot
 from exporter.store import ReloadStatus, Store, Target, TargetKey
 from exporter.web import status_words as words
 from exporter.web.html_pages import HEADERS, HtmlPages
-from exporter.web.status_page import StatusPage
+from exporter.web.status_page import slices
 from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import NextPoll
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, ago, fail, succeed, target
@@ -24,7 +24,7 @@ from tests.support.stores import store_of
 
 VOID = {"meta", "link", "input"}
 NONE = words.NONE
-PAGE = StatusPage(HtmlPages(version="1.2.3", telemetry_path="/metrics"))
+PAGES = HtmlPages(version="1.2.3", telemetry_path="/metrics")
 LOADED = ReloadStatus(successful=True, last_success=NOW.wall)
 
 
@@ -81,11 +81,12 @@ def _html(
     store: Store,
     query: Query | None = None,
     *,
-    page: StatusPage = PAGE,
+    pages: HtmlPages = PAGES,
     next_poll: NextPoll = lambda _: None,
     reload: ReloadStatus = LOADED,
 ) -> str:
-    return b"".join(page.slices(store, NOW, query or Query(), next_poll, reload)).decode()
+    found = slices(pages, store, NOW, query or Query(), next_poll, reload)
+    return b"".join(found).decode()
 
 
 def _page(store: Store, query: Query | None = None, next_poll: NextPoll = lambda _: None) -> _Page:
@@ -526,8 +527,8 @@ def test_many_servers() -> None:
 
 def test_links_lead_to_the_metrics_wherever_they_are() -> None:
     """Relative, so that they survive a proxy that puts the exporter under a prefix."""
-    page = StatusPage(HtmlPages(version="1.2.3", telemetry_path="/my/metrics"))
-    html = _html(store_of([target(1)]), page=page)
+    pages = HtmlPages(version="1.2.3", telemetry_path="/my/metrics")
+    html = _html(store_of([target(1)]), pages=pages)
     assert _links(html, "<footer")["Metrics"] == "./my/metrics"
     assert all(link.startswith(("?", "./")) for link in _links(html, "<main").values())
 

@@ -8,7 +8,7 @@ from exporter.errors import Reason
 from exporter.history import RestHistory
 from exporter.store import Store, Target
 from exporter.web.html_pages import HtmlPages
-from exporter.web.target_page import TargetPage
+from exporter.web.target_page import slices
 from tests.support.page_scenes import one_target
 from tests.support.status_targets import BUSY, NOW, TIMEOUT, ago, fail, succeed, target
 from tests.support.stores import store_of
@@ -17,8 +17,8 @@ PAGES = HtmlPages(version="1.2.3", telemetry_path="/metrics")
 
 
 def _html(store: Store, target: Target) -> str:
-    page = TargetPage(PAGES)
-    return b"".join(page.slices(store, NOW, target, lambda _: NOW.monotonic + 7)).decode()
+    found = slices(PAGES, store, NOW, target, lambda _: NOW.monotonic + 7)
+    return b"".join(found).decode()
 
 
 def _text(html: str) -> str:

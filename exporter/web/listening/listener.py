@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.web.listening.addresses import Address, Endpoint, ListenError, UnixAddress, written
+from exporter.web.listening.addresses import Address, Endpoint, UnixAddress, written
 from exporter.web.listening.clients import (
     Connections,
     Refusals,
@@ -16,8 +16,6 @@ from exporter.web.listening.clients import (
     no_refusals,
 )
 from exporter.web.listening.sockets import SocketFile, bind_tcp, bind_unix, inherited
-
-__all__ = ["Address", "Endpoint", "ListenError", "Listener", "UnixAddress", "listen"]
 
 IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
