@@ -158,7 +158,10 @@ class _Init:
             reason, message = found.error.reason.value, found.error.message
             place = f"{found.server.name}: ccId {cc_id}, vdn {vdn}"
             say(self._err, f"{place}: {reason}: {message}", "red")
-            hint = run_until_stopped(_hint(found, vdns[0]), self._signals)
+            asking = explain_refusal(
+                found.server, found.result, vdns[0], os.environ, system_clock, variants_tried=True
+            )
+            hint = run_until_stopped(asking, self._signals)
             if hint is not None:
                 say(self._err, f"{found.server.name}: {hint}", "yellow")
         return found
@@ -199,12 +202,6 @@ async def _poll(server: Server, vdn: Vdn) -> Inspection:
         return await client.inspect(*vdn)
     finally:
         await client.aclose()
-
-
-async def _hint(found: Found, vdn: Vdn) -> str | None:
-    return await explain_refusal(
-        found.server, found.result, vdn, os.environ, system_clock, variants_tried=True
-    )
 
 
 def _absolute(file: str | None) -> Path | None:

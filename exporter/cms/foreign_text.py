@@ -16,7 +16,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -172,22 +172,6 @@ def _decoded(text: str) -> Iterator[str]:
         yield _folded(form)
 
 
-def _without_escapes(text: str) -> str:
-    return _ESCAPED.sub(_unescaped, text)
-
-
-def _without_base64(text: str) -> str:
-    return _BASE64.sub(lambda run: _from_base64(run[0]) or run[0], text)
-
-
-def _without_hexadecimal(text: str) -> str:
-    return _HEXADECIMAL.sub(lambda run: _from_hexadecimal(run[0]) or run[0], text)
-
-
-def _normalized(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
 def _unescaped(found: re.Match[str]) -> str:
     digits = found[1] or found[2]
     return chr(int(digits, 16)) if digits else found[3]
@@ -225,11 +209,11 @@ def _visible(text: str) -> str:
     return " ".join("".join(shown).split())
 
 
-_DECODERS: Final = (
+_DECODERS: Final[tuple[Callable[[str], str], ...]] = (
     unquote_plus,
     html.unescape,
-    _without_escapes,
-    _without_base64,
-    _without_hexadecimal,
-    _normalized,
+    lambda text: _ESCAPED.sub(_unescaped, text),
+    lambda text: _BASE64.sub(lambda run: _from_base64(run[0]) or run[0], text),
+    lambda text: _HEXADECIMAL.sub(lambda run: _from_hexadecimal(run[0]) or run[0], text),
+    lambda text: unicodedata.normalize("NFKC", text),
 )

@@ -19,6 +19,7 @@ from exporter.cms.body import CodingError, unpacked
 from exporter.cms.foreign_text import MASK, ForeignText, printable, secrets_of
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.recording import Headers, Recorded
+from exporter.cms.reply_headers import date_and_coding
 from exporter.cms.requests import with_secrets
 from exporter.cms.sanitized_body import KEYS
 from exporter.server import Auth, Server
@@ -119,7 +120,7 @@ class Redaction:
     def _body(self, recorded: Recorded) -> tuple[list[str], str]:
         data = bytes(recorded.reply_body)
         try:
-            data = unpacked(data, _coding(recorded.reply_headers))
+            data = unpacked(data, date_and_coding(recorded.reply_headers)[1])
         except CodingError:
             return [], f"{len(data)} bytes that cannot be decompressed"
         data = data.removeprefix(wire.BYTE_ORDER_MARK)
@@ -184,13 +185,6 @@ def _auths(server: Server) -> Iterator[Auth]:
     yield with_secrets(server.auth, lambda source: source.loaded)
     with contextlib.suppress(Exception):
         yield with_secrets(server.auth, lambda source: source.read())
-
-
-def _coding(headers: Headers) -> str:
-    for name, value in headers:
-        if name.lower() == b"content-encoding":
-            return value.decode("latin-1")
-    return ""
 
 
 def _parsed(text: str) -> object:

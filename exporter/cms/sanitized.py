@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from exporter import __version__
 from exporter.cms.body import CodingError, unpacked
 from exporter.cms.recording import Headers, Recorded
-from exporter.cms.reply_headers import http_date
+from exporter.cms.reply_headers import date_and_coding, http_date
 from exporter.cms.sanitized_body import REFERENCE, Pseudonyms, sanitized
 from exporter.cms.signing import timestamp
 from exporter.errors import PollResult
@@ -137,7 +137,7 @@ def _reply(
 ) -> dict[str, object] | None:
     if recorded.status is None:
         return None
-    coding = _value_of(recorded.reply_headers, "content-encoding")
+    coding = date_and_coding(recorded.reply_headers)[1].strip().lower()
     data, damaged = bytes(recorded.reply_body), False
     try:
         data = unpacked(data, coding)
@@ -208,8 +208,3 @@ def _left_out(headers: Headers, kept: Collection[str]) -> list[str]:
     usual = sorted({name for name in left if name in _USUAL})
     others = sum(name not in _USUAL for name in left)
     return [*usual, *([f"others: {others}"] if others else [])]
-
-
-def _value_of(headers: Headers, name: str) -> str:
-    values = [value for key, value in headers if key.lower() == name.encode()]
-    return values[-1].decode("latin-1").strip().lower() if values else ""

@@ -1,31 +1,22 @@
 """The page of one target: its numbers, its last hour, and its last failures."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.clock import Clock, Moment
-from exporter.history import Episode
 from exporter.store import Store, Target, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.probe import asked_for, configured, parameters
 from exporter.web.renderings import Priority
 from exporter.web.status_page import due
-from exporter.web.status_words import duration
 from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll, entry
 
 PATH: Final = "/target"
-
-
-class _Failure(NamedTuple):
-    """An episode as the page shows it."""
-
-    episode: Episode
-    lasted: str
 
 
 def slices(
@@ -45,13 +36,8 @@ def slices(
         probe=parameters(key),
         api=Query(cms=key.cms, search=f"cc_id={key.cc_id} vdn={key.vdn}").url(),
         rests=store.rests,
-        failures=[_Failure(each, _lasted(each, now)) for each in store.failures.of(key)],
+        failures=store.failures.of(key),
     )
-
-
-def _lasted(episode: Episode, now: Moment) -> str:
-    seconds = (now.wall if episode.until is None else episode.until) - episode.since
-    return duration(seconds)
 
 
 def handler(

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -292,10 +291,3 @@ def test_an_accelerated_clock_runs_from_its_start() -> None:
     assert (clock(), real()) == (1000.0, 1000.0)
     now[0] += 10
     assert (clock(), real()) == (1600.0, 1010.0)
-
-
-@pytest.mark.parametrize("speed", [0, -1])
-def test_a_clock_that_does_not_run_forward_is_refused(speed: float) -> None:
-    """A clock that stops or runs backwards would stop or break the day."""
-    with pytest.raises(ValueError, match=r"^the speed of a clock must be above 0, not "):
-        Accelerated(lambda: 0.0, speed=speed)
