@@ -313,6 +313,10 @@ def test_a_missing_configuration(tmp_path: Path) -> None:
             ),
         ),
         (
+            ["simulate", "--speed=0"],
+            "agent-rest-exporter simulate: invalid value for --speed: '0' is not a number above 0",
+        ),
+        (
             ["simulate", "--seed=1.5"],
             "agent-rest-exporter simulate: invalid value for --seed: '1.5' is not a whole number",
         ),
