@@ -19,6 +19,13 @@ SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 """The headers that CC-CMS's page signs."""
 
 
+CLOCKS_AGREE: Final = 2.0
+"""Seconds: a `Date` header has whole seconds, and takes a while to arrive."""
+CLOCKS_DIFFER: Final = 60.0
+"""Seconds by which clocks may differ: as in the alert AgentRestClockSkew."""
+EXPIRES_SOON: Final = 14 * 86_400.0
+"""Seconds before a certificate expires: as in the alert AgentRestCertificateExpires."""
+
 TLS_VERSIONS: Final = {
     "TLS10": ssl.TLSVersion.TLSv1,
     "TLS11": ssl.TLSVersion.TLSv1_1,

@@ -21,14 +21,11 @@ from exporter.config.fields import written_vdns
 from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.history import without_seconds
+from exporter.server import CLOCKS_AGREE, EXPIRES_SOON
 from exporter.store import TargetKey
 
 FEW: Final = 20
 """Targets of one server that have a line each."""
-_CLOCKS_AGREE: Final = 2.0
-"""Seconds: a `Date` has no fractions, and a reply takes its time."""
-_SOON: Final = 14 * 24 * 3600
-"""Seconds before a certificate expires: as for the alert AgentRestCertificateExpires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ def expiring(expiry: float | None, now: float) -> str | None:
     `expiry` is that of the first certificate of a server's chain, if it sent one; both are epoch
     seconds.
     """
-    if expiry is None or expiry - now >= _SOON:
+    if expiry is None or expiry - now >= EXPIRES_SOON:
         return None
     moment = datetime.fromtimestamp(expiry, UTC).isoformat(" ", "minutes")
     if expiry <= now:
@@ -197,7 +194,7 @@ def _clock(answers: Iterable[Answer]) -> str:
     """How the server's clock differs from this host's, if it does."""
     skews = [answer.result.clock_skew for answer in answers]
     skew = max((skew for skew in skews if skew is not None), key=abs, default=0.0)
-    if abs(skew) < _CLOCKS_AGREE:
+    if abs(skew) < CLOCKS_AGREE:
         return ""
     return f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's"
 

@@ -1,7 +1,7 @@
-"""What `simulate` prints instead of serving: its scenarios, and a configuration for it. Pure."""
+"""The configuration that `simulate --print-config` prints. Pure."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -13,8 +13,7 @@ from exporter.cli.flags import ENVIRONMENT_PREFIX
 from exporter.config.draft import Entry, Text, written
 from exporter.config.fields import written_vdns
 from exporter.simulator.replay import Recordings
-from exporter.simulator.scenarios import GROUPS, Fault, Scenario
-from exporter.simulator.scenarios import written as written_scenario
+from exporter.simulator.scenarios import Fault, Scenario
 from exporter.web.listening.addresses import Address
 
 _LOCAL: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # every address includes this one
@@ -38,14 +37,6 @@ class Rehearsal:
     own_certificate: bool
     scenarios: Sequence[Scenario]
     recordings: Recordings | None
-
-
-def listing() -> Mapping[str, Sequence[tuple[str, str]]]:
-    """Every scenario, as it is written with its default, and what it does; by heading."""
-    return {
-        title: [(written_scenario(kind), kind.description) for kind in kinds]
-        for title, kinds in GROUPS.items()
-    }
 
 
 def configuration(found: Rehearsal) -> str:

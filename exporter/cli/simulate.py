@@ -20,7 +20,7 @@ from exporter.config.files import UnreadableError, read_file
 from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.simulator.replay import Recordings
 from exporter.simulator.request_log import Seen, line
-from exporter.simulator.scenarios import Scenario
+from exporter.simulator.scenarios import GROUPS, KINDS, Scenario, written
 from exporter.simulator.signature_check import ALLOWED_DRIFT
 from exporter.simulator.stand_in import Accelerated, Settings, Simulator, serving
 from exporter.web.listening.addresses import Address, ListenError
@@ -199,11 +199,10 @@ def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
 
 def _show_list() -> None:
     out = console(sys.stdout)
-    groups = rehearsal.listing()
-    width = max(len(name) for rows in groups.values() for name, _ in rows)
-    for title, rows in groups.items():
+    width = max(len(written(kind)) for kind in KINDS.values())
+    for title, kinds in GROUPS.items():
         out.print(title, style="bold")
-        print_table(out, [(f"  {name:{width}}", does) for name, does in rows])
+        print_table(out, [(f"  {written(kind):{width}}", kind.description) for kind in kinds])
         out.print()
     out.print(
         "Values are the defaults. NAME@ccId/vdn is for one VDN only, such as hang@1/7.\n"

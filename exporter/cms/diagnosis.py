@@ -15,10 +15,9 @@ from exporter.clock import Clock
 from exporter.cms.client import CmsClient
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.requests import Requests
-from exporter.cms.status_failures import CLOCKS_DIFFER
 from exporter.cms.transport import Transport
 from exporter.errors import PollResult, Reason
-from exporter.server import Server, Signature
+from exporter.server import CLOCKS_DIFFER, Server, Signature
 
 _PING: Final = "/rest/cmsapp/v1/ping"
 _HELLO: Final = b'{"say":"hello"}'

@@ -11,10 +11,7 @@ from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
 from exporter.endpoint import is_address
 from exporter.errors import PollError, Reason
-from exporter.server import Api, Auth, Server, Signature
-
-CLOCKS_DIFFER: Final = 60.0
-"""Seconds from which a refused signature is blamed on the clocks."""
+from exporter.server import CLOCKS_DIFFER, Api, Auth, Server, Signature
 
 _PLAIN_HTTP_REFUSED: Final = re.compile(
     rb"(?i)plain http request|speaking plain http|requires TLS|http request to an https server"

@@ -17,14 +17,13 @@ from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.log_messages import LogMessage, Value
 from exporter.rest import Doubt
+from exporter.server import CLOCKS_DIFFER
 from exporter.store import Failure, TargetState
 
 SHOWN: Final = 5
 """Targets of one server that are logged one by one, for each cause."""
 REPEATED_AFTER: Final = 3600.0
 """Seconds after which what still fails is logged again."""
-OUT_OF_SYNC: Final = 60.0
-"""Seconds by which clocks may differ; the same as in the alert AgentRestClockSkew."""
 _BURST: Final = 30
 """Lines of one server that may come at once; then one more every `_REFILL` seconds."""
 _REFILL: Final = 60.0
@@ -59,7 +58,7 @@ class FailureLog:
     def note(self, before: TargetState, after: TargetState, result: PollResult) -> None:
         """Log what a poll has changed, if anything."""
         now, skew = result.ended, result.clock_skew
-        if skew is not None and (abs(skew) > OUT_OF_SYNC) is not self._clock_is_off:
+        if skew is not None and (abs(skew) > CLOCKS_DIFFER) is not self._clock_is_off:
             self._note_clock(skew, now)
         if result.error is not None and result.error.retry_after:
             self._note_pause(result.error.retry_after, result.error.message, now)
@@ -134,7 +133,7 @@ class FailureLog:
         self._paused_until = max(self._paused_until, now.boot + seconds)
 
     def _note_clock(self, skew: float, now: Moment) -> None:
-        self._clock_is_off = abs(skew) > OUT_OF_SYNC
+        self._clock_is_off = abs(skew) > CLOCKS_DIFFER
         message = log_messages.CLOCK_OFF if self._clock_is_off else log_messages.CLOCK_RIGHT
         self._say(message, None, now, {"clock_skew_seconds": round(skew, 1)})
 

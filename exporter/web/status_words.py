@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from exporter.rest import Snapshot, WaitReason
+from exporter.server import CLOCKS_AGREE, CLOCKS_DIFFER, EXPIRES_SOON
 from exporter.web.target_query import Query, Sort, TargetStatus
 
 NONE: Final = "\N{EN DASH}"
@@ -49,14 +50,8 @@ _REASONS: Final = {
     WaitReason.UNKNOWN: "unknown reason",
 }
 
-_IN_SYNC: Final = 2.0
-"""A `Date` header has whole seconds, and takes a while to arrive."""
 _IN_SECONDS: Final = 300.0
 """A skew up to this is written in seconds: minutes would be too coarse."""
-_OUT_OF_SYNC: Final = 60.0
-"""The same as in the alert AgentRestClockSkew."""
-_EXPIRES_SOON: Final = 14 * 86_400.0
-"""The same as in the alert AgentRestCertificateExpires."""
 
 
 def order(name: str) -> str:
@@ -143,12 +138,12 @@ def clock(skew: float | None) -> tuple[str, bool]:
     if skew is None:
         return "clock not known yet", False
     apart = abs(skew)
-    if apart < _IN_SYNC:
+    if apart < CLOCKS_AGREE:
         return "clock in sync", False
     length = f"{apart:.0f} s" if apart < _IN_SECONDS else duration(apart)
     way = "ahead of" if skew > 0 else "behind"
     sentence = f"clock {length} {way} this host\N{RIGHT SINGLE QUOTATION MARK}s"
-    if apart < _OUT_OF_SYNC:
+    if apart < CLOCKS_DIFFER:
         return sentence, False
     return f"{sentence}: synchronize both with NTP", True
 
@@ -158,7 +153,7 @@ def certificate(expiry: float | None, now: float) -> str:
 
     Both are epoch seconds.
     """
-    if expiry is None or expiry - now > _EXPIRES_SOON:
+    if expiry is None or expiry - now > EXPIRES_SOON:
         return ""
     if expiry <= now:
         return f"its certificate expired {duration(now - expiry)} ago: renew it"
