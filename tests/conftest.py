@@ -3,7 +3,7 @@
 import functools
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,16 +62,8 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def _templates_are_compiled_once() -> Iterator[None]:
     """They are the same for every application that tests make, and take 0.1 s to compile."""
-
-    @functools.cache
-    def pages(version: str, telemetry_path: str, links: tuple[tuple[str, str], ...]) -> HtmlPages:
-        return HtmlPages(version=version, telemetry_path=telemetry_path, links=dict(links))
-
-    def cached(*, version: str, telemetry_path: str, links: Mapping[str, str]) -> HtmlPages:
-        return pages(version, telemetry_path, tuple(links.items()))
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("exporter.web.app.HtmlPages", cached)
+        patch.setattr("exporter.web.app.HtmlPages", functools.cache(HtmlPages))
         yield
 
 
