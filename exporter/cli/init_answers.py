@@ -123,10 +123,8 @@ def parse_numbers(text: str) -> Vdns:
 def tidy_url(text: str) -> tuple[str, bool]:
     """A URL as the configuration takes it, of what people paste, and whether its scheme is a guess.
 
-    The interface's own path goes, and what cannot be in a path is percent-encoded.
-
-    Raises:
-        ValueError: with a sentence.
+    The interface's own path goes, and what cannot be in a path is percent-encoded. Raises
+    ValueError with a sentence.
     """
     text = text.strip()
     guess = "://" not in text

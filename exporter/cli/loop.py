@@ -21,11 +21,7 @@ def run(main: Coroutine[None, None, T]) -> T:
 
 
 def run_until_stopped(main: Coroutine[None, None, T], signals: Signals) -> T:
-    """Run to the end; SIGTERM and SIGINT cancel it.
-
-    Raises:
-        Stopped: one of them came.
-    """
+    """Run to the end. SIGTERM and SIGINT cancel it, and raise Stopped."""
 
     async def cancellable() -> T:
         work = asyncio.create_task(main)

@@ -12,11 +12,7 @@ _LISTED: Final = 10
 
 
 def one(servers: Sequence[Server], name: str | None) -> Server:
-    """The server of that name; without a name the only one.
-
-    Raises:
-        click.UsageError: there is none of that name, or there are several and no name was given.
-    """
+    """The server of that name; without a name the only one. Raises click.UsageError."""
     if name is not None:
         return some(servers, [name])[0]
     if len(servers) != 1:
@@ -28,11 +24,7 @@ def one(servers: Sequence[Server], name: str | None) -> Server:
 
 
 def some(servers: Sequence[Server], names: Iterable[str]) -> Sequence[Server]:
-    """The servers of these names, in the order of the configuration; without names all of them.
-
-    Raises:
-        click.UsageError: there is none of one of these names.
-    """
+    """The servers of these names, in their order; without names all. Raises click.UsageError."""
     known = [server.name for server in servers]
     wanted = {*names}
     for name in sorted(wanted.difference(known)):

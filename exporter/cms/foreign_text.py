@@ -61,10 +61,8 @@ class ForeignText:
     def sentence(self, text: str, longest: int = _LONGEST, names: Iterable[str] = ()) -> str:
         """A server's own words, for one line: masked, shortened, without invisible characters.
 
-        At most `longest` characters; `names` are those of agents in the same reply.
-
-        Returns:
-            Nothing if the text cannot be shown.
+        At most `longest` characters; none if the text cannot be shown. `names` are those of agents
+        in the same reply.
         """
         clean = _visible(text[:_EXAMINED])
         for pattern in (_any_of(map(_visible, names)), _AUTHORIZATION, self._forms):

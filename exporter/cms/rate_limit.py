@@ -88,8 +88,7 @@ class RateLimit:
     def pause(self, seconds: float) -> float:
         """Let no request start for that long, including those that already wait.
 
-        Returns:
-            How long the pause lasts from now, which is at most `LONGEST_PAUSE`.
+        Gives how long the pause lasts from now, which is at most `LONGEST_PAUSE`.
         """
         now = self._clock().monotonic
         self._pace.pause(now, seconds)

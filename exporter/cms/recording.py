@@ -44,12 +44,7 @@ class Recorded:
 
 
 class RecordingTransport(Transport):
-    """A transport that records.
-
-    Raises:
-        TlsFileError: a certificate, a key or ciphers cannot be used.
-        ProxyAddressError: the environment's proxy cannot be used.
-    """
+    """A transport that records. Raises as `Transport` does."""
 
     def __init__(self, server: Server, environ: Mapping[str, str]) -> None:
         super().__init__(server, environ)

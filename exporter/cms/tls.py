@@ -77,11 +77,7 @@ def _earliest_end(chain: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:
-    """A context for a client that verifies the server.
-
-    Raises:
-        TlsFileError: a file has no certificate, or no key that matches it.
-    """
+    """A context for a client that verifies the server. Raises TlsFileError."""
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (ssl.SSLError, OSError) as error:

@@ -77,11 +77,7 @@ class SecretFile:
 
     @classmethod
     def load(cls, path: Path, check: Check, read: Callable[[Path], bytes] = read_file) -> Self:
-        """The secret in a file.
-
-        Raises:
-            SecretError: with a sentence that names the file, never the secret.
-        """
+        """The secret in a file. Raises SecretError, which names the file, never the secret."""
         try:
             text = decode(read(path))
         except UnreadableError as error:

@@ -77,8 +77,7 @@ class Whole:
 def parse_vdns(item: object) -> range:
     """The VDNs of one number, or of one range with both of its ends.
 
-    Raises:
-        ValueError: with a sentence that does not repeat the value.
+    Raises ValueError with a sentence that does not repeat the value.
     """
     first, last = 0, 0
     if isinstance(item, int) and not isinstance(item, bool):

@@ -58,11 +58,7 @@ def _can_be_read_again(path: Path) -> bool:
 
 
 def decode(content: bytes) -> str:
-    """Text of a UTF-8 file, without its byte order mark.
-
-    Raises:
-        UnreadableError: with the line of the first byte that is not UTF-8.
-    """
+    """Text of a UTF-8 file, without its byte order mark. Raises UnreadableError with a line."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -29,11 +29,7 @@ class PemError(Exception):
 
 
 def certificates(pem: bytes) -> str:
-    """The text of at least one certificate, as `load_verify_locations` takes it.
-
-    Raises:
-        PemError: there is none, or a broken one.
-    """
+    """Certificates as `load_verify_locations` takes them. Raises PemError if there is none."""
     text = pem.decode("ascii", errors="ignore")  # remarks between the blocks may be in any script
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
@@ -45,11 +41,7 @@ def certificates(pem: bytes) -> str:
 
 
 def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Use a certificate, with its chain, and its key.
-
-    Raises:
-        PemError: it cannot be used.
-    """
+    """Use a certificate, with its chain, and its key. Raises PemError."""
     certificates(certificate)
     reason, unusable = "", None
     try:
