@@ -24,11 +24,9 @@ _SHAPE = re.compile("".join(f"(?:(?P<{unit}>[0-9]+){unit})?" for unit in _UNITS)
 def parse_duration(text: str) -> float:
     """Seconds of a Prometheus duration.
 
-    Units are `y w d h m s ms`, in this order, each at most once; `0` needs no unit. A year has
-    365 days (Prometheus, `model.ParseDuration`).
-
-    Raises:
-        ValueError: with a sentence that does not repeat the text.
+    Units are `y w d h m s ms`, in this order, each at most once; `0` needs no unit. A year has 365
+    days (Prometheus, `model.ParseDuration`). Raises ValueError with a sentence that does not repeat
+    the text.
     """
     if text == "0":
         return 0.0
@@ -47,8 +45,7 @@ def parse_duration(text: str) -> float:
 def format_duration(seconds: float) -> str:
     """A duration in Prometheus' notation, to the nearest millisecond; zero is `0s`.
 
-    Raises:
-        ValueError: if it is negative, not a number, or longer than 292 years.
+    Raises ValueError if it is negative, not a number, or longer than 292 years.
     """
     if not 0 <= seconds * 1000 <= _LONGEST_MS:
         raise ValueError("a duration is 0 or more, and not longer than 292 years")

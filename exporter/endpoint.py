@@ -85,11 +85,7 @@ class Endpoint:
 
 
 def endpoint(url: str) -> Endpoint:
-    """The parts of a URL.
-
-    Raises:
-        ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
-    """
+    """The parts of a URL. Raises ValueError with a sentence, without the URL."""
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
     if not separator or scheme not in _PORTS:
@@ -116,11 +112,7 @@ def endpoint(url: str) -> Endpoint:
 
 
 def server_endpoint(url: str) -> Endpoint:
-    """The parts of a CC-CMS's URL.
-
-    Raises:
-        ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
-    """
+    """The parts of a CC-CMS's URL. Raises ValueError with a sentence, without the URL."""
     found = endpoint(url)
     if found.login is not None:
         raise ValueError(
@@ -139,8 +131,7 @@ def server_endpoint(url: str) -> Endpoint:
 def proxy_endpoint(url: str) -> Endpoint:
     """The parts of a proxy's URL, which may contain a user and a password.
 
-    Raises:
-        ValueError: it cannot be used; with a sentence on what is wrong, without the URL.
+    Raises ValueError with a sentence, without the URL.
     """
     found = endpoint(url)
     if found.path:

@@ -100,11 +100,7 @@ class Tls:
     """OpenSSL's cipher string for versions up to 1.2; None for a default."""
 
     def set_protocol(self, context: ssl.SSLContext) -> None:
-        """Set a context's versions and ciphers.
-
-        Raises:
-            ValueError: OpenSSL does not know the ciphers.
-        """
+        """Set a context's versions and ciphers. Raises ValueError if OpenSSL does not know them."""
         ciphers = self.ciphers
         if self.min_version is not None:
             version = TLS_VERSIONS[self.min_version]

@@ -106,10 +106,8 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
     def without_numbers(self, ended: Moment, error: PollError, now: Moment) -> "TargetState | None":
         """The state after its last success has become doubtful: as if that poll had failed.
 
-        `ended` is when that poll ended, `now` when the doubt was found out.
-
-        Returns:
-            None if the numbers are another poll's.
+        None if the numbers are another poll's. `ended` is when that poll ended, `now` when the
+        doubt was found out.
         """
         if self.last_success != ended or self.snapshot is None:
             return None

@@ -26,10 +26,7 @@ def clients(
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
-    `transport` makes the transport of a server, such as one that records.
-
-    Raises:
-        BuildError: certificates, keys or proxies cannot be used.
+    `transport` makes the transport of a server, such as one that records. Raises BuildError.
     """
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []

@@ -76,10 +76,9 @@ class Fleet:
         self._group: asyncio.TaskGroup | None = None
 
     def prepare(self, config: Config) -> Plan:
-        """Read what the configuration names, and change nothing. It blocks: call it in a thread.
+        """Read what the configuration names, and change nothing.
 
-        Raises:
-            BuildError: certificates or keys cannot be read.
+        It blocks: call it in a thread. Raises BuildError.
         """
         changed = [server for server in config.servers if not self._polls(server)]
         clients = build.clients(changed, self._environ, self._clock)

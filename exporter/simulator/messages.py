@@ -60,9 +60,7 @@ def read_query(content_type: str, body: bytes, *, pages: bool = True) -> Query:
     """Reads `{"queryParam": {"ccId": 1, "vdn": 1, "offset": 0, "limit": 100}}`.
 
     `pages` says whether this interface has offset and limit at all; 8.13 and earlier did not.
-
-    Raises:
-        ViolationError: a rule is broken; one sentence says which.
+    Raises ViolationError.
     """
     header = Message()
     header["Content-Type"] = content_type

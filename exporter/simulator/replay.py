@@ -93,11 +93,7 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class Recordings:
-    """What recorded files answer, given as bytes by their names.
-
-    Raises:
-        ValueError: one is not a recording; a sentence names the file.
-    """
+    """What recorded files answer. Raises ValueError with a sentence that names a wrong file."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._answers: dict[tuple[bool, Question], list[tuple[Reply | None, int]]] = {}
@@ -121,10 +117,8 @@ class Recordings:
     ) -> Served | Literal["unknown", "none"]:
         """The next reply to a question.
 
-        `now` is in seconds since the epoch; `legacy` is the interface of 8.13 and earlier.
-
-        Returns:
-            `unknown` if the question was not recorded, `none` if no reply came to it.
+        `now` is in seconds since the epoch; `legacy` is the interface of 8.13 and earlier. Gives
+        `unknown` if the question was not recorded, `none` if no reply came to it.
         """
         key = legacy, question
         answers = self._answers.get(key)

@@ -136,8 +136,7 @@ class Scenario:
 def parse_scenario(text: str) -> Scenario:
     """Parses `NAME[=VALUE][@ccId/vdn]`, such as `hang`, `slow=3s` or `api-error=0100003@1/7`.
 
-    Raises:
-        ValueError: one sentence says what is wrong with the text and what to write instead.
+    Raises ValueError with a sentence.
     """
     rest, at, target = text.partition("@")
     name, equals, value = rest.partition("=")

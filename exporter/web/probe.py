@@ -43,10 +43,7 @@ def parameters(key: TargetKey) -> Mapping[str, str]:
 def asked_for(query: Collection[tuple[str, str]], path: str = PATH) -> TargetKey:
     """The key of the target that a query's names and values ask for, configured or not.
 
-    `path` is that of the page, for an example.
-
-    Raises:
-        RequestError: it does not identify exactly one target.
+    `path` is that of the page, for an example. Raises RequestError unless it is exactly one.
     """
     wrong: list[str] = []
     values: dict[str, str] = {}
@@ -69,8 +66,7 @@ def asked_for(query: Collection[tuple[str, str]], path: str = PATH) -> TargetKey
 def time_left(scrape_timeout: str | None) -> float | None:
     """Seconds for a probe, so that its reply arrives before the scrape times out.
 
-    Raises:
-        RequestError: the header is not a number of seconds.
+    Raises RequestError if the header is not a number of seconds.
     """
     if scrape_timeout is None:
         return None
@@ -127,11 +123,7 @@ def samples(text: Iterable[bytes]) -> list[bytes]:
 
 
 def debugged(query: Collection[tuple[str, str]]) -> bool:
-    """Whether a query asks for the steps instead of the metrics alone.
-
-    Raises:
-        RequestError: `debug` is neither true nor false.
-    """
+    """Whether a query asks for the steps instead of the metrics alone. Raises RequestError."""
     given = {value for name, value in query if name == "debug"}
     if not given <= {"true", "false", ""}:
         raise RequestError("debug must be true or false")
@@ -139,11 +131,7 @@ def debugged(query: Collection[tuple[str, str]]) -> bool:
 
 
 def configured(store: Store, key: TargetKey) -> Target:
-    """The target with this key.
-
-    Raises:
-        RequestError: there is none.
-    """
+    """The target with this key. Raises RequestError if there is none."""
     try:
         return store.state(key).target
     except KeyError:

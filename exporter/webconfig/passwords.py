@@ -41,12 +41,8 @@ class Passwords:
     async def verify(self, users: Mapping[str, Secret], name: str, password: bytes) -> bool:
         """Whether this is the password of a user called `name`.
 
-        An unknown user takes as long as a known one with a wrong password.
-
-        `users` has the hash of each user's password; at least one.
-
-        Raises:
-            BusyError: too many others are waiting.
+        `users` has the hash of each user's password; at least one. An unknown user takes as long as
+        a known one with a wrong password. Raises BusyError if too many others wait.
         """
         password = password[:_LONGEST]
         hashed = (users.get(name) or self._stand_in(users, name)).reveal().encode()

@@ -48,8 +48,7 @@ class WebConfig:
 def load_web_config(path: Path) -> WebConfig:
     """The web configuration in a file; certificates and keys are read too.
 
-    Raises:
-        ConfigError: with all problems at once.
+    Raises ConfigError with all problems at once.
     """
     reader = Reader(path)
     document = reader.document(path)

@@ -97,11 +97,7 @@ class Composer:
         self._anchors: dict[str, Node] = {}
 
     def feed(self, event: yaml.Event) -> None:
-        """Take the next event.
-
-        Raises:
-            ConfigError: for what YAML allows and a configuration does not.
-        """
+        """Take the next event. Raises ConfigError for what is not for a configuration."""
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):

@@ -31,11 +31,7 @@ class Address:
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """Read `[HOST]:PORT`; an IPv6 address is written in brackets.
-
-        Raises:
-            ValueError: the message is a sentence.
-        """
+        """Read `[HOST]:PORT`, with IPv6 in brackets. Raises ValueError with a sentence."""
         match = _VALUE.fullmatch(value)
         if match is None:
             raise ValueError(
@@ -74,11 +70,7 @@ Endpoint = Address | UnixAddress | Inherited
 
 
 def parse_endpoint(value: str) -> Endpoint:
-    """Read one value of --web.listen-address: `[HOST]:PORT`, or `unix:PATH`.
-
-    Raises:
-        ValueError: the message is a sentence.
-    """
+    """Read `[HOST]:PORT` or `unix:PATH`. Raises ValueError with a sentence."""
     if not value.startswith(_UNIX):
         return Address.parse(value)
     path = value.removeprefix(_UNIX)

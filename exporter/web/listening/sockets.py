@@ -19,11 +19,7 @@ _MAX_DESCRIPTORS: Final = 256
 
 
 async def bind_tcp(address: Address) -> AsyncIterator[socket.socket]:
-    """Every socket for an address: a host name may have several addresses.
-
-    Raises:
-        ListenError: the address cannot be listened on.
-    """
+    """Every socket for an address: a host name may have several. Raises ListenError."""
     port, bound, unavailable = address.port, False, None
     for family, host in await _candidates(address.host):
         try:
@@ -103,10 +99,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def bind_unix(path: Path) -> socket.socket:
     """A socket bound to a path, in place of one that a dead process left there.
 
-    The directory and the umask decide who may connect, as for any file.
-
-    Raises:
-        ListenError: the path cannot be listened on.
+    The directory and the umask decide who may connect, as for any file. Raises ListenError.
     """
     _remove_abandoned(path)
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -156,8 +149,7 @@ def _reason(error: OSError) -> str:
 def activated(environ: Mapping[str, str], pid: int) -> list[Inherited]:
     """The sockets that systemd passed, from `LISTEN_FDS` and `LISTEN_PID`: sd_listen_fds(3).
 
-    Raises:
-        ListenError: there are none.
+    Raises ListenError if there are none.
     """
     count = environ.get("LISTEN_FDS", "")
     own = environ.get("LISTEN_PID") == str(pid)
@@ -170,11 +162,7 @@ def activated(environ: Mapping[str, str], pid: int) -> list[Inherited]:
 
 
 def inherited(descriptor: int) -> socket.socket:
-    """The listening socket with a descriptor that systemd passed.
-
-    Raises:
-        ListenError: it is not one.
-    """
+    """The listening socket with a descriptor that systemd passed. Raises ListenError."""
     with contextlib.suppress(OSError):
         served = socket.socket(fileno=descriptor)
         # with ListenStream= and Accept=no, it is already listening
