@@ -136,15 +136,8 @@ def _without_newline(text: str) -> str:
 
 def secret(block: Block[_S], key: str, check: Check) -> SecretSource | None:
     """The source of a secret that a mapping gives as `key` or as `key_file`, if it does."""
-    value: Secret | None = getattr(block.shape, key)
-    file: str | None = getattr(block.shape, f"{key}_file")
-    if value is not None and file is not None:
-        block.report(f"{key}_file", f"set {key} or {key}_file, not both", on_key=True)
-        return None
-    if file is not None:
-        path = block.reader.absolute(file)
-        return _source(path, check, block.place / f"{key}_file", block.reader)
-    return None if value is None else _source(value, check, block.place / key, block.reader)
+    place, origin = block.value_or_path(key)
+    return None if origin is None else _source(origin, check, place, block.reader)
 
 
 def _source(

@@ -61,6 +61,20 @@ class Block(Generic[_S]):
         """Add a problem with the value of a key, or with the key."""
         self.reader.report(self.place / key, message, on_key=on_key)
 
+    def value_or_path(self, key: str) -> tuple[Place, Any]:
+        """The value of a key, or the path that its `_file` names, with the place of the one given.
+
+        None instead if neither is given, or both, which is reported.
+        """
+        value, file = getattr(self.shape, key), getattr(self.shape, f"{key}_file")
+        if file is None:
+            return self.place / key, value
+        place = self.place / f"{key}_file"
+        if value is None:
+            return place, self.reader.absolute(file)
+        self.reader.report(place, f"set {key} or {key}_file, not both", on_key=True)
+        return place, None
+
 
 def validate(
     shape: type[_S],

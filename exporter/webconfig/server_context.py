@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final, Self
 
 from exporter.config.files import UnreadableError
@@ -124,21 +125,15 @@ def _given(block: Block[TlsServer], key: str) -> bool:
 
 def _pem(block: Block[TlsServer], key: str) -> _Pem | None:
     """The content of `key` or `key_file`; None, and a problem, if it cannot be read."""
-    inline: str | Secret | None = getattr(block.shape, key)
-    file: str | None = getattr(block.shape, f"{key}_file")
-    place = block.place / (key if file is None else f"{key}_file")
-    if file is not None and inline is not None:
-        block.reader.report(place, f"set {key} or {key}_file, not both", on_key=True)
-    elif file is not None:
-        path = block.reader.absolute(file)
+    place, origin = block.value_or_path(key)
+    if isinstance(origin, Path):
         try:
-            return _Pem(block.reader.read(path), place, str(path))
+            return _Pem(block.reader.read(origin), place, str(origin))
         except UnreadableError as error:
-            block.reader.report(place, f"{path} cannot be read: {error}")
-    elif inline is not None:
-        text = inline.reveal() if isinstance(inline, Secret) else inline
-        return _Pem(text.encode(), place, "")
-    return None
+            block.reader.report(place, f"{origin} cannot be read: {error}")
+            return None
+    text = origin.reveal() if isinstance(origin, Secret) else origin
+    return None if text is None else _Pem(text.encode(), place, "")
 
 
 def _report(block: Block[TlsServer], pem: _Pem, error: PemError) -> None:
