@@ -75,7 +75,7 @@ def documented() -> dict[str, tuple[str, str]]:
 def said_by_log(result: PollResult, caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
     """Reason or doubt, and sentence, of the line that this poll logs."""
     caplog.clear()
-    caplog.set_level(logging.INFO, "exporter.polling.failure_log")
+    caplog.set_level(logging.INFO, "exporter")
     before = TargetState(TARGET)
     FailureLog("lima").note(before, before.after(result), result)
     lines: list[dict[str, str]] = [record.__dict__["fields"] for record in caplog.records]

@@ -170,7 +170,7 @@ async def test_a_failure_is_logged_when_it_starts_changes_and_ends(
     failures = [httpx.Response(500) for _ in range(4000)] + [httpx.Response(404)] * 2
     floor.answers = iter([reply(), *failures, *(reply() for _ in range(9000))])
     poller, _ = make(floor, Server("http://cms", name="lima"), 1, interval=10.0)
-    with caplog.at_level(logging.INFO, "exporter.polling.failure_log"):
+    with caplog.at_level(logging.INFO, "exporter"):
         async with running(poller):
             await asyncio.sleep(86_400)
     lines = [(record.getMessage(), getattr(record, "fields", {})) for record in caplog.records]
@@ -189,7 +189,7 @@ async def test_a_changed_reason_is_logged(caplog: pytest.LogCaptureFixture) -> N
     floor = Floor()
     floor.answers = iter([httpx.Response(500), httpx.Response(403), reply()])
     poller, _ = make(floor, Server("http://cms", name="lima"), 1, interval=10.0)
-    with caplog.at_level(logging.INFO, "exporter.polling.failure_log"):
+    with caplog.at_level(logging.INFO, "exporter"):
         async with running(poller):
             await asyncio.sleep(30)
     reasons = [getattr(record, "fields", {}).get("reason") for record in caplog.records]

@@ -93,7 +93,7 @@ async def test_a_success(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert world.reloader.status.last_success == 1000.0
     world.write(LARGER)
     times.append(Moment(2000.0, 20.0, 20.0))
-    with caplog.at_level(logging.INFO, "exporter.service.reloader"):
+    with caplog.at_level(logging.INFO, "exporter"):
         outcome = await world.reloader.reload()
     assert outcome.successful
     assert outcome.report == (
