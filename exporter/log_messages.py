@@ -1,6 +1,7 @@
 """Every message that the exporter logs: its level, its fields, what causes it and what to do.
 
-docs/reference/logs.md is made from this table, so no message is logged in any other way.
+docs/reference/logs.md is made from this table, in its order, so no message is logged in any other
+way.
 """
 
 import logging
@@ -187,12 +188,3 @@ LINES_DROPPED: Final = LogMessage(
     "Look at what reads the log, and at the disk that it writes to.",
     ("dropped",),
 )
-
-MESSAGES: Final = (
-    *(STARTED, ONE_SHARD, STOPPED),
-    *(RELOADED, NOT_RELOADED, WEB_CONFIG_RELOADED, WEB_CONFIG_NOT_RELOADED),
-    *(POLL_FAILED, MORE_FAIL, STILL_FAIL, SUCCEED_AGAIN, DOUBTFUL, NOT_DOUBTFUL),
-    *(PAUSE, SURPLUS_REPLY, CONNECTIONS_KEPT, CLOCK_OFF, CLOCK_RIGHT),
-    *(REQUEST_FAILED, LINES_DROPPED),
-)
-"""In the order of the documents."""

@@ -15,11 +15,12 @@ from typing import Any, Final
 
 import click
 
+from exporter import log_messages
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.cli.flags import Command, Flag
 from exporter.clock import Moment
 from exporter.errors import PollError, Reason
-from exporter.log_messages import MESSAGES
+from exporter.log_messages import LogMessage
 from exporter.metrics.families import FAMILIES, DataFamily, LabelledFamily, Reading, TargetFamily
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.alert_rules import registry, rules
@@ -321,7 +322,8 @@ def logs() -> str:
             message.cause,
             re.sub(r"docs/([\w-]+)\.md", r"[\1](../\1.md)", message.remedy),
         ]
-        for message in MESSAGES
+        for message in vars(log_messages).values()
+        if isinstance(message, LogMessage)
     ]
     introduction = (
         "Every message that the exporter logs, on stderr. A line has `ts`, `level` and `msg`, and "
