@@ -144,6 +144,17 @@ def test_no_two_modules_share_a_file_name() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
+def test_names_are_imported_from_where_they_are_defined() -> None:
+    """A package that lists the names of its modules loads all of them for one."""
+    packages = {path for path in PACKAGE.rglob("__init__.py") if path.parent.name != "cli"}
+    with_code = {
+        str(path.relative_to(PACKAGE))
+        for path in packages - {PACKAGE / "__init__.py"}
+        if len(ast.parse(path.read_text(encoding="utf-8")).body) > 1
+    }
+    assert not with_code
+
+
 def test_modules_can_be_read_in_one_go() -> None:
     """A module of more than 400 lines has more than one idea."""
     lengths = {
