@@ -2,8 +2,8 @@
 """Write what follows from values.yaml: `.venv/bin/python deploy/helm/generate.py [DIRECTORY]`.
 
 These are the table of README.md and values.schema.json, from the values, their comments and the
-schema of the exporter's configuration; and the versions in Chart.yaml. The default directory is the
-chart. Another one receives the three files, to be compared with those of the chart.
+schema of the exporter's configuration; and the exporter's version, wherever else it is written.
+With a directory, all files are written there, to be compared with those in their places.
 """
 
 import json
@@ -18,6 +18,16 @@ import yaml
 
 ROOT: Final = Path(__file__).parents[2]
 CHART: Final = Path(__file__).parent / "agent-rest-exporter"
+VERSIONED: Final = (
+    CHART / "Chart.yaml",
+    ROOT / "deploy/compose/.env.example",
+    ROOT / "deploy/compose/compose.yaml",
+    ROOT / "deploy/kubernetes/kustomization.yaml",
+)
+VERSION: Final = re.compile(
+    r'(?m)(?<=^version: )\S+|(?<=^appVersion: ")[^"]+|(?<=EXPORTER_VERSION=)\S+'
+    r"|(?<=EXPORTER_VERSION:-)[^}]+|(?<=newTag: )\S+"
+)
 TABLE: Final = re.compile(r"(?<=<!-- values -->\n).*(?=<!-- /values -->)", re.DOTALL)
 
 # Objects with defaults that Kubernetes validates: any key is allowed.
@@ -212,24 +222,28 @@ def _type(value: Value) -> dict[str, Any]:
     raise ValueError(f"{value.path}: its type does not follow from its default")
 
 
-def main(directory: Path) -> None:
-    """Write the three files."""
+def made() -> dict[Path, str]:
+    """The text of each file that follows from others."""
     found = list(values((CHART / "values.yaml").read_text(encoding="utf-8")))
     configuration = json.loads((ROOT / "deploy/config.schema.json").read_text(encoding="utf-8"))
-    text = json.dumps(schema(found, configuration), indent=2, ensure_ascii=False)
-    (directory / "values.schema.json").write_text(f"{text}\n", encoding="utf-8")
-
     readme = (CHART / "README.md").read_text(encoding="utf-8")
-    readme = TABLE.sub(lambda _: f"\n{table(found)}\n", readme)
-    (directory / "README.md").write_text(readme, encoding="utf-8")
-
     package = (ROOT / "exporter/__init__.py").read_text(encoding="utf-8")
     [version] = re.findall(r'__version__ = "(.+)"', package)
-    chart = (CHART / "Chart.yaml").read_text(encoding="utf-8")
-    chart = re.sub(r"(?m)^version: .*$", f"version: {version}", chart)
-    chart = re.sub(r"(?m)^appVersion: .*$", f'appVersion: "{version}"', chart)
-    (directory / "Chart.yaml").write_text(chart, encoding="utf-8")
+    return {
+        CHART / "values.schema.json": json.dumps(
+            schema(found, configuration), indent=2, ensure_ascii=False
+        )
+        + "\n",
+        CHART / "README.md": TABLE.sub(lambda _: f"\n{table(found)}\n", readme),
+        **{path: VERSION.sub(version, path.read_text(encoding="utf-8")) for path in VERSIONED},
+    }
+
+
+def main(directory: Path | None) -> None:
+    """Write the files, each in its place, or all into a directory."""
+    for path, text in made().items():
+        (directory / path.name if directory else path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else CHART)
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)

@@ -5,6 +5,7 @@ tests/chart has the tests with Helm itself: `make chart-test`.
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -57,11 +58,21 @@ def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
     """Table, schema and versions follow from other files: run `make chart` after a change."""
     script = ROOT / "deploy/helm/generate.py"
     subprocess.run([sys.executable, script, tmp_path], check=True)
-    made = sorted(tmp_path.iterdir())
-    assert [path.name for path in made] == ["Chart.yaml", "README.md", "values.schema.json"]
-    for path in made:
-        assert path.read_bytes() == (CHART / path.name).read_bytes(), path.name
+    places = {path.name: path for path in runpy.run_path(str(script))["made"]()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(places)
+    assert places.keys() > {"Chart.yaml", "compose.yaml", "kustomization.yaml"}
+    for name, place in places.items():
+        assert (tmp_path / name).read_bytes() == place.read_bytes(), name
     assert document(CHART / "Chart.yaml")["version"] == __version__
+
+
+def test_a_new_version_gets_everywhere() -> None:
+    """Only the package has it by hand: every other file takes it over."""
+    generate = runpy.run_path(str(ROOT / "deploy/helm/generate.py"))
+    for path in generate["VERSIONED"]:
+        text = generate["VERSION"].sub("9.8.7", path.read_text(encoding="utf-8"))
+        assert "9.8.7" in text
+        assert __version__ not in text, path
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         if monitor["kind"] == "ServiceMonitor"
     ]
     with contextlib.ExitStack() as stack:
+        # what `kube down` leaves: the Secret, and volumes with its files and those of ConfigMaps
+        stack.callback(podman, "secret", "rm", SECRET["metadata"]["name"])
+        for name in (ONE, THREE, SECRET["metadata"]["name"]):
+            stack.callback(podman, "volume", "rm", "--force", name)
         stack.enter_context(played([SECRET, *adapted(release, [one])], folder))
         stack.enter_context(played([SECRET, *adapted(shards, three)], folder))
         address = f"127.0.0.1:{free_port()}"
