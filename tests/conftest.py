@@ -5,12 +5,14 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from exporter.web.html_pages import HtmlPages
 from tests.support.processes import peers_found, program
+from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.warm_command import close_warm_command
 
 _REAL = Path(__file__).parent / "real"
@@ -80,16 +82,16 @@ def promtool() -> str:
     return program("promtool", "prometheus")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """The exporter runs on asyncio alone."""
-    return "asyncio"
+@pytest.fixture(scope="module")
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """The exporter runs on asyncio alone; modules marked `virtual_time` do not wait."""
+    virtual = request.node.get_closest_marker("virtual_time")
+    return "asyncio", {"loop_factory": VirtualTimeLoop} if virtual else {}
 
 
-@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
-def both_loops(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """The loops that the exporter runs on: they report a failed connection in different ways.
-
-    A module uses it through a fixture `anyio_backend` of its own.
-    """
-    return "asyncio", {"use_uvloop": bool(request.param)}
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Modules marked `both_loops` run on asyncio and on uvloop: connections fail differently."""
+    marked = metafunc.definition.get_closest_marker("both_loops")
+    if marked and "anyio_backend" in metafunc.fixturenames:
+        loops = [("asyncio", {"use_uvloop": uvloop}) for uvloop in (False, True)]
+        metafunc.parametrize("anyio_backend", loops, ids=["asyncio", "uvloop"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli.commands import COMMANDS, COMPLETION_VARIABLE, PROGRAM
-from tests.support.processes import COMMAND, clean_environment, program, run
+from tests.support.processes import COMMAND, UNMEASURED, clean_environment, program, run
 from tests.support.terminal import Terminal, terminal
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,8 @@ async def shell(name: str, folder: Path) -> AsyncIterator[Terminal]:
     """A shell that has loaded its script, in a folder with a file."""
     (folder / "my config.yaml").touch()
     command, load = SHELLS[name]
-    environ = clean_environment({"HOME": str(folder), "PS1": "> "})
+    # each TAB starts the command; what it then runs is measured with fish
+    environ = clean_environment({**UNMEASURED, "HOME": str(folder), "PS1": "> "})
     environ["PATH"] = f"{Path(COMMAND).parent}:{environ['PATH']}"
     async with terminal(
         program(command[0], command[0]), *command[1:], cwd=folder, environ=environ

@@ -13,7 +13,7 @@ from exporter.errors import Reason
 from exporter.secret import Secret
 from exporter.server import Api, Server
 from tests.support.cms_peer import NAME, answer, failed
-from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import virtual_clock
 
 NEW, OLD = Api.AGENT_REST_INFOS, Api.AGENT_REST_INFO
 
@@ -74,12 +74,6 @@ def test_a_row_cannot_print_its_name() -> None:
     assert NAME not in f"{row} {row!r}"
 
 
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """The client's tests run on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
-
-
 def client(*bodies: bytes, page_size: int | None = None) -> CmsClient:
     """A client of a server that gives these replies in turn."""
     script = iter(bodies)
@@ -90,6 +84,7 @@ def client(*bodies: bytes, page_size: int | None = None) -> CmsClient:
 
 
 @pytest.mark.anyio
+@pytest.mark.virtual_time
 async def test_inspecting_brings_the_rows_of_every_page() -> None:
     """With the reading that a poll would have brought."""
     pages = [answer(1, 2, resting=3), answer(3, resting=3)]
@@ -101,6 +96,7 @@ async def test_inspecting_brings_the_rows_of_every_page() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.virtual_time
 async def test_inspecting_fails_like_a_poll() -> None:
     """With the same reason and sentence."""
     inspected = failed((await client(answer(code="1")).inspect(1, 1)).result)

@@ -18,7 +18,7 @@ from exporter.server import Api
 from tests.support.cms_peer import Step, answer, connected, failed, http, listening
 from tests.support.cms_peer import read as success
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_loops]  # the same bounds on either loop
 
 INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -27,12 +27,6 @@ OVERHEAD = (
     "chunks): check that url leads to CC-CMS, and gateways on the way"
 )
 MANY = answer(*range(1, 5001), resting=1)
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """The same bounds on either loop."""
-    return both_loops
 
 
 def chunks(body: bytes, size: int, extension: bytes = b"") -> bytes:

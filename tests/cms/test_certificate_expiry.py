@@ -18,16 +18,13 @@ from exporter.errors import Reason
 from exporter.server import Tls
 from tests.support.cms_peer import REST, Step, answer, connected, failed, http, listening, read
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # the loops shake hands in code of their own
 
 GOOD = Step(http(answer(1, resting=1)))
 YEAR = dt.timedelta(days=365)
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """The loops shake hands in code of their own."""
-    return both_loops
 
 
 @pytest.fixture(scope="module")

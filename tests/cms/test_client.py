@@ -22,9 +22,9 @@ from exporter.secret import Secret
 from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import NAME, Failed, Reading, answer, failed, read
 from tests.support.signatures import canonical_request
-from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, virtual_clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 URL = "https://cms.example.com:28443"
 OLD = Signature(Secret("AK1"), Secret("canary-old"))
@@ -34,12 +34,6 @@ Handler = (
     | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 )
 Reply = httpx.Response | Exception
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 class Script:

@@ -15,13 +15,7 @@ from exporter.server import Server
 from tests.support.scripted_server import Floor
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 def now() -> float:

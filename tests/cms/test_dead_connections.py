@@ -19,15 +19,9 @@ from tests.support.cms_peer import (
 )
 from tests.support.dns_peer import naming
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_loops]
 
 GOOD = Step(http(answer(1, resting=1)))
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """On either loop."""
-    return both_loops
 
 
 async def test_connections_that_are_cut_at_once_cost_no_poll() -> None:

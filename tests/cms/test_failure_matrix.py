@@ -30,7 +30,7 @@ from tests.support.cms_peer import connected
 from tests.support.paths import ROOT
 from tests.support.stores import store_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_loops]  # the same sentences on either loop
 
 TARGET = Target(TargetKey("lima", 1, 1))
 PAGES = HtmlPages(version="1", telemetry_path="/metrics")
@@ -47,12 +47,6 @@ page (`tests/cms/test_failure_matrix.py`), and fails if a sentence differs.
 | set-up | reason | sentence |
 |---|---|---|
 """
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """The same sentences on either loop."""
-    return both_loops
 
 
 @pytest.fixture

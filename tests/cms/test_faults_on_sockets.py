@@ -28,13 +28,10 @@ from tests.support.cms_peer import (
     serving,
 )
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """Every failure gets the same name on either loop."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # every failure gets the same name on either loop
 
 
 NOW = 1_750_000_000.0

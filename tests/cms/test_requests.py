@@ -10,16 +10,10 @@ from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
 from tests.support.cms_peer import Step, answer, connected, http, listening, read
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.both_loops]
 
 KEYS = Signature(Secret("AK1"), Secret("sk"))
 PLAIN = string.ascii_letters + string.digits + "._~!$&'()*+,;=:@-"
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """On either loop."""
-    return both_loops
 
 
 def parts(request: bytes) -> tuple[str, dict[str, str], bytes]:

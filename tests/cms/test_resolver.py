@@ -17,16 +17,13 @@ from tests.support.cms_peer import Step, answer, connected, failed, http, listen
 from tests.support.dns_peer import naming
 from tests.support.stores import store_of
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # c-ares calls back from a thread of its own
 
 GOOD = Step(http(answer(1, resting=1)))
 HERE = "127.0.0.1"
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """c-ares calls back from a thread of its own."""
-    return both_loops
 
 
 async def test_an_answer_is_used_for_its_ttl() -> None:

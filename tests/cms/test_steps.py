@@ -16,13 +16,10 @@ from exporter.server import Tls
 from tests.support.cms_peer import REST, Step, answer, connected, failed, http, listening, read
 from tests.support.processes import free_port
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """The loops dial and shake hands in code of their own."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # the loops dial and shake hands in code of their own
 
 
 async def watched(client: CmsClient) -> tuple[PollResult, list[tuple[str, str]]]:

@@ -35,13 +35,10 @@ from tests.support.cms_peer import (
 )
 from tests.support.stores import store_of
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """When bytes are seen differs between the loops."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # when bytes are seen differs between the loops
 
 
 SURPLUS = (

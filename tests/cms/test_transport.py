@@ -5,11 +5,9 @@ import base64
 import contextlib
 import dataclasses
 import datetime as dt
-import functools
 import ipaddress
 import socket
 import ssl
-import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -31,6 +29,7 @@ from exporter.cms.transport import Transport
 from exporter.errors import Reason
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization, Tls
+from tests.support.broken_setups import OLD, appliance
 from tests.support.cms_peer import (
     REST,
     Step,
@@ -47,13 +46,10 @@ from tests.support.cms_peer import (
 )
 from tests.support.signatures import canonical_request
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """Every failure gets the same name on either loop."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # every failure gets the same name on either loop
 
 
 GOOD = Step(http(answer(1, resting=1)))
@@ -223,39 +219,17 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
     )
 
 
-OLD = "DEFAULT:@SECLEVEL=0"
-
-
 @contextlib.contextmanager
-def appliance(leaf: trustme.LeafCert, version: ssl.TLSVersion, ciphers: str) -> Iterator[int]:
-    """A server of long ago, which sends its alerts (asyncio's closes the connection instead)."""
+def old_appliance(leaf: trustme.LeafCert, version: ssl.TLSVersion, ciphers: str) -> Iterator[int]:
+    """A server of long ago."""
     context = presenting(leaf)
     context.set_ciphers(ciphers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = context.maximum_version = version
 
-    tls = functools.partial(context.wrap_socket, server_side=True)
-
-    def serve(listener: socket.socket) -> None:
-        while True:
-            try:
-                plain, _ = listener.accept()
-            except OSError:
-                return
-            with plain, contextlib.suppress(OSError), tls(plain) as secure:
-                secure.recv(4096)
-                secure.sendall(GOOD.data)
-                secure.recv(4096)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,))
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    with appliance(context, GOOD.data) as port:
+        yield port
 
 
 @pytest.mark.parametrize(
@@ -293,7 +267,7 @@ async def test_an_old_server_is_read_with_the_options_that_are_named(
 ) -> None:
     """It asks for no client certificate, whatever its alert looks like."""
     leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
-    with appliance(leaf, version, ciphers) as port:
+    with old_appliance(leaf, version, ciphers) as port:
         url = f"https://127.0.0.1:{port}"
         error = await failure(url, tls=Tls(ca_file=ca_file))
         result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
@@ -317,7 +291,7 @@ async def test_an_old_server_is_read_with_one_option(
 ) -> None:
     """An old version brings the ciphers that it needs; RSA key exchange needs no old version."""
     leaf = ca.issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
-    with appliance(leaf, version, ciphers) as port:
+    with old_appliance(leaf, version, ciphers) as port:
         url = f"https://127.0.0.1:{port}"
         result = await reading(url, tls=dataclasses.replace(tls, ca_file=ca_file))
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -18,6 +17,7 @@ from exporter.config.load import load
 from exporter.config.problems import ConfigError
 from exporter.config.reader import Reader
 from tests.support.links import swapped
+from tests.support.opened_files import noting_opened_files
 from tests.support.paths import FIXTURES
 
 
@@ -189,7 +189,7 @@ def test_different_contents_differ(
     assert (look(one) == look(other)) == equal
 
 
-def test_every_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_is_read_once(folder: Path) -> None:
     """Also one that is named several times, by several servers."""
     (folder / "config.yaml").unlink()
     (folder / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
@@ -199,15 +199,7 @@ def test_every_file_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     text = f"cms: [{block.format('a', 'a')}, {block.format('b', 'b')}]"
     (folder / "config.yaml").write_text(text, encoding="utf-8")
-    opened: list[str] = []
-    open_file = Path.open
-
-    def count(path: Path, *arguments: Any, **more: Any) -> Any:
-        opened.append(path.name)
-        return open_file(path, *arguments, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", count)
+    with noting_opened_files() as opened:
         config = load(folder / "config.yaml", {})
     assert sorted(opened) == ["a.yaml", "ca.pem", "config.yaml", "sk"]
     assert {path.name for path in config.seen.files} == set(opened)

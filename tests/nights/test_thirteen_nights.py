@@ -21,17 +21,16 @@ from typing import Any
 
 import pytest
 import trustme
-import yaml
 
 from exporter.config.shard import Shard
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Address, Settings, Simulator, serving
 from exporter.store import TargetKey
-from tests.support.alert_rules import RULES
 from tests.support.alertmanager import Told, Watch, times_faster, watching
 from tests.support.installed import Installed
 from tests.support.paths import ROOT
+from tests.support.processes import polled_each_second
 from tests.support.runbook_pages import commands
 from tests.support.service_manager import Service, running
 
@@ -234,15 +233,9 @@ def server_settings() -> dict[str, Settings]:
     }
 
 
-def block(cms: str, url: str, more: str = "") -> str:
+def block(cms: str, url: str, *more: str) -> str:
     """A server of a configuration, polled three times a minute at this speed."""
-    return f"""\
-  - name: {cms}
-    url: {url}
-    interval: 1s
-    timeout: 900ms
-    targets: [{{ccId: 1, vdn: 1-3}}]
-{more}"""
+    return polled_each_second(cms, url, "targets: [{ccId: 1, vdn: 1-3}]", *more)
 
 
 @dataclass
@@ -303,11 +296,11 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
     authority.issue_cert("127.0.0.1", not_after=ends).configure_cert(context)
     trusted = folder / "ca.pem"
     authority.cert_pem.write_to_path(str(trusted))
-    auth = f"    auth: {{access_key: {KEY}, secret_key: {SECRET}}}\n"
+    auth = f"auth: {{access_key: {KEY}, secret_key: {SECRET}}}"
     more = {
-        "lima": auth,
-        "cusco": auth,
-        "bogota": f"    tls: {{ca_file: {trusted}}}\n",
+        "lima": [auth],
+        "cusco": [auth],
+        "bogota": [f"tls: {{ca_file: {trusted}}}"],
     }
     async with contextlib.AsyncExitStack() as stack:
         quito = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -320,7 +313,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
             )
             urls[cms] = address.url
         sala = "cms:\n" + block("sala", urls["sala"])
-        blocks = (block(cms, url, more.get(cms, "")) for cms, url in urls.items() if cms != "sala")
+        blocks = (block(cms, url, *more.get(cms, ())) for cms, url in urls.items() if cms != "sala")
         (vdn,) = [vdn for vdn in range(1, 9) if Shard(0, 2).holds(TargetKey("sala", 1, vdn))][:1]
         configs = {
             "floor": ("cms:\n" + "".join(blocks),),
@@ -337,7 +330,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
             watching(
                 folder,
                 *(service.address for service in exporters.values()),
-                write_rules=write_rules,
+                hurry=hurry,
                 pace=times_faster(FASTER),
             )
         )
@@ -349,22 +342,14 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
                 task.cancel()
 
 
-def write_rules(folder: Path) -> None:
-    """The shipped rules with all of their waits shortened. Their words stay as they are."""
+def hurry(rule: dict[str, Any]) -> None:
+    """Shorten all waits of a rule. Its words stay as they are."""
     pace = times_faster(FASTER)
-    folder.mkdir()
-    for file in RULES.iterdir():
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        for group in document["groups"]:
-            for rule in group["rules"]:
-                if "for" in rule:
-                    rule["for"] = pace(rule["for"])
-                rule["expr"] = re.sub(
-                    r"(?<=\[)\d+m(?=\])|(?<=offset )\d+m\b",
-                    lambda found: pace(found[0]),
-                    rule["expr"],
-                )
-        (folder / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
+    if "for" in rule:
+        rule["for"] = pace(rule["for"])
+    rule["expr"] = re.sub(
+        r"(?<=\[)\d+m(?=\])|(?<=offset )\d+m\b", lambda found: pace(found[0]), rule["expr"]
+    )
 
 
 async def test_thirteen_nights(tmp_path: Path) -> None:

@@ -21,16 +21,10 @@ from exporter.store import TargetKey
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Block, Network, World, config, server
 from tests.support.scripted_server import reply
-from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, virtual_clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 network = scripted_fleet.network
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 @contextlib.asynccontextmanager

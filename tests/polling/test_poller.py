@@ -13,15 +13,9 @@ from exporter.polling.schedule import phase
 from exporter.server import Server
 from exporter.store import TargetKey
 from tests.support.scripted_server import Floor, make, reply, running
-from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, virtual_clock
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 async def test_every_target_is_polled_once_in_each_interval_at_its_phase() -> None:

@@ -18,13 +18,7 @@ from tests.support.scripted_server import Floor, client_of, reply, running
 from tests.support.stores import store_of
 from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 def now() -> float:

@@ -16,18 +16,12 @@ from exporter.store import Target, TargetKey, TargetState
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Network, World
 from tests.support.scripted_server import Floor, Handler, client_of, make, reply, running
-from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, virtual_clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 network = scripted_fleet.network
 
 TARGET = Target(TargetKey("lima", 1, 7), name="sales")
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 def now() -> float:

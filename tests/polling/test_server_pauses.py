@@ -14,18 +14,12 @@ from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.server import Server
 from exporter.store import ReloadStatus, Store
 from tests.support.scripted_server import Floor, make, running
-from tests.support.virtual_time import EPOCH, VirtualTimeLoop, virtual_clock
+from tests.support.virtual_time import EPOCH, virtual_clock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 SKEW = 3600.0
 """Seconds by which the server's clock is ahead of this host's."""
-
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, object]]:
-    """Every test of this module runs on virtual time."""
-    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 class Refusing(Floor):

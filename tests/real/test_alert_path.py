@@ -10,7 +10,7 @@ from exporter.rest import Doubt
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.alertmanager import watching
-from tests.support.processes import free_port, query, serving_exporter, until
+from tests.support.processes import free_port, polled_each_second, query, serving_exporter, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
@@ -35,18 +35,8 @@ async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
     overstaying: set[int] = set()
     async with serving(Simulator(floors(overstaying))) as lima:
         config = tmp_path / "config.yaml"
-        config.write_text(
-            f"""
-            cms:
-              - name: lima
-                url: {lima.url}
-                interval: 1s
-                timeout: 900ms
-                targets:
-                  - {{ccId: 1, vdn: 1-2, name: sales, labels: {{site: miraflores}}}}
-            """,
-            encoding="utf-8",
-        )
+        targets = "targets: [{ccId: 1, vdn: 1-2, name: sales, labels: {site: miraflores}}]"
+        config.write_text("cms:\n" + polled_each_second("lima", lima.url, targets), "utf-8")
         async with (
             serving_exporter(config) as exporter,
             watching(tmp_path, exporter.address) as watch,
@@ -105,27 +95,18 @@ async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: 
     settings = Settings(targets=existing, floors=lambda *_: Floor(0, 0, 0))
     async with serving(Simulator(settings)) as lima:
         config = tmp_path / "config.yaml"
+        dead = f"http://127.0.0.1:{free_port()}"
         config.write_text(
-            f"""
-            cms:
-              - name: lima
-                url: {lima.url}
-                interval: 1s
-                timeout: 900ms
-                targets: [{{ccId: 1, vdn: 1-2}}]
-              - name: cusco
-                url: http://127.0.0.1:{free_port()}
-                interval: 1s
-                timeout: 900ms
-                targets: [{{ccId: 7, vdn: [1, 5]}}]
-            """,
+            "cms:\n"
+            + polled_each_second("lima", lima.url, "targets: [{ccId: 1, vdn: 1-2}]")
+            + polled_each_second("cusco", dead, "targets: [{ccId: 7, vdn: [1, 5]}]"),
             encoding="utf-8",
         )
         async with (
             serving_exporter(config) as exporter,
             watching(tmp_path, exporter.address) as watch,
         ):
-            dead = await watch.webhook.hears("AgentRestAllTargetsDown", "cusco")
+            told = await watch.webhook.hears("AgentRestAllTargetsDown", "cusco")
 
             async def held_back() -> bool:
                 states = await watch.states("AgentRestTargetDown", "cusco")
@@ -138,8 +119,8 @@ async def test_a_dead_server_is_told_once_and_a_dead_target_by_itself(tmp_path: 
             single = await watch.webhook.hears("AgentRestTargetDown", "lima")
             assert await held_back()
 
-    assert dead.receiver == "platform-critical"
-    (alert,) = dead.alerts
+    assert told.receiver == "platform-critical"
+    (alert,) = told.alerts
     assert alert["labels"] == {
         "alertname": "AgentRestAllTargetsDown",
         "severity": "critical",
@@ -168,18 +149,8 @@ async def test_a_wrong_unit_is_told_once_for_its_server(tmp_path: Path) -> None:
 
     async with serving(Simulator(Settings(floors=floor))) as lima:
         config = tmp_path / "config.yaml"
-        config.write_text(
-            f"""
-            cms:
-              - name: lima
-                url: {lima.url}
-                interval: 1s
-                timeout: 900ms
-                begin_time_unit: s
-                targets: [{{ccId: 1, vdn: [1-3, 9], max_wait: 5m}}]
-            """,
-            encoding="utf-8",
-        )
+        keys = ("begin_time_unit: s", "targets: [{ccId: 1, vdn: [1-3, 9], max_wait: 5m}]")
+        config.write_text("cms:\n" + polled_each_second("lima", lima.url, *keys), "utf-8")
         async with (
             serving_exporter(config) as exporter,
             watching(tmp_path, exporter.address) as watch,

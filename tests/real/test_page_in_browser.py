@@ -23,7 +23,6 @@ from exporter.web.listening.addresses import Address
 from exporter.web.listening.listener import listen
 from exporter.web.probe import Note
 from exporter.web.target_query import Query
-from tests.support.browser import chromium
 from tests.support.example_application import example_application
 from tests.support.page_scenes import LOADED, failed_reload, trouble
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, fail, succeed, target
@@ -49,19 +48,6 @@ HOSTILE = (
     "W" * 300,
     "&lt;b&gt; &amp; &copy",
 )
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the module, so that one browser serves all of its tests."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001 - its loop
-    """Chromium; each test has a profile of its own in it."""
-    async with chromium() as started:
-        yield started
 
 
 async def _poll(target: Target, _within: float | None, _note: Note | None) -> TargetState:

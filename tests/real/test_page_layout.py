@@ -3,8 +3,6 @@
 One browser, one page for each scene, which is resized: a window that is dragged narrower.
 """
 
-from collections.abc import AsyncIterator
-
 import pytest
 from playwright.async_api import Browser
 
@@ -12,7 +10,6 @@ from exporter.store import Target, TargetState
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.listener import listen
 from exporter.web.probe import Note
-from tests.support.browser import chromium
 from tests.support.example_application import example_application
 from tests.support.page_scenes import SCENES
 from tests.support.status_targets import NOW
@@ -75,19 +72,6 @@ TROUBLE = """() => {
     }
     return found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """One event loop for the module, so that one browser serves all of its tests."""
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:  # noqa: ARG001 - its loop
-    """Chromium."""
-    async with chromium() as started:
-        yield started
 
 
 async def _never(_target: Target, _within: float | None, _note: Note | None) -> TargetState:

@@ -8,6 +8,7 @@ import pytest
 from exporter.simulator.floors import Floor
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.processes import (
+    polled_each_second,
     program,
     query,
     scraping_prometheus,
@@ -42,17 +43,8 @@ async def test_every_protocol_brings_the_same(tmp_path: Path) -> None:
     }
     config = tmp_path / "config.yaml"
     async with serving(Simulator(Settings(floors=lambda *_: Floor(3, 2, 1)))) as lima:
-        config.write_text(
-            f"""
-            cms:
-              - name: lima
-                url: {lima.url}
-                interval: 1s
-                timeout: 900ms
-                targets: [{{ccId: 1, vdn: 1-2, name: "sales é", labels: {{site: lima}}}}]
-            """,
-            encoding="utf-8",
-        )
+        named = 'targets: [{ccId: 1, vdn: 1-2, name: "sales é", labels: {site: lima}}]'
+        config.write_text("cms:\n" + polled_each_second("lima", lima.url, named), "utf-8")
         async with serving_exporter(config) as exporter:
             scrape = "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
             for name, options in jobs.items():

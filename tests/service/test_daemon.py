@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -23,6 +22,7 @@ from exporter.service.daemon import Daemon, Options
 from exporter.simulator.scenarios import Fault, Scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.web.listening.addresses import Address
+from tests.support.opened_files import noting_opened_files
 from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
 
 pytestmark = pytest.mark.anyio
@@ -221,9 +221,7 @@ async def test_it_is_not_ready_before_its_polls_end_and_answers_until_then(
             await client.get(f"{url}/metrics")
 
 
-async def test_a_start_reads_every_file_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_start_reads_every_file_once(tmp_path: Path) -> None:
     """Configuration, target files, secrets, and those of the web configuration."""
     auth = "auth: {access_key: AK, secret_key_file: sk}, target_files: ['*.targets']"
     config = configure(tmp_path, "http://lima", more=auth)
@@ -233,15 +231,7 @@ async def test_a_start_reads_every_file_once(
     pem.write_to_path(tmp_path / "web.pem")
     web = tmp_path / "web.yaml"
     web.write_text("tls_server_config: {cert_file: web.pem, key_file: web.pem}", encoding="utf-8")
-    opened: list[str] = []
-    open_file = Path.open
-
-    def count(path: Path, *arguments: Any, **more: Any) -> Any:
-        opened.append(path.name)
-        return open_file(path, *arguments, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", count)
+    with noting_opened_files() as opened:
         Daemon(partial(load, config, {}), Options(web_config_file=web), {}, system_clock)
     assert sorted(opened) == ["a.targets", "config.yaml", "sk", "web.pem", "web.yaml"]
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from exporter.durations import format_duration, parse_duration
 from tests.support.alert_rules import RULES
 from tests.support.paths import ROOT
-from tests.support.processes import free_port, program, scraping_prometheus, started, until
+from tests.support.processes import answering, program, scraping_prometheus, until
 
 WAITS: Final = {"2m": "6s"}
 """In place of group_wait; all other waits are a second. 2m outlast an interval, a scrape and an
@@ -26,6 +26,9 @@ evaluation of 30 s each, and 6 s do the same for those of 1 s each."""
 
 Pace = Callable[[str], str]
 """A shorter duration in place of one."""
+
+Hurry = Callable[[dict[str, Any]], None]
+"""Shortens the times of a rule."""
 
 
 def at_once(duration: str) -> str:
@@ -118,7 +121,7 @@ class Watch:
 async def watching(
     folder: Path,
     *exporters: str,
-    write_rules: Callable[[Path], None] | None = None,
+    hurry: Hurry | None = None,
     pace: Pace = at_once,
 ) -> AsyncIterator[Watch]:
     """Scrape exporters by the shipped rules, and hear what is told.
@@ -126,10 +129,10 @@ async def watching(
     Args:
         folder: for files.
         exporters: host:port of each.
-        write_rules: writes the rules into a new folder; by default the shipped ones, hurried.
+        hurry: what it does to each of the shipped rules; by default their `for` gets short.
         pace: how much shorter Alertmanager waits.
     """
-    (write_rules or write_hurried_rules)(folder / "rules")
+    write_hurried_rules(folder / "rules", hurry or short_for)
     async with (
         notifying(folder / "alertmanager", pace) as (webhook, address, alertmanager),
         scraping_prometheus(
@@ -146,9 +149,9 @@ async def notifying(
     """A real Alertmanager: what it tells, its address, and a client of its API."""
     async with (
         _listening() as webhook,
-        _alertmanager(folder, webhook.url, pace) as (address, alertmanager),
+        _alertmanager(folder, webhook.url, pace) as alertmanager,
     ):
-        yield webhook, address, alertmanager
+        yield webhook, alertmanager.base_url.netloc.decode(), alertmanager
 
 
 @contextlib.asynccontextmanager
@@ -167,35 +170,21 @@ async def _listening() -> AsyncIterator[Webhook]:
 
 
 @contextlib.asynccontextmanager
-async def _alertmanager(
-    folder: Path, webhook: str, pace: Pace
-) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
-    """A real Alertmanager with the shipped routes; gives its address and a client of its API."""
+async def _alertmanager(folder: Path, webhook: str, pace: Pace) -> AsyncIterator[httpx.AsyncClient]:
+    """A real Alertmanager with the shipped routes; gives a client of its API."""
     binary = program("prometheus-alertmanager", "prometheus-alertmanager")
     folder.mkdir()
     file = folder / "alertmanager.yml"
     file.write_text(_routes(webhook, pace), encoding="utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    async with (
-        started(
-            binary,
-            f"--config.file={file}",
-            f"--storage.path={folder / 'data'}",
-            f"--web.listen-address={address}",
-            "--cluster.listen-address=",
-            "--log.level=warn",
-        ) as process,
-        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
-    ):
-
-        async def answers() -> bool:
-            assert process.handle.returncode is None, process.lines
-            with contextlib.suppress(httpx.TransportError):
-                return (await client.get("/-/ready")).is_success
-            return False
-
-        await until(answers)
-        yield address, client
+    command = [
+        binary,
+        f"--config.file={file}",
+        f"--storage.path={folder / 'data'}",
+        "--cluster.listen-address=",
+        "--log.level=warn",
+    ]
+    async with answering(*command, flag="--web.listen-address") as client:
+        yield client
 
 
 def _routes(webhook: str, pace: Pace) -> str:
@@ -226,15 +215,20 @@ def _prometheus(rules: Path, exporters: Sequence[str], alertmanager: str) -> str
     return yaml.safe_dump(config)
 
 
-def write_hurried_rules(folder: Path) -> None:
-    """Write the shipped rules into a new folder, each with a short `for`."""
+def short_for(rule: dict[str, Any]) -> None:
+    """Let an alert fire at once, if it has a `for`."""
+    if "for" in rule:
+        rule["for"] = at_once(rule["for"])
+
+
+def write_hurried_rules(folder: Path, hurry: Hurry = short_for) -> None:
+    """Write the shipped rules into a new folder, after something was done to each."""
     folder.mkdir()
     for file in RULES.iterdir():
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         for group in document["groups"]:
             for rule in group["rules"]:
-                if "for" in rule:
-                    rule["for"] = at_once(rule["for"])
+                hurry(rule)
         (folder / file.name).write_text(yaml.safe_dump(document), encoding="utf-8")
 
 

@@ -84,11 +84,12 @@ class Site:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             change(context)
-        return self.stack.enter_context(_appliance(context))
+        return self.stack.enter_context(appliance(context))
 
 
 @contextlib.contextmanager
-def _appliance(context: ssl.SSLContext) -> Iterator[int]:
+def appliance(context: ssl.SSLContext, reply: bytes = b"") -> Iterator[int]:
+    """A server that sends its TLS alerts: asyncio's closes the connection instead."""
     secured = functools.partial(context.wrap_socket, server_side=True)
 
     def serve(listener: socket.socket) -> None:
@@ -99,6 +100,7 @@ def _appliance(context: ssl.SSLContext) -> Iterator[int]:
                 return
             with plain, contextlib.suppress(OSError), secured(plain) as secure:
                 secure.recv(4096)
+                secure.sendall(reply)
                 secure.recv(4096)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -212,6 +212,12 @@ async def serving_exporter(
         yield process
 
 
+def polled_each_second(cms: str, url: str, *more: str) -> str:
+    """A server of a configuration; `more` are lines for other keys."""
+    lines = [f"name: {cms}", f"url: {url}", "interval: 1s", "timeout: 900ms", *more]
+    return "  - " + "\n    ".join(lines) + "\n"
+
+
 @contextlib.asynccontextmanager
 async def scraping_prometheus(folder: Path, config: str) -> AsyncIterator[httpx.AsyncClient]:
     """A real Prometheus on a free port; gives a client of its API."""
@@ -219,27 +225,42 @@ async def scraping_prometheus(folder: Path, config: str) -> AsyncIterator[httpx.
     folder.mkdir(exist_ok=True)
     file = folder / "prometheus.yml"
     file.write_text(config, encoding="utf-8")
-    port = free_port()
-    async with (
-        started(
-            binary,
-            f"--config.file={file}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--log.level=warn",
-            cwd=folder,
-        ),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
-    ):
-        await until(lambda: _answers(client))
+    command = [
+        binary,
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        "--log.level=warn",
+    ]
+    async with answering(*command, flag="--web.listen-address", cwd=folder) as client:
         yield client
 
 
-async def _answers(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/-/ready")).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+@contextlib.asynccontextmanager
+async def answering(
+    *command: str, flag: str, page: str = "/-/ready", cwd: Path | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A program that serves HTTP, once its page says that it is ready; gives a client of it.
+
+    Args:
+        command: with its arguments, except for the address.
+        flag: the one that takes the address.
+        page: succeeds when it is ready.
+        cwd: where it starts; by default here.
+    """
+    address = f"127.0.0.1:{free_port()}"
+    async with (
+        started(*command, f"{flag}={address}", cwd=cwd) as process,
+        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
+    ):
+
+        async def answers() -> bool:
+            assert process.handle.returncode is None, process.lines
+            with contextlib.suppress(httpx.TransportError):
+                return (await client.get(page)).is_success
+            return False
+
+        await until(answers)
+        yield client
 
 
 async def query(client: httpx.AsyncClient, promql: str) -> dict[frozenset[tuple[str, str]], float]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx
 
-from tests.support.processes import free_port, optional_program, started, until
+from tests.support.processes import answering, optional_program
 
 _PACKAGE: Final = "victoria-metrics"
 
@@ -85,23 +85,11 @@ def dry_run(rules: Path) -> subprocess.CompletedProcess[str]:
 
 @contextlib.asynccontextmanager
 async def _listening(binary: str, arguments: list[str]) -> AsyncIterator[str]:
-    address = f"127.0.0.1:{free_port()}"
     known = _options(binary)
     wanted = [one for one in arguments if one.partition("=")[0] in known]
-    command = [binary, *wanted, f"-httpListenAddr={address}", "-loggerLevel=ERROR"]
-    async with (
-        started(*command) as process,
-        httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client,
-    ):
-
-        async def answers() -> bool:
-            assert process.handle.returncode is None, process.lines
-            with contextlib.suppress(httpx.TransportError):
-                return (await client.get("/health")).is_success
-            return False
-
-        await until(answers)
-        yield f"http://{address}"
+    command = [binary, *wanted, "-loggerLevel=ERROR"]
+    async with answering(*command, flag="-httpListenAddr", page="/health") as client:
+        yield str(client.base_url)
 
 
 @functools.cache

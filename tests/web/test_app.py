@@ -2,11 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -14,9 +11,8 @@ from exporter.clock import Moment
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.exposition import Exposition, Format
 from exporter.store import ReloadOutcome, ReloadStatus, Store, Target, TargetKey
-from exporter.web.listening.addresses import Address
-from exporter.web.listening.listener import listen
 from tests.support.example_application import example_application
+from tests.support.raw_client import raw_client
 from tests.support.stores import store_of
 
 NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
@@ -39,21 +35,6 @@ def _app(store: Store | None = None, **sources: Any) -> web.Application:
     return example_application(store=store or _store(), moment=lambda: NOW, **sources)
 
 
-@asynccontextmanager
-async def _serving(app: web.Application) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of `app` that adds no header of its own and undoes no compression."""
-    listener = await listen(app, [Address("127.0.0.1", 0)])
-    try:
-        async with aiohttp.ClientSession(
-            f"http://{listener.addresses[0]}",
-            auto_decompress=False,
-            skip_auto_headers=["Accept", "Accept-Encoding"],
-        ) as client:
-            yield client
-    finally:
-        await listener.close()
-
-
 def _expected(store: Store, form: Format) -> bytes:
     return b"".join(Exposition().slices(store.states(), NOW, form))
 
@@ -65,7 +46,7 @@ def _expected(store: Store, form: Format) -> bytes:
 async def test_metrics_in_the_format_asked_for(accept: str, form: Format) -> None:
     """Prometheus gets OpenMetrics, and everyone else the text; caches are told why they differ."""
     store = _store()
-    async with _serving(_app(store)) as client:
+    async with raw_client(_app(store)) as client:
         reply = await client.get("/metrics", headers={"Accept": accept})
         body = await reply.read()
     assert (reply.status, body) == (200, _expected(store, form))
@@ -79,7 +60,7 @@ async def test_metrics_in_the_format_asked_for(accept: str, form: Format) -> Non
 async def test_accept_may_come_in_several_lines() -> None:
     """A list's lines are one list."""
     lines = [("Accept", "text/plain;q=0.1"), ("Accept", "application/openmetrics-text")]
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         reply = await client.get("/metrics", headers=lines)
     assert reply.headers["Content-Type"] == Format.OPENMETRICS.value
 
@@ -90,7 +71,7 @@ async def test_metrics_of_the_exporter_follow() -> None:
     store = _store()
     status = ReloadStatus(successful=True, last_success=1.0)
     registry = own_registry(ExporterCollector(store, lambda: status, lambda: NOW, version="1.2.3"))
-    async with _serving(_app(store, registry=registry)) as client:
+    async with raw_client(_app(store, registry=registry)) as client:
         text = await (await client.get("/metrics")).text()
     for line in (
         'agent_rest_polls_total{cc_id="1",cms="lima",vdn="1"} 0.0',
@@ -117,7 +98,7 @@ async def test_metrics_of_the_exporter_follow() -> None:
 )
 async def test_metrics_by_name(query: str, names: set[str]) -> None:
     """Prometheus' `params` can ask for a few samples; an empty name is none, as in the library."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         text = await (await client.get(f"/metrics?{query}")).text()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert {line.partition("{")[0] for line in lines} == names
@@ -127,7 +108,7 @@ async def test_metrics_by_name(query: str, names: set[str]) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/", "/api/v1/targets"])
 async def test_compressed_on_request(path: str) -> None:
     """The same bytes, fewer of them on the wire."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         plain = await (await client.get(path)).read()
         reply = await client.get(path, headers={"Accept-Encoding": "gzip, deflate"})
         body = await reply.read()
@@ -143,7 +124,7 @@ async def test_compressed_on_request(path: str) -> None:
 async def test_not_compressed_when_refused(refusal: str) -> None:
     """A client that cannot decompress gets what it can read."""
     store = _store()
-    async with _serving(_app(store)) as client:
+    async with raw_client(_app(store)) as client:
         reply = await client.get("/metrics", headers={"Accept-Encoding": refusal})
         assert await reply.read() == _expected(store, Format.TEXT)
     assert "Content-Encoding" not in reply.headers
@@ -154,7 +135,7 @@ async def test_not_compressed_when_refused(refusal: str) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_head_is_get_without_its_body(path: str, encoding: str) -> None:
     """The same status and headers, on a connection that stays usable."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         got = await client.get(path, headers={"Accept-Encoding": encoding})
         body = await got.read()
         head = await client.head(path, headers={"Accept-Encoding": encoding})
@@ -173,7 +154,7 @@ async def test_checks(name: str) -> None:
     """200 and a sentence while all is well, 503 and the sentence of what is not."""
     problems = [None, "the scheduler has made no progress for 63 s"]
     app = _app(**{f"un{name}": lambda: problems.pop(0)})  # type: ignore[arg-type]  # one of two names
-    async with _serving(app) as client:
+    async with raw_client(app) as client:
         fine = await client.get(f"/-/{name}")
         assert (fine.status, await fine.text()) == (200, f"agent-rest-exporter is {name}.\n")
         ill = await client.get(f"/-/{name}")
@@ -193,7 +174,7 @@ async def test_reload(method: str) -> None:
     async def reload() -> ReloadOutcome:
         return outcomes.pop(0)
 
-    async with _serving(_app(reload=reload)) as client:
+    async with raw_client(_app(reload=reload)) as client:
         assert (await client.get("/-/reload")).status == 405
         for expected in ((200, "1 added\n"), (500, "a: bad\nb: bad\n")):
             reply = await client.request(method, "/-/reload")
@@ -223,7 +204,7 @@ async def test_a_page_of_another_site_reloads_nothing(headers: dict[str, str], s
         reloads.append(1)
         return ReloadOutcome(successful=True, report="1 added")
 
-    async with _serving(_app(reload=reload)) as client:
+    async with raw_client(_app(reload=reload)) as client:
         headers = {"Host": "exporter:10072", **headers}
         reply = await client.post("/-/reload", headers=headers)
         text = await reply.text()
@@ -236,7 +217,7 @@ async def test_a_page_of_another_site_reloads_nothing(headers: dict[str, str], s
 @pytest.mark.anyio
 async def test_status_page() -> None:
     """HTML with a policy of its own, which leads to the metrics where they are."""
-    async with _serving(_app(telemetry_path="/telemetry")) as client:
+    async with raw_client(_app(telemetry_path="/telemetry")) as client:
         reply = await client.get("/")
         text = await reply.text()
         assert (await client.get("/telemetry")).status == 200
@@ -252,7 +233,7 @@ async def test_status_page() -> None:
 @pytest.mark.parametrize("path", [*PATHS, "/nothing"])
 async def test_headers_of_every_reply(path: str) -> None:
     """Nothing is sniffed, kept, or told of the server's parts."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         headers = (await client.get(path)).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == "no-store"
@@ -262,7 +243,7 @@ async def test_headers_of_every_reply(path: str) -> None:
 @pytest.mark.anyio
 async def test_the_configuration_is_text_in_a_browser() -> None:
     """YAML would be saved to a file; the page links to it."""
-    async with _serving(_app(configuration=lambda: [b"cms:\n", b"  - name: lima\n"])) as client:
+    async with raw_client(_app(configuration=lambda: [b"cms:\n", b"  - name: lima\n"])) as client:
         reply = await client.get("/config")
         assert await reply.text() == "cms:\n  - name: lima\n"
         assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -272,7 +253,7 @@ async def test_the_configuration_is_text_in_a_browser() -> None:
 @pytest.mark.anyio
 async def test_a_target_has_a_page_of_its_own() -> None:
     """It is asked for like a probe, and told like one what is wrong."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         reply = await client.get("/target?cms=lima&cc_id=1&vdn=2")
         assert reply.status == 200
         assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'; ")
@@ -290,7 +271,7 @@ async def test_a_target_has_a_page_of_its_own() -> None:
 @pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/%2e%2e/etc/passwd", "/<script>"])
 async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
     """Plain text, which repeats nothing of what was asked."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         reply = await client.get(path)
         assert reply.status == 404
         assert await reply.text() == (
@@ -304,7 +285,7 @@ async def test_unknown_paths_are_told_the_known_ones(path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 async def test_other_methods_are_refused(path: str) -> None:
     """With the methods that are not."""
-    async with _serving(_app()) as client:
+    async with raw_client(_app()) as client:
         reply = await client.post(path, data=b"x")
         assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
         assert await reply.text() == "405: POST is not allowed here; use GET, HEAD.\n"
@@ -347,7 +328,7 @@ async def test_polls_go_on_during_a_scrape(path: str) -> None:
             turns += 1
 
     # The reply to this has a few turns of its own: the difference is what 4,000 targets add.
-    async with _serving(_app(_store(4000))) as client:
+    async with raw_client(_app(_store(4000))) as client:
         polling = asyncio.create_task(poll())
         await (await client.get("/-/healthy")).read()
         idle, turns = turns, 0

@@ -25,18 +25,15 @@ from exporter.web.listening.clients import (
 )
 from exporter.web.listening.listener import listen
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # the loops differ in how they buffer, and in how a connection ends
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BIG = 64 << 20
 """More than any socket's buffers take."""
 WAIT = b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """The loops differ in how they buffer, and in how a connection ends."""
-    return both_loops
 
 
 class World:

@@ -35,6 +35,17 @@ async def _serving(handler: Handler) -> AsyncIterator[tuple[str, int]]:
         await listener.close()
 
 
+def _replying(delivery: Delivery, done: asyncio.Event) -> Handler:
+    """Reply with much, and tell when that is over."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await delivery.send(request, "", lambda: BIG, {})
+        done.set()
+        return response
+
+    return handler
+
+
 async def _get(place: tuple[str, int], query: str = "") -> tuple[int, bytes]:
     async with (
         aiohttp.ClientSession() as client,
@@ -321,13 +332,7 @@ async def test_a_client_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureF
     """Its reply would stay in memory for as long as it likes."""
     refused, done = no_refusals(), asyncio.Event()
     delivery = Delivery(send_timeout=0.05, refused=refused)
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = await delivery.send(request, "", lambda: BIG, {})
-        done.set()
-        return response
-
-    async with _serving(handler) as place:
+    async with _serving(_replying(delivery, done)) as place:
         reader, writer = await asyncio.open_connection(*place)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await done.wait()
@@ -341,13 +346,7 @@ async def test_a_client_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureF
 async def test_a_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """Prometheus hangs up when its scrape times out; nobody is left to tell."""
     delivery, done = Delivery(), asyncio.Event()
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = await delivery.send(request, "", lambda: BIG, {})
-        done.set()
-        return response
-
-    async with _serving(handler) as place:
+    async with _serving(_replying(delivery, done)) as place:
         reader, writer = await asyncio.open_connection(*place)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await reader.readuntil(b"\r\n")

@@ -16,11 +16,10 @@ from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
-from exporter.web.listening.addresses import Address
-from exporter.web.listening.listener import listen
 from exporter.web.probe import Note, asked_for, parameters, time_left
 from exporter.web.target_query import RequestError
 from tests.support.example_application import example_application
+from tests.support.raw_client import raw_client
 from tests.support.stores import failure, store_of, success
 
 NOW = Moment(1_700_000_100.0, 1100.0, 1100.0)
@@ -61,16 +60,8 @@ class Server:
 async def serving(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that adds no header of its own, of an exporter with `TARGETS`."""
     app = example_application(store=store_of(TARGETS), moment=lambda: NOW, poll=server)
-    listener = await listen(app, [Address("127.0.0.1", 0)])
-    try:
-        async with aiohttp.ClientSession(
-            f"http://{listener.addresses[0]}",
-            auto_decompress=False,
-            skip_auto_headers=["Accept", "Accept-Encoding"],
-        ) as client:
-            yield client
-    finally:
-        await listener.close()
+    async with raw_client(app) as client:
+        yield client
 
 
 def samples(text: str) -> dict[str, dict[str, str]]:

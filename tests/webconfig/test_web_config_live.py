@@ -19,13 +19,10 @@ from exporter.webconfig.live_web_config import LiveWebConfig
 from exporter.webconfig.web_file import WebConfig
 from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """Each loop has a TLS of its own around OpenSSL's."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # each loop has a TLS of its own around OpenSSL's
 
 
 TLS = "tls_server_config: {cert_file: server.pem, key_file: server.key}\n"

@@ -10,13 +10,10 @@ import trustme
 from exporter.webconfig.live_web_config import LiveWebConfig
 from tests.support.web_config import ask, chain, connected, key, served
 
-pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """Each loop has a TLS of its own around OpenSSL's."""
-    return both_loops
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.both_loops,
+]  # each loop has a TLS of its own around OpenSSL's
 
 
 Make = Callable[..., LiveWebConfig]
