@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from exporter.web.html_pages import HtmlPages
+from tests.support.paths import FIXTURES
 from tests.support.processes import peers_found, program
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.warm_command import close_warm_command
@@ -25,7 +26,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # nothing is asked on the Internet, and to load a hundred authorities takes as long as ten polls
-    os.environ["SSL_CERT_FILE"] = os.devnull
+    os.environ["SSL_CERT_FILE"] = str(FIXTURES / "authority.pem")
     # an example that takes long says nothing on a busy machine
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")

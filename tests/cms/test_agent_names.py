@@ -15,6 +15,8 @@ from exporter.server import Api, Server
 from tests.support.cms_peer import NAME, answer, failed
 from tests.support.virtual_time import virtual_clock
 
+pytestmark = pytest.mark.virtual_time
+
 NEW, OLD = Api.AGENT_REST_INFOS, Api.AGENT_REST_INFO
 
 
@@ -84,7 +86,6 @@ def client(*bodies: bytes, page_size: int | None = None) -> CmsClient:
 
 
 @pytest.mark.anyio
-@pytest.mark.virtual_time
 async def test_inspecting_brings_the_rows_of_every_page() -> None:
     """With the reading that a poll would have brought."""
     pages = [answer(1, 2, resting=3), answer(3, resting=3)]
@@ -96,7 +97,6 @@ async def test_inspecting_brings_the_rows_of_every_page() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.virtual_time
 async def test_inspecting_fails_like_a_poll() -> None:
     """With the same reason and sentence."""
     inspected = failed((await client(answer(code="1")).inspect(1, 1)).result)

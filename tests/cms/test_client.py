@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
 
 from exporter import __version__
 from exporter.cms import signing
@@ -20,7 +19,7 @@ from exporter.cms.transport import StaleConnectionError
 from exporter.errors import PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
-from tests.support.cms_peer import NAME, Failed, Reading, answer, failed, read
+from tests.support.cms_peer import CONNECTION_KEY, NAME, Failed, Reading, answer, failed, read
 from tests.support.signatures import canonical_request
 from tests.support.virtual_time import EPOCH, virtual_clock
 
@@ -420,16 +419,9 @@ async def test_a_fault_of_the_exporter_is_one_polls_and_quotes_nothing() -> None
 async def test_an_address_of_many_that_all_fail_in_their_own_way() -> None:
     """Asyncio then has one text for all of them and no number, and the text is not for people."""
     error = httpx.ConnectError("")
-    key = ConnectionKey(
-        host="cms.example.com",
-        port=28443,
-        is_ssl=True,
-        ssl=True,
-        proxy=None,
-        proxy_auth=None,
-        proxy_headers_hash=None,
+    error.__cause__ = aiohttp.ClientConnectorError(
+        CONNECTION_KEY, OSError("Multiple exceptions: [...]")
     )
-    error.__cause__ = aiohttp.ClientConnectorError(key, OSError("Multiple exceptions: [...]"))
 
     assert (await failing(client(Script(error)))).message == (
         "cms.example.com:28443 cannot be reached: no connection; check the address in url, routes "

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine
 
 from exporter.cms import body, status_failures, tls_failures
@@ -24,21 +23,12 @@ from exporter.endpoint import proxy_endpoint
 from exporter.errors import PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Server, StaticAuthorization, Tls
-from tests.support.cms_peer import Step, connected, failed, http, listening
+from tests.support.cms_peer import CONNECTION_KEY, Step, connected, failed, http, listening
 
 pytestmark = pytest.mark.anyio
 
 SERVER = Server("https://cms.example.com:28443")
 PLAIN = Server("http://10.22.26.181:28080")
-KEY = ConnectionKey(
-    host="cms.example.com",
-    port=28443,
-    is_ssl=True,
-    ssl=True,
-    proxy=None,
-    proxy_auth=None,
-    proxy_headers_hash=None,
-)
 PROXY = ChosenProxy(proxy_endpoint("http://10.22.0.9:3128"), "proxy_url")
 FOREIGN = ForeignText(())
 TIMES = Times(None, 0.0)
@@ -506,7 +496,7 @@ def test_a_certificate_that_is_refused(
             ),
         ),
         (
-            aiohttp.ClientConnectorError(KEY, OSError(errno.EMFILE, "canary")),
+            aiohttp.ClientConnectorError(CONNECTION_KEY, OSError(errno.EMFILE, "canary")),
             Reason.CONNECT,
             (
                 "no connection to cms.example.com:28443: too many open files on this host; raise "
@@ -522,7 +512,9 @@ def test_a_certificate_that_is_refused(
             ),
         ),
         (
-            aiohttp.ClientConnectorError(KEY, socket.gaierror(-2, "Name or service not known")),
+            aiohttp.ClientConnectorError(
+                CONNECTION_KEY, socket.gaierror(-2, "Name or service not known")
+            ),
             Reason.CONNECT,
             (
                 "cms.example.com:28443 cannot be reached: name or service not known; check the "

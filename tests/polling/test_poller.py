@@ -19,25 +19,25 @@ pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
 async def test_every_target_is_polled_once_in_each_interval_at_its_phase() -> None:
-    """An hour of 50 targets: each start is where the schedule puts it, or a moment later."""
+    """Twenty minutes of 50 targets: each start is where the schedule puts it, or a moment later."""
     floor = Floor(takes=0.2)
     poller, store = make(floor, Server("http://cms", name="lima"), 50)
     async with running(poller):
-        await asyncio.sleep(3600)
+        await asyncio.sleep(1200)
     starts: dict[int, list[float]] = {}
     for at, vdn in floor.asked:
         starts.setdefault(vdn, []).append(at)
     assert sorted(starts) == list(range(1, 51))
     for vdn, times in starts.items():
-        assert len(times) == 120
+        assert len(times) == 40
         due = phase(TargetKey("lima", 1, vdn), 30.0)
         late = [(EPOCH + at - due) % 30.0 for at in times]
         # never early; later only to start together with others
         assert max(late) < 0.021
     stats = store.server("lima")
     assert stats.skipped == 0
-    assert stats.requests == 6000
-    assert stats.delay.counts[0] == 6000
+    assert stats.requests == 2000
+    assert stats.delay.counts[0] == 2000
     assert stats.in_flight == 0
 
 
@@ -161,9 +161,9 @@ async def test_a_failure_is_logged_when_it_starts_changes_and_ends(
 ) -> None:
     """A day of a failing server is a handful of lines, not one for each poll."""
     floor = Floor()
-    failures = [httpx.Response(500) for _ in range(4000)] + [httpx.Response(404)] * 2
-    floor.answers = iter([reply(), *failures, *(reply() for _ in range(9000))])
-    poller, _ = make(floor, Server("http://cms", name="lima"), 1, interval=10.0)
+    failures = [httpx.Response(500) for _ in range(1332)] + [httpx.Response(404)] * 2
+    floor.answers = iter([reply(), *failures, *(reply() for _ in range(3000))])
+    poller, _ = make(floor, Server("http://cms", name="lima"), 1, interval=30.0)
     with caplog.at_level(logging.INFO, "exporter"):
         async with running(poller):
             await asyncio.sleep(86_400)

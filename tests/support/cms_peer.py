@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from aiohttp.client_reqrep import ConnectionKey
+
 from exporter.clock import Clock, system_clock
 from exporter.cms.client import CmsClient
 from exporter.cms.transport import Transport
@@ -25,6 +27,17 @@ NAME = "Zhang San"
 
 REST = 0.2
 """Seconds after which a connection on this machine has rested, and is used again."""
+
+CONNECTION_KEY = ConnectionKey(
+    host="cms.example.com",
+    port=28443,
+    is_ssl=True,
+    ssl=True,
+    proxy=None,
+    proxy_auth=None,
+    proxy_headers_hash=None,
+)
+"""What aiohttp's errors know of a connection to https://cms.example.com:28443."""
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
