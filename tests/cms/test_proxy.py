@@ -20,7 +20,7 @@ INVALID = (
 ENCODE = "; in a user or password, percent-encode /, ? and #"
 NOT_AN_ADDRESS = (
     "contains a host that ends in a number but is not an IPv4 address: write four numbers from 0 "
-    "to 255, such as 10.22.26.181"
+    "to 255, without zeros in front, such as 10.22.26.181"
 )
 
 
