@@ -14,7 +14,7 @@ import httpx
 
 from exporter import log_messages
 from exporter.clock import Clock, Moment
-from exporter.cms import agent_names, body, failures, status_failures, wire
+from exporter.cms import agent_names, body, failures, proxy_failures, status_failures, wire
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
@@ -234,7 +234,7 @@ class CmsClient:
         if failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
             self.stats.paused_until = self._clock().boot + pause
-        return failures.through(failure, self._proxy)
+        return proxy_failures.through(failure, self._proxy)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
         limit = self.server.page_size

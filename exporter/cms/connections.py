@@ -71,6 +71,8 @@ class Phase(Enum):
     RESOLVING = auto()
     CONNECTING = auto()
     HANDSHAKE = auto()
+    TUNNEL = auto()
+    """A proxy was asked to connect."""
     ASKED = auto()
 
 
@@ -161,7 +163,8 @@ class Connection(ResponseHandler):
         self._exchange = exchange
         self._exchanges += 1
         exchange.position = self._exchanges
-        exchange.phase = Phase.ASKED
+        # for the request to a proxy aiohttp sets hardly anything
+        exchange.phase = Phase.ASKED if "timer" in params else Phase.TUNNEL
         self.single_use = exchange.single_use
         self._reply = None
         self._received = 0

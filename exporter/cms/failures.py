@@ -18,13 +18,12 @@ import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError
 
-from exporter.cms import odd_http, status_failures, tls_failures
+from exporter.cms import odd_http, proxy_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
 from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_meter import OverheadError
-from exporter.cms.resolver import DnsSilentError
 from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
 from exporter.errors import PollError, Reason, internal_error
 from exporter.server import Server
@@ -90,6 +89,8 @@ def of_timeout(
             f"no connection to {named} within {seconds:g} s: nothing answers at this address, or a "
             f"firewall drops packets; check {key}, routes and firewalls",
         )
+    if proxy is not None and proxy_failures.blames_proxy(exchange, proxy):
+        return proxy_failures.of_timeout(proxy, server, seconds, exchange)
     if exchange.phase is Phase.HANDSHAKE:
         return PollError(
             Reason.TIMEOUT,
@@ -171,14 +172,6 @@ def _text(title: bytes) -> str:
     return html.unescape(text)
 
 
-def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
-    """The same failure, with the proxy that was used: it may be the cause."""
-    if proxy is None or str(proxy) in error.message:
-        return error
-    message = f"{error.message}; the request went through the proxy {proxy}"
-    return PollError(error.reason, message, retry_after=error.retry_after)
-
-
 def of_result(
     error: ResultError, server: Server, foreign: ForeignText, names: Collection[str] | None
 ) -> PollError:
@@ -237,14 +230,14 @@ def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each caus
     `now` is in epoch seconds by this host's clock.
     """
     causes = list(_causes(error))
-    if message := tls_failures.sentence(causes, server, now, foreign):
+    if proxy is not None and proxy_failures.blames_proxy(exchange, proxy):
+        return proxy_failures.of_transport(causes, proxy, server, exchange, now, foreign)
+    if message := tls_failures.sentence(causes, server, exchange, now, foreign):
         return PollError(Reason.TLS, message)
     for cause in causes:
         match cause:
             case OverheadError():
                 return PollError(Reason.TOO_LARGE, str(cause))
-            case aiohttp.ClientHttpProxyError() if proxy is not None:
-                return status_failures.of_proxy_status(cause.status, proxy, server)
             case aiohttp.ClientConnectorError():
                 return _not_connected(cause, server, proxy)
             case HttpProcessingError():
@@ -254,7 +247,7 @@ def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each caus
                 | aiohttp.ClientPayloadError()
                 | aiohttp.ClientOSError()
             ):
-                return _disconnected(cause, server)
+                return _disconnected(cause, server, exchange)
     return _unexpected(causes, server)
 
 
@@ -293,15 +286,18 @@ def _not_http(error: HttpProcessingError, server: Server, exchange: Exchange) ->
     )
 
 
-def _disconnected(error: aiohttp.ClientError, server: Server) -> PollError:
+def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange) -> PollError:
     # half of a reply's head comes as the error's message, which is text if there was nothing
     half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
-    if half or isinstance(error, aiohttp.ClientPayloadError) or server.endpoint.tls:
+    if half or isinstance(error, aiohttp.ClientPayloadError) or exchange.first_bytes:
         return PollError(Reason.DISCONNECTED, _closed(server))
+    maybe = "this port uses TLS, use https:// in url"
+    if server.endpoint.tls:
+        maybe = f"it requires a client certificate, {tls_failures.set_certificate(server)}"
     return PollError(
         Reason.DISCONNECTED,
-        f"{server.address} closed the connection without a reply: if this port uses TLS, use "
-        "https:// in url; else look for a crash, a restart or a gateway's limit on its side",
+        f"{server.address} closed the connection without a reply: if {maybe}; else look for a "
+        "crash, a restart or a gateway's limit on its side",
     )
 
 
@@ -332,14 +328,18 @@ def _not_connected(
     error: aiohttp.ClientConnectorError, server: Server, proxy: ChosenProxy | None
 ) -> PollError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        silent = isinstance(error.os_error, DnsSilentError)
-        message = (_no_answer if silent else _unknown_name)(error.host, proxy)
+        answer = getattr(error.os_error, "answer", None)
+        message = (
+            _unknown_name(error.host, proxy)
+            if answer is None
+            else _no_answer(error.host, proxy, answer)
+        )
         return PollError(Reason.DNS, message)
     if isinstance(error, aiohttp.ClientProxyConnectionError) and proxy is not None:
         return PollError(
             Reason.CONNECT,
             f"the proxy {proxy} cannot be reached: {_os_error(error.os_error)}; correct "
-            f"{proxy.origin}; {status_failures.without(proxy, server)}",
+            f"{proxy.origin}; {proxy_failures.without(proxy, server)}",
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
@@ -365,8 +365,13 @@ def _no_connection(error: OSError, server: Server) -> str:
     )
 
 
-def _no_answer(host: str, proxy: ChosenProxy | None) -> str:
+def _no_answer(host: str, proxy: ChosenProxy | None, answer: str = "") -> str:
     name = f"the name {host}" if proxy is None else f"the name of the proxy {proxy}"
+    if answer:
+        return (
+            f"the name servers cannot look up {name} ({answer}): check them, and the name servers "
+            "in /etc/resolv.conf"
+        )
     return (
         f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and the "
         "firewalls on the way to them"

@@ -6,6 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from exporter.cms import proxy_failures
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
@@ -43,8 +44,9 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
     `body` is the start of the reply's body, if it was read.
     """
     status, headers = response.status_code, response.headers
-    if proxy is not None and _is_of_proxy(status, headers):
-        return of_proxy_status(status, proxy, server)
+    if proxy is not None and proxy_failures.is_of_proxy(status, headers):
+        offered = headers.get_list("proxy-authenticate")
+        return proxy_failures.of_status(status, offered, proxy, server)
     if status == httpx.codes.UNAUTHORIZED:
         skew = None if times.server_time is None else times.server_time - times.now
         return PollError(Reason.AUTH, f"HTTP 401: {_unauthorized(server.auth, skew)}")
@@ -76,48 +78,6 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
         Reason.HTTP,
         f"HTTP {status}: {_other_status(status, server)}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
-    )
-
-
-def of_proxy_status(status: int, proxy: ChosenProxy, server: Server) -> PollError:
-    """A proxy that answers instead of the server."""
-    if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-        return PollError(
-            Reason.AUTH,
-            f"HTTP 407: the proxy {proxy} does not accept the user and password that it was given: "
-            f"correct them in {proxy.origin}"
-            if proxy.headers
-            else f"HTTP 407: the proxy {proxy} requires a password: add user and password to "
-            f"{proxy.origin}",
-        )
-    if httpx.codes.is_server_error(status):
-        return PollError(
-            Reason.CONNECT,
-            f"the proxy {proxy} cannot reach {server.address} (HTTP {status}): check the address "
-            f"in url, and the way from the proxy to it; {without(proxy, server)}",
-        )
-    return PollError(
-        Reason.CONNECT,
-        f"the proxy {proxy} refuses to connect to {server.address} (HTTP {status}): ask for this "
-        f"server to be added to the proxy's rules; {without(proxy, server)}",
-    )
-
-
-def without(proxy: ChosenProxy, server: Server) -> str:
-    """How to reach a server without its proxy."""
-    if proxy.origin == "proxy_url":
-        remedy = "remove proxy_url"
-    else:
-        remedy = f"add {server.endpoint.host} to NO_PROXY"
-    return f"if the server can be reached without a proxy, {remedy}"
-
-
-def _is_of_proxy(status: int, headers: httpx.Headers) -> bool:
-    """Whether a proxy itself sent a reply: Squid says so, and so does RFC 9209."""
-    return (
-        status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED
-        or "x-squid-error" in headers
-        or "error=" in headers.get("proxy-status", "")
     )
 
 

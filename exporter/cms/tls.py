@@ -89,6 +89,8 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         raise TlsFileError("ciphers", str(error)) from None
     # Python 3.13 began to refuse private CAs that lack an extension; older ones accept them
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    # and to trust what ca_file has without its own issuer, as curl does
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

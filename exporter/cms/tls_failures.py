@@ -5,6 +5,7 @@ before version and cipher are agreed on there is none in common; after that, a s
 has waited for a client certificate.
 """
 
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import handshake_of
 from exporter.server import Server
@@ -24,6 +26,19 @@ _EXPIRED: Final = 10
 _OTHER_NAME: Final = frozenset({62, 63, 64})
 _TOO_WEAK: Final = frozenset({66, 67, 68})
 """The server's key, a CA's key, a CA's digest."""
+_NOT_ACCEPTED: Final = {
+    7: (
+        "does not match its CA",
+        "tls.ca_file has a CA of that name with another key: set it to the present one",
+    ),
+    24: ("is signed by a certificate that is not a CA's", "have it issued by a CA"),
+    25: ("is signed through more CAs than one of them allows", "have it issued by another CA"),
+    26: ("is not for servers (its extended key usage)", "have it issued for a server"),
+    34: ("has a critical extension that OpenSSL does not know", "have it issued without"),
+    47: ("is for a name that its CA must not sign", "have it issued by another CA"),
+    79: ("is signed by a certificate that is not a CA's", "have it issued by a CA"),
+}
+"""By the code of OpenSSL: what is wrong with a certificate, and the remedy."""
 
 _NO_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
@@ -43,11 +58,16 @@ _ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
     # up to TLS 1.2 there is no separate alert for a certificate that was not sent
     {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_UNKNOWN_CA"}
 )
+_ALERT: Final = re.compile("(SSLV3|TLSV1|TLSV13)_(ALERT_)?")
 _NAMES_SHOWN: Final = 5
 
 
 def sentence(
-    causes: Sequence[BaseException], server: Server, now: float, foreign: ForeignText
+    causes: Sequence[BaseException],
+    server: Server,
+    exchange: Exchange,
+    now: float,
+    foreign: ForeignText,
 ) -> str | None:
     """The sentence for a failure of TLS, or None if it is another one.
 
@@ -58,14 +78,14 @@ def sentence(
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return _certificate(cause, server, now, foreign)
-            return _handshake(cause, server)
+            return _handshake(cause, server, exchange)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
     if reset and server.endpoint.tls:
         # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
         # the connection then, and the alert with the reason is lost
         return (
             f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {_set_certificate(server)}"
+            f"a client certificate, {set_certificate(server)}"
         )
     return None
 
@@ -86,10 +106,16 @@ def _certificate(  # noqa: PLR0911  # a sentence for each cause
     chain = handshake_of(error).certificates
     if code == _SELF_SIGNED:
         return f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate"
+    if code in _NOT_ACCEPTED:
+        wrong, remedy = _NOT_ACCEPTED[code]
+        return f"the certificate of {peer} {wrong}: {remedy}"
     if code in _UNTRUSTED:
         issuer = _name(chain[-1], "issuer", foreign) if chain else ""
         by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
-        return f"the certificate of {peer} is signed by {by}: set tls.ca_file to its CA"
+        remedy = "set tls.ca_file to its CA"
+        if server.tls.ca_file:
+            remedy = "add its CA to tls.ca_file, or let the server send all certificates in between"
+        return f"the certificate of {peer} is signed by {by}: {remedy}"
     if code == _EXPIRED:
         whose, date = _first(chain, "notAfter", lambda end: end < now)
         expired = f"expired on {date}" if date else "has expired"
@@ -121,7 +147,8 @@ def _first(
         seconds = ssl.cert_time_to_seconds(certificate[key])
         if wrong(seconds):
             return ("a CA certificate" if index else "the certificate"), _date(seconds)
-    return ("a CA certificate" if chain else "the certificate"), ""
+    # the root, which servers do not send
+    return ("the CA certificate (see tls.ca_file)" if chain else "the certificate"), ""
 
 
 def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> str:
@@ -129,6 +156,11 @@ def _other_name(certificate: Mapping[str, Any], server: Server, foreign: Foreign
     names = [name for _, name in certificate.get("subjectAltName", ())]
     # together: what is a secret may be in several
     shown = foreign.sentence(", ".join(names[:_NAMES_SHOWN]))
+    if ("DNS", asked) in certificate.get("subjectAltName", ()):
+        return (
+            f"the certificate of {server.address} has the address {asked} as a name of type DNS, "
+            f"where only one of type IP counts: renew it with IP:{asked}, or use a host name in url"
+        )
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         for_names = f"for {shown}{more}, and not for" if shown else "not for"
@@ -155,41 +187,73 @@ def _date(epoch_seconds: float) -> str:
 
 
 def _handshake(  # noqa: PLR0911  # a sentence for each cause
-    error: ssl.SSLError, server: Server
+    error: ssl.SSLError, server: Server, exchange: Exchange
 ) -> str:
     peer, reason = server.address, (error.reason or "")
     refused = reason in _ALERTS_OF_CLIENT_CERTIFICATES
+    if reason == "UNEXPECTED_EOF_WHILE_READING" or isinstance(error, ssl.SSLZeroReturnError):
+        return of_hang_up(server)
+    if exchange.phase is Phase.ASKED and "ALERT" not in reason and "CERTIFICATE" not in reason:
+        return (
+            f"the TLS connection to {peer} broke after the handshake ({_plain(reason)}): look for "
+            "a gateway or firewall that alters what is sent"
+        )
     if reason in _NO_TLS:
         return f"{peer} does not use TLS: check the port in url, or use http://"
-    if reason == "UNEXPECTED_EOF_WHILE_READING":
-        return of_hang_up(server)
     if reason in _NO_COMMON_VERSION:
-        return (
-            f"{peer} supports no TLS version that this host allows: if it is an old server, set "
-            "tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0"
-        )
+        return f"{peer} supports no TLS version that this host allows: {_older_versions(server)}"
     if reason in _NO_COMMON_CIPHER or (refused and not handshake_of(error).negotiated):
-        return (
-            f"{peer} supports no TLS cipher that this host allows: if it is an old server, set "
-            "tls.ciphers to DEFAULT:@SECLEVEL=0"
-        )
+        return f"{peer} supports no TLS cipher that this host allows: {_older_ciphers(server)}"
     if reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
         return (
             f"{peer} does not support secure renegotiation (RFC 5746), which this host's OpenSSL "
             "requires: update the server, or put a gateway in front of it"
         )
+    if refused or "ALERT" in reason or "CERTIFICATE" in reason or "UNRECOGNIZED" in reason:
+        return _alert(reason, server)
+    return (
+        f"no TLS connection to {peer} ({_plain(reason)}): check the port in url, and "
+        "tls.min_version and tls.ciphers"
+    )
+
+
+def _alert(reason: str, server: Server) -> str:
+    """What a server says before it breaks off."""
+    peer = server.address
     if reason == "TLSV1_UNRECOGNIZED_NAME":
         asked = server.tls.server_name or server.endpoint.host
         return f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves"
     if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
         return f"{peer} refuses the client certificate, which has expired: renew tls.cert_file"
-    if refused or "CERTIFICATE" in reason:
-        return f"{peer} requires a client certificate: {_set_certificate(server)}"
+    if reason in _ALERTS_OF_CLIENT_CERTIFICATES or "CERTIFICATE" in reason:
+        return f"{peer} requires a client certificate: {set_certificate(server)}"
     return (
-        f"no TLS connection to {peer} ({reason or 'unknown'}): check the port in url, and "
-        "tls.min_version and tls.ciphers"
+        f"{peer} broke off the TLS handshake ({_plain(reason)}): look into its log; it may refuse "
+        "this host, or want another tls.server_name"
     )
 
 
-def _set_certificate(server: Server) -> str:
+def _plain(reason: str) -> str:
+    """OpenSSL's name for an error in words: `TLSV1_ALERT_INTERNAL_ERROR` is an internal error."""
+    return _ALERT.sub("", reason).lower().replace("_", " ") or "OpenSSL gives no reason"
+
+
+def _older_versions(server: Server) -> str:
+    tls = server.tls
+    if tls.min_version not in {None, "TLS10"}:
+        return f"lower tls.min_version, which is {tls.min_version}"
+    return (
+        "if it is an old server, set tls.min_version to TLS10 and tls.ciphers to "
+        "DEFAULT:@SECLEVEL=0"
+    )
+
+
+def _older_ciphers(server: Server) -> str:
+    if server.tls.ciphers:
+        return "change tls.ciphers, or remove it; for an old server DEFAULT:@SECLEVEL=0 allows most"
+    return "if it is an old server, set tls.ciphers to DEFAULT:@SECLEVEL=0"
+
+
+def set_certificate(server: Server) -> str:
+    """What to do if a server requires a client certificate."""
     return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"

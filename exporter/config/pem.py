@@ -8,11 +8,11 @@ import os
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 _FOREIGN_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
-_WEAK = {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}
+WEAK = {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}
 
 
 class PemError(Exception):
@@ -54,7 +54,7 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         unusable = error.strerror
     if unusable:
         raise PemError(f"cannot be passed to OpenSSL: {unusable}")
-    if reason in _WEAK:
+    if reason in WEAK:
         raise PemError("contains a certificate that OpenSSL rejects as too weak: create a new one")
     if reason in _FOREIGN_KEY:
         raise PemError("does not match the certificate", of_key=True)
@@ -62,12 +62,14 @@ def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         raise PemError("does not contain a usable, unencrypted PEM key", of_key=True)
 
 
-def loads(load: Callable[..., object], *pems: bytes) -> bool:
-    """Whether OpenSSL loads some texts, each as a file."""
-    with suppress(OSError), ExitStack() as stack:
-        load(*(stack.enter_context(_as_file(pem)) for pem in pems))
-        return True
-    return False
+def refusal(load: Callable[..., object], *pems: bytes) -> str:
+    """Why OpenSSL does not load some texts, each as a file, in its own words; empty if it does."""
+    try:
+        with ExitStack() as stack:
+            load(*(stack.enter_context(_as_file(pem)) for pem in pems))
+    except OSError as error:
+        return getattr(error, "reason", None) or "UNUSABLE"
+    return ""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from exporter.config import model
 from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
 from exporter.config.model import DEFAULT
-from exporter.config.pem import loads
+from exporter.config.pem import WEAK, refusal
 from exporter.config.reader import Reader
 from exporter.config.targets import Targets
 from exporter.config.validation import Block, validate
@@ -185,23 +185,6 @@ def _tls(block: Block[model.Tls]) -> Tls:
                 pems[key] = reader.read(paths[key], once=False)
             except UnreadableError as error:
                 block.report(key, f"{paths[key]} cannot be read: {error}")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if "ca_file" in pems and not loads(context.load_verify_locations, pems["ca_file"]):
-        message = f"{paths['ca_file']} does not contain a usable PEM certificate"
-        block.report("ca_file", message)
-    pair = [key for key in ("cert_file", "key_file") if key in paths]
-    if pair == ["key_file"]:
-        block.report("key_file", "requires cert_file", on_key=True)
-    elif pair and all(key in pems for key in pair):
-        # with a password in place OpenSSL does not ask for one at the terminal
-        load = partial(context.load_cert_chain, password="")
-        if not loads(load, *(pems[key] for key in pair)):
-            files = " and ".join(str(paths[key]) for key in pair)
-            do = "do" if len(pair) > 1 else "does"
-            block.report(
-                "cert_file",
-                f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
-            )
     tls = Tls(
         **paths,
         server_name=_server_name(block),
@@ -209,10 +192,34 @@ def _tls(block: Block[model.Tls]) -> Tls:
         min_version=shape.min_version,
         ciphers=shape.ciphers,
     )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
+        # first: they say how weak a key may be
         tls.set_protocol(context)
     except ValueError as error:
         block.report("ciphers", str(error))
+    if "ca_file" in pems and refusal(context.load_verify_locations, pems["ca_file"]):
+        block.report("ca_file", f"{paths['ca_file']} does not contain a usable PEM certificate")
+    pair = [key for key in ("cert_file", "key_file") if key in paths]
+    if pair == ["key_file"]:
+        block.report("key_file", "requires cert_file", on_key=True)
+    elif pair and all(key in pems for key in pair):
+        # with a password in place OpenSSL does not ask for one at the terminal
+        load = partial(context.load_cert_chain, password="")
+        why = refusal(load, *(pems[key] for key in pair))
+        files = " and ".join(str(paths[key]) for key in pair)
+        do = "do" if len(pair) > 1 else "does"
+        if why in WEAK:
+            block.report(
+                "cert_file",
+                f"{paths['cert_file']} contains a certificate that OpenSSL rejects as too weak: "
+                "create a new one, or set ciphers to DEFAULT:@SECLEVEL=0",
+            )
+        elif why:
+            block.report(
+                "cert_file",
+                f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
+            )
     return tls
 
 

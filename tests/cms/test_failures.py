@@ -4,6 +4,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,11 @@ import pytest
 from aiohttp.http_exceptions import BadStatusLine
 
 from exporter.cms import body, status_failures, tls_failures
-from exporter.cms.connections import Exchange
-from exporter.cms.failures import of_no_json, of_result, of_transport, through
+from exporter.cms.connections import Exchange, Phase
+from exporter.cms.failures import of_no_json, of_result, of_transport
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
+from exporter.cms.proxy_failures import through
 from exporter.cms.status_failures import Times
 from exporter.cms.tls import Handshake
 from exporter.cms.wire import ResultError
@@ -34,11 +36,14 @@ FOREIGN = ForeignText(())
 TIMES = Times(None, 0.0)
 
 
-def caused_by(cause: Exception, server: Server = SERVER) -> tuple[Reason, str]:
+def caused_by(
+    cause: Exception, server: Server = SERVER, phase: Phase = Phase.ASKED
+) -> tuple[Reason, str]:
     """The reason and the sentence for an exception of the transport with that cause."""
     error = httpx.ConnectError("")
     error.__cause__ = cause
-    failure = of_transport(error, server, Exchange(lambda _: None), 0.0, FOREIGN)
+    exchange = Exchange(lambda _: None, phase=phase)
+    failure = of_transport(error, server, exchange, 0.0, FOREIGN)
     return failure.reason, failure.message
 
 
@@ -402,7 +407,38 @@ def refused(reason: str, *, negotiated: bool = True) -> ssl.SSLError:
 )
 def test_a_handshake_that_fails(error: ssl.SSLError, sentence: str) -> None:
     """OpenSSL names the symptom; how far the handshake came tells what it means."""
-    assert caused_by(error) == (Reason.TLS, sentence)
+    assert caused_by(error, phase=Phase.HANDSHAKE) == (Reason.TLS, sentence)
+
+
+@pytest.mark.parametrize(
+    ("tls", "reason", "remedy"),
+    [
+        (Tls(min_version="TLS13"), "UNSUPPORTED_PROTOCOL", "lower tls.min_version, which is TLS13"),
+        (
+            Tls(ciphers="ECDHE-RSA-AES256-GCM-SHA384"),
+            "NO_CIPHERS_AVAILABLE",
+            "change tls.ciphers, or remove it; for an old server DEFAULT:@SECLEVEL=0 allows most",
+        ),
+    ],
+)
+def test_a_handshake_that_fails_because_of_an_option(tls: Tls, reason: str, remedy: str) -> None:
+    """Then the server need not be old."""
+    server = replace(SERVER, tls=tls)
+    _, sentence = caused_by(refused(reason), server, Phase.HANDSHAKE)
+
+    assert sentence.endswith(f" that this host allows: {remedy}")
+
+
+def test_what_breaks_after_the_handshake_is_not_its_failure() -> None:
+    """The server does use TLS. Its alerts may still come: TLS 1.3 refuses certificates late."""
+    _, broken = caused_by(refused("WRONG_VERSION_NUMBER"))
+    _, alert = caused_by(refused("TLSV13_ALERT_CERTIFICATE_REQUIRED"))
+
+    assert broken == (
+        "the TLS connection to cms.example.com:28443 broke after the handshake (wrong version "
+        "number): look for a gateway or firewall that alters what is sent"
+    )
+    assert alert == "cms.example.com:28443 requires a client certificate: set tls.cert_file"
 
 
 NOW = 1_750_000_000.0
@@ -429,7 +465,32 @@ CORRECT = "correct this host's clock if that is behind, or renew the certificate
             (GOOD, GOOD | {"notAfter": PAST}),
             f"{ISSUER} expired on 2020-01-01 00:00 UTC: {RENEW}",
         ),
-        (10, (GOOD,), f"{ISSUER} has expired: {RENEW}"),
+        (
+            10,
+            (GOOD,),
+            (f"the CA certificate (see tls.ca_file) of cms.example.com:28443 has expired: {RENEW}"),
+        ),
+        (
+            26,
+            (GOOD,),
+            f"{LEAF} is not for servers (its extended key usage): have it issued for a server",
+        ),
+        (
+            7,
+            (GOOD,),
+            (
+                f"{LEAF} does not match its CA: tls.ca_file has a CA of that name with another "
+                "key: set it to the present one"
+            ),
+        ),
+        (
+            64,
+            ({"subjectAltName": (("DNS", "cms.example.com"),)},),
+            (
+                f"{LEAF} has the address cms.example.com as a name of type DNS, where only one of "
+                "type IP counts: renew it with IP:cms.example.com, or use a host name in url"
+            ),
+        ),
         (10, (), f"{LEAF} has expired: {RENEW}"),
         (9, (), f"{LEAF} is not valid yet: {CORRECT}"),
         (
@@ -470,7 +531,9 @@ def test_a_certificate_that_is_refused(
     error = ssl.SSLCertVerificationError()
     error.verify_code = code
     vars(error)["handshake"] = Handshake(negotiated=True, certificates=chain)
-    assert tls_failures.sentence([error], SERVER, NOW, FOREIGN) == sentence
+    assert (
+        tls_failures.sentence([error], SERVER, Exchange(lambda _: None), NOW, FOREIGN) == sentence
+    )
 
 
 # What nobody expects

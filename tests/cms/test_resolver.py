@@ -111,6 +111,37 @@ async def test_silence_is_the_fault_of_dns(*, proxied: bool) -> None:
     )
 
 
+async def test_dropped_questions_for_ipv6_hold_nobody_up() -> None:
+    """Some firewalls and old name servers drop them; the IPv4 address is known all the same."""
+    async with (
+        naming({"cms.test": HERE}, ipv4_only=True) as dns,
+        listening(GOOD) as peer,
+        connected(
+            f"http://cms.test:{peer.port}", nameservers=[f"127.0.0.1:{dns.port}"], timeout=5.0
+        ) as client,
+    ):
+        started = time.monotonic()
+        read(await client.poll(1, 1))
+
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.filterwarnings("error")
+async def test_late_failures_of_a_lookup_are_nobodys() -> None:
+    """IPv4 alone does not exist either: the answer for both counts, and nothing is left over."""
+    addresses: dict[str, str | None] = {}
+    async with (
+        naming(addresses) as dns,
+        connected("http://cms.test", nameservers=[f"127.0.0.1:{dns.port}"], timeout=9.0) as client,
+    ):
+        poll = asyncio.create_task(client.poll(1, 1))
+        await asyncio.sleep(0.7)
+        addresses["cms.test"] = None
+        error = failed(await poll)
+
+    assert error.message.startswith("the name cms.test cannot be resolved")
+
+
 async def test_a_name_server_that_refuses_is_told_at_once() -> None:
     """Nothing listens there."""
     async with (

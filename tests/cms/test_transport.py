@@ -202,7 +202,7 @@ async def test_a_certificate_outside_its_validity(
 
 
 async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
-    """A CA below one that may have none: what is rarer is told in OpenSSL's words."""
+    """A CA below one that may have none."""
     root = trustme.CA(path_length=0)
     below = trustme.CA(parent_cert=root, path_length=0)
     ca_file = tmp_path / "root.pem"
@@ -213,10 +213,20 @@ async def test_a_certificate_that_breaks_its_cas_rules(tmp_path: Path) -> None:
     assert said(error, peer.port) == (
         Reason.TLS,
         (
-            "the certificate of 127.0.0.1:PORT was not accepted (path length constraint "
-            "exceeded): check tls.ca_file"
+            "the certificate of 127.0.0.1:PORT is signed through more CAs than one of them allows: "
+            "have it issued by another CA"
         ),
     )
+
+
+async def test_ca_file_may_end_below_the_root(tmp_path: Path) -> None:
+    """As for curl, and as on the newest Python: what it holds is trusted."""
+    root = trustme.CA()
+    below = trustme.CA(parent_cert=root)
+    ca_file = tmp_path / "below.pem"
+    ca_file.write_bytes(below.cert_pem.bytes())
+    async with listening(GOOD, tls=presenting(below.issue_cert("127.0.0.1"))) as peer:
+        await reading(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=ca_file))
 
 
 @contextlib.contextmanager
@@ -372,8 +382,8 @@ async def test_an_alert_of_another_kind() -> None:
     assert said(error, port) == (
         Reason.TLS,
         (
-            "no TLS connection to 127.0.0.1:PORT (TLSV1_ALERT_INTERNAL_ERROR): check the port in "
-            "url, and tls.min_version and tls.ciphers"
+            "127.0.0.1:PORT broke off the TLS handshake (internal error): look into its log; it "
+            "may refuse this host, or want another tls.server_name"
         ),
     )
 

@@ -7,6 +7,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from exporter.cms.tls import ssl_context
 from exporter.config.credentials import (
     SecretError,
     SecretFile,
@@ -18,6 +19,7 @@ from exporter.config.load import load
 from exporter.config.problems import ConfigError
 from exporter.secret import Secret
 from exporter.server import Server, Signature
+from tests.support.web_config import weak_pair
 
 _NO_PAIR = " not contain a usable PEM certificate and its unencrypted key"
 
@@ -208,6 +210,7 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
         serialization.BestAvailableEncryption(b"password"),
     )
     (folder / "locked").write_bytes(locked)
+    (folder / "weak").write_bytes(weak_pair())
     return folder
 
 
@@ -228,6 +231,14 @@ def test_key_inside_of_certificate(pems: Path) -> None:
     assert (tls.cert_file, tls.key_file) == (pems / "both", None)
 
 
+def test_ciphers_say_how_weak_a_client_certificate_may_be(pems: Path) -> None:
+    """An old server may have issued it; the client loads it as `check` does."""
+    path = _config(pems, "cert_file: weak, ciphers: 'DEFAULT:@SECLEVEL=0'")
+    tls = load(path, {}).servers[0].tls
+    assert tls.cert_file == pems / "weak"
+    assert ssl_context(tls).get_ciphers()
+
+
 @pytest.mark.parametrize(
     ("tls", "complaint"),
     [
@@ -243,6 +254,13 @@ def test_key_inside_of_certificate(pems: Path) -> None:
         (
             "cert_file: cert, key_file: locked",
             "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/locked do" + _NO_PAIR,
+        ),
+        (
+            "cert_file: weak",
+            (
+                "1:46: cms[0].tls.cert_file: {folder}/weak contains a certificate that OpenSSL rejects "
+                "as too weak: create a new one, or set ciphers to DEFAULT:@SECLEVEL=0"
+            ),
         ),
         (
             "cert_file: cert, key_file: none",

@@ -21,7 +21,7 @@ from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 from exporter.server import Api, Signature, Tls
 from tests.support.cms_peer import Step, answer, http, listening, serving
-from tests.support.dns_peer import naming
+from tests.support.dns_peer import FAILS, naming
 from tests.support.picky_server import Picky
 
 NOW = 1_750_000_000.5
@@ -312,6 +312,22 @@ async def _(site: Site) -> Target:
     return at(site.appliance(change), "https", tls=Tls(ca_file=site.ca_file))
 
 
+@case("TLS 1.2 only, and min_version is TLS 1.3")
+async def _(site: Site) -> Target:
+    def change(context: ssl.SSLContext) -> None:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    tls = Tls(ca_file=site.ca_file, min_version="TLS13")
+    return at(site.appliance(change), "https", tls=tls)
+
+
+@case("CA other than that of ca_file")
+async def _(site: Site) -> Target:
+    other = trustme.CA(organization_name="Cusco Ltd")
+    other.cert_pem.write_to_path(str(site.ca_file))
+    return at(await site.tls("127.0.0.1"), "https", tls=Tls(ca_file=site.ca_file))
+
+
 @case("RSA key exchange only")
 async def _(site: Site) -> Target:
     def change(context: ssl.SSLContext) -> None:
@@ -358,6 +374,12 @@ async def _(site: Site) -> Target:
     return Target("http://cms.test", {"nameservers": [f"127.0.0.1:{dns.port}"]})
 
 
+@case("name server fails")
+async def _(site: Site) -> Target:
+    dns = await site.stack.enter_async_context(naming({"cms.test": FAILS}))
+    return Target("http://cms.test", {"nameservers": [f"127.0.0.1:{dns.port}"]})
+
+
 @case("DNS silent")
 async def _(site: Site) -> Target:
     dns = await site.stack.enter_async_context(naming({}))
@@ -370,18 +392,23 @@ async def _(_site: Site) -> Target:
     return Target("http://cms.test", {"nameservers": ["127.0.0.1:1"], "timeout": 9.0})
 
 
-def proxied(name: str, reply: bytes | None, scheme: str = "https", login: str = "") -> None:
+def proxied(
+    name: str, reply: bytes | None, scheme: str = "https", login: str = "", **facts: Any
+) -> None:
     """A row for a proxy that does not let the request through."""
 
     async def set_up(site: Site) -> Target:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(reply or b"")
+            if "timeout" in facts:
+                await reader.read()
 
         port = unused_port() if reply is None else await site.handled(refuse)
         environ = {f"{scheme.upper()}_PROXY": f"http://{login}127.0.0.1:{port}"}
-        facts = {"environ": environ | {"NO_PROXY": "cms.example.org"}}
-        return Target(f"{scheme}://cms.example.com:28443", facts, {str(port): "3128"})
+        environ["NO_PROXY"] = "cms.example.org"
+        replaced = {str(port): "3128"}
+        return Target(f"{scheme}://cms.example.com:28443", {"environ": environ, **facts}, replaced)
 
     CASES[name] = set_up
 
@@ -394,5 +421,29 @@ proxied(
     http(b"", "407 Proxy Authentication Required"),
     login="user:secret@",
 )
+proxied(
+    "proxy wants NTLM",
+    http(b"", "407 Proxy Authentication Required", Proxy_Authenticate="NTLM"),
+)
+proxied("proxy wants people to sign in", http(b"", "302 Found", Location="http://login.example"))
+proxied("web server instead of a proxy", http(b"", "405 Method Not Allowed"))
+proxied("another service at the proxy's address", b"SSH-2.0-OpenSSH_9.2\r\n")
+proxied("proxy that uses TLS", b"\x15\x03\x01\x00\x02\x02\x46")
+proxied("proxy closes the connection", b"")
+proxied("proxy hangs", b"", timeout=0.5)
 proxied("NO_PROXY misses the server", http(b"", "502 Bad Gateway"))
 proxied("server refuses behind a proxy", http(b"", "403 Forbidden"), "http")
+
+
+@case("proxy with a certificate of a private CA")
+async def _(site: Site) -> Target:
+    port = await site.tls("127.0.0.1")
+    facts = {"proxy_url": Secret(f"https://127.0.0.1:{port}")}
+    return Target("https://cms.example.com:28443", facts, {str(port): "3128"})
+
+
+@case("https:// for a proxy without TLS")
+async def _(site: Site) -> Target:
+    port = await site.plain(Step(b"HTTP/1.1 400 Bad Request\r\n\r\n", "hang up"))
+    facts = {"proxy_url": Secret(f"https://127.0.0.1:{port}"), "timeout": 0.5}
+    return Target("https://cms.example.com:28443", facts, {str(port): "3128"})

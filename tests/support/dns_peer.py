@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-_A, _NXDOMAIN = 1, 3
+_A, _SERVFAIL, _NXDOMAIN = 1, 2, 3
+FAILS = "fails"
+"""In place of an address: the server cannot look for it."""
 
 
 @dataclass(slots=True)
@@ -17,6 +19,8 @@ class DnsPeer(asyncio.DatagramProtocol):
     addresses: Mapping[str, str | None]
     """By name; None for a name that does not exist. No answer for all others."""
     ttl: int = 60
+    ipv4_only: bool = False
+    """Whether questions for anything else get no answer."""
     asked: list[str] = field(default_factory=list)
     """The names whose IPv4 address was asked for."""
     port: int = 0
@@ -38,11 +42,11 @@ class DnsPeer(asyncio.DatagramProtocol):
         name, (kind,) = ".".join(labels).lower(), struct.unpack_from(">H", data, position + 1)
         if kind == _A:
             self.asked.append(name)
-        if name not in self.addresses:
+        if name not in self.addresses or (self.ipv4_only and kind != _A):
             return
         address = self.addresses[name]
-        found = address is not None and kind == _A
-        code = _NXDOMAIN if address is None else 0
+        found = address not in {None, FAILS} and kind == _A
+        code = {None: _NXDOMAIN, FAILS: _SERVFAIL}.get(address, 0)
         reply = data[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, int(found), 0, 0) + data[12:end]
         if address is not None and found:
             numbers = bytes(map(int, address.split(".")))
@@ -52,11 +56,13 @@ class DnsPeer(asyncio.DatagramProtocol):
 
 
 @contextlib.asynccontextmanager
-async def naming(addresses: Mapping[str, str | None], *, ttl: int = 60) -> AsyncIterator[DnsPeer]:
+async def naming(
+    addresses: Mapping[str, str | None], *, ttl: int = 60, ipv4_only: bool = False
+) -> AsyncIterator[DnsPeer]:
     """A DNS server on a port of its own."""
     loop = asyncio.get_running_loop()
     transport, peer = await loop.create_datagram_endpoint(
-        lambda: DnsPeer(addresses, ttl), local_addr=("127.0.0.1", 0)
+        lambda: DnsPeer(addresses, ttl, ipv4_only), local_addr=("127.0.0.1", 0)
     )
     try:
         yield peer

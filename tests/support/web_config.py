@@ -56,7 +56,7 @@ def lay_out(folder: Path) -> None:
         "other.key": key(other),
         "rsa.key": key(ca.issue_cert("rsa.example", key_type=trustme.KeyType.RSA)),
         "locked.key": _locked(key(server)),
-        "weak.pem": _weak(),
+        "weak.pem": weak_pair(),
         "junk.pem": b"CANARY\n",
     }
     for name, content in files.items():
@@ -75,7 +75,7 @@ def _locked(pem: bytes) -> bytes:
     return private.private_bytes(_PEM, _PKCS8, serialization.BestAvailableEncryption(b"CANARY"))
 
 
-def _weak() -> bytes:
+def weak_pair() -> bytes:
     """A key of 1024 bits, and its certificate."""
     private = rsa.generate_private_key(65537, 1024)  # noqa: S505 - to be refused
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "weak.example")])
