@@ -258,8 +258,8 @@ def test_ciphers_say_how_weak_a_client_certificate_may_be(pems: Path) -> None:
         (
             "cert_file: weak",
             (
-                "1:46: cms[0].tls.cert_file: {folder}/weak contains a certificate that OpenSSL rejects "
-                "as too weak: create a new one, or set ciphers to DEFAULT:@SECLEVEL=0"
+                "1:46: cms[0].tls.cert_file: {folder}/weak contains a certificate that OpenSSL "
+                "rejects as too weak: create a new one, or set ciphers to DEFAULT:@SECLEVEL=0"
             ),
         ),
         (
