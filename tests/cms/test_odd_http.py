@@ -98,16 +98,11 @@ def test_the_parsers_words_name_the_rule(words: str, rule: str) -> None:
 # On sockets
 
 
-@pytest.fixture
-def anyio_backend(both_loops: tuple[str, dict[str, bool]]) -> tuple[str, dict[str, bool]]:
-    """Bytes come in other pieces on each."""
-    return both_loops
-
-
 ODD = http(answer(resting=7), **{"X Foo": "bar"})
 
 
 @pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_a_request_is_repeated_once_and_connections_are_kept() -> None:
     """The first odd head costs a connection; later ones nothing."""
     async with (
@@ -124,6 +119,7 @@ async def test_a_request_is_repeated_once_and_connections_are_kept() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_a_head_may_come_in_pieces() -> None:
     """And its body after it, with an interim reply before it."""
 
@@ -145,6 +141,7 @@ async def test_a_head_may_come_in_pieces() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_a_surplus_reply_with_an_odd_head_is_seen() -> None:
     """In the segment of the first one: the connection is not used again."""
     async with (
@@ -156,6 +153,7 @@ async def test_a_surplus_reply_with_an_odd_head_is_seen() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.both_loops
 async def test_a_head_without_an_end_is_bounded() -> None:
     """The parser's own bound holds for odd heads as well."""
     endless = b"HTTP/1.1 200 OK\r\nX Foo: bar\r\n" + b"A: 1\r\n" * 20_000
@@ -167,6 +165,7 @@ async def test_a_head_without_an_end_is_bounded() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.both_loops
 @pytest.mark.parametrize(
     ("sent", "rule"),
     [
