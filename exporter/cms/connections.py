@@ -58,6 +58,9 @@ of use for many quick ones, and others are opened in its place."""
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})
 """How an alert and a handshake begin."""
 
+_BEGINNING: Final = 5
+"""Bytes that tell HTTP from TLS."""
+
 _RESTED_AT: Final = operator.itemgetter(1)
 """Of an idle connection in the pool."""
 
@@ -92,7 +95,7 @@ class Exchange:
     dialled: bool = False
     """Whether a connection was opened for it."""
     first_bytes: bytes = b""
-    """Five at most, of the reply."""
+    """`_BEGINNING` at most, of the reply."""
     certificate_expiry: float | None = None
     """If a TLS handshake was made for it: when the first certificate that the server showed
     expires, in epoch seconds."""
@@ -198,12 +201,9 @@ class Connection(ResponseHandler):
             or not data
             or not self._exchanges
         ):
-            if self._only_segment == b"":
-                self._only_segment = data
-                if self._exchange is not None:
-                    self._exchange.first_bytes = data[:5]
-            else:
-                self._only_segment = None
+            self._only_segment = data if self._only_segment == b"" else None
+            if self._received < _BEGINNING and self._exchange is not None:
+                self._exchange.first_bytes = (self._exchange.first_bytes + data)[:_BEGINNING]
             self._received += len(data)
             super().data_received(data)
             # a parser that waits for the reader keeps bytes of the body

@@ -18,6 +18,7 @@ _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _STATUS: Final = re.compile(
     rb"(?i)\s*HTTP/(?P<version>[0-9](?:\.[0-9])?)[ \t]+(?P<status>[0-9]{3})(?P<phrase>[ \t].*)?"
 )
+_INTERIM: Final = re.compile(rb"(?i)\s*HTTP/[0-9.]+[ \t]+1(?!01)")
 _NAME: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH: Final = re.compile(rb"\+?(?P<digits>[0-9]{1,19})")
@@ -109,13 +110,19 @@ class OddConnection(Connection):
         if self._head is None or not self._under_way or not data:
             super().data_received(data)
             return
-        self._head += data
-        while self._head is not None and (end := _END.search(self._head)):
-            head, rest = self._head[: end.end()], self._head[end.end() :]
-            # after an interim reply another head follows
-            interim = re.match(rb"(?i)\s*HTTP/[0-9.]+[ \t]+1(?!01)", head)
-            self._head = rest if interim else None
-            super().data_received(plain(head) + (b"" if interim else rest))
-        if self._head is not None and len(self._head) > MAX_HEAD:
+        # the empty line may have begun in what came before
+        searched = max(0, len(self._head) - 3)
+        received, begin = self._head + data, 0
+        while end := _END.search(received, searched):
+            head = received[begin : end.end()]
+            begin = searched = end.end()
+            if not _INTERIM.match(head):
+                self._head = None
+                super().data_received(plain(head) + received[begin:])
+                return
+            # another head follows
+            super().data_received(plain(head))
+        self._head = received[begin:]
+        if len(self._head) > MAX_HEAD:
             head, self._head = self._head, None
             super().data_received(head)

@@ -77,6 +77,6 @@ class _ToldExchange(Exchange):
                 note(NAME, f"look up {value}")
             elif name == "peer" and self.phase is Phase.CONNECTING:
                 note(CONNECT, f"connect to {value}")
-            elif name == "first_bytes":
+            elif name == "first_bytes" and not self.first_bytes:
                 note(READ, "read the reply")
         super().__setattr__(name, value)

@@ -120,16 +120,17 @@ async def test_a_request_is_repeated_once_and_connections_are_kept() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.both_loops
-async def test_a_head_may_come_in_pieces() -> None:
-    """And its body after it, with an interim reply before it."""
+@pytest.mark.parametrize("size", [3, 40, 60])
+async def test_a_head_may_come_in_pieces(size: int) -> None:
+    """And its body after it, with interim replies before it; the empty line in two pieces, too."""
 
     async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}}")
-        sent = b"HTTP/1.1 100 Continue\r\n\r\n" + ODD
-        for start in range(0, len(sent), 40):
+        sent = b"HTTP/1.1 100 Continue\r\n\r\n" * 2 + ODD
+        for start in range(0, len(sent), size):
             if writer.is_closing():
                 return
-            writer.write(sent[start : start + 40])
+            writer.write(sent[start : start + size])
             await asyncio.sleep(0.001)
         await reader.read()
 
