@@ -22,17 +22,18 @@ def clients(
     servers: Iterable[Server],
     environ: Mapping[str, str],
     clock: Clock,
-    transport: Callable[[Server, Mapping[str, str]], Transport] = Transport,
+    transport: Callable[[Server, Mapping[str, str]], Transport] | None = None,
 ) -> dict[str, CmsClient]:
     """A client for each server, by its name. None has connected yet.
 
     `transport` makes the transport of a server, such as one that records. Raises BuildError.
     """
+    make = transport or Transport
     made: dict[str, CmsClient] = {}
     wrong: list[str] = []
     for server in servers:
         try:
-            made[server.name] = CmsClient(server, transport(server, environ), clock)
+            made[server.name] = CmsClient(server, make(server, environ), clock)
         except TlsFileError as error:
             wrong.append(f"cms {server.name}: tls.{error.option}: {error}")
         except ProxyAddressError as error:
