@@ -109,7 +109,7 @@ async def test_a_server_that_ignores_offset_is_not_asked_for_ever() -> None:
     async def ignorant(_request: httpx.Request) -> httpx.Response:
         nonlocal asked
         asked += 1
-        return httpx.Response(200, content=answer(*range(100)))
+        return httpx.Response(200, content=answer(*range(1, 101)))
 
     reading = read(await client(ignorant).poll(1, 1))
 
