@@ -5,6 +5,7 @@ with the pauses that it asks for.
 """
 
 import dataclasses
+import math
 import os
 import sys
 from collections import Counter
@@ -27,6 +28,7 @@ from exporter.config.load import Config, load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.shard import Shard, part
 from exporter.durations import format_duration
+from exporter.errors import PollResult
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.schedule import peak_per_second
@@ -70,6 +72,25 @@ def forecast(server: Server, targets: Sequence[TargetKey], environ: Mapping[str,
         paged=server.page_size is not None,
         warning=warning,
         proxy=str(proxy) if proxy else None,
+    )
+
+
+def too_slow(server: Server, results: Sequence[PollResult]) -> str | None:
+    """A sentence about a server whose replies take too long for its interval.
+
+    `results` are of all its targets. Under a rate limit they say nothing: they may have waited.
+    """
+    took = [result.duration for result in results if result.error is None]
+    if not took or server.max_requests_per_second is not None:
+        return None
+    mean = sum(took) / len(took)
+    needed = math.ceil(mean * len(results) / server.interval)
+    if needed <= server.max_concurrency:
+        return None
+    return (
+        f"a poll takes {mean:.2f} s on average, so {counted(len(results), 'target')} every "
+        f"{format_duration(server.interval)} need {needed} polls at once, but max_concurrency is "
+        f"{server.max_concurrency}: polls will be skipped; raise it, or lengthen interval"
     )
 
 
@@ -172,12 +193,15 @@ def _poll(
             # what concerns one target was said when it came
             if group.targets > 1:
                 say(err, group.text, group.style)
-        for cms, hint in polling.hints.items():
-            say(err, f"{cms}: {hint}", "yellow")
-        now = system_clock().wall
         for cms, client in clients.items():
-            if sentence := expiring(client.stats.certificate_expiry, now):
-                say(err, f"{cms}: {sentence}", "yellow")
+            own = [answer.result for answer in answers if answer.target.cms == cms]
+            for sentence in (
+                polling.hints.get(cms),
+                expiring(client.stats.certificate_expiry, system_clock().wall),
+                too_slow(client.server, own),
+            ):
+                if sentence:
+                    say(err, f"{cms}: {sentence}", "yellow")
         if answers:
             show_summary(out, answers)
             sys.stdout.flush()

@@ -10,6 +10,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import trustme
 from rich.console import Console
 
 from exporter.cli.answers import Answer, Feed, expiring, grouped, show_summary
+from exporter.cli.check import too_slow
 from exporter.cli.inspection_page import CHANGED
 from exporter.cli.live_round import Round
 from exporter.cli.terminal import console
@@ -547,3 +549,21 @@ async def test_a_certificate_is_looked_at_when_a_server_is_asked(tmp_path: Path)
         "lima: a certificate that the server presents expires in 10d: at "
         f"{ends.isoformat(' ', 'minutes')}\n"
     )
+
+
+def test_a_server_that_is_too_slow_for_its_interval() -> None:
+    """Said before polls are skipped, with the number of polls at once that it takes."""
+
+    def took(*seconds: float) -> list[PollResult]:
+        moments = [(Moment(0.0, 0.0, 0.0), Moment(each, each, each)) for each in seconds]
+        snapshot = reduce(Counters(0, 0, 0), (), 0.0)
+        return [PollResult(began, ended, snapshot, None) for began, ended in moments]
+
+    server = Server("http://lima.example", interval=5.0, max_concurrency=2)
+    assert too_slow(server, took(2.0, 3.0, 2.5, 2.5)) is None
+    assert too_slow(server, took(2.0, 3.0, 2.5, 2.5, 2.5)) == (
+        "a poll takes 2.50 s on average, so 5 targets every 5s need 3 polls at once, but "
+        "max_concurrency is 2: polls will be skipped; raise it, or lengthen interval"
+    )
+    assert too_slow(replace(server, max_requests_per_second=1.0), took(9.0, 9.0)) is None
+    assert too_slow(server, []) is None

@@ -405,6 +405,42 @@ def test_a_certificate_that_is_not_trusted(folder: Path, monkeypatch: pytest.Mon
     assert server.tls == Tls(ca_file=folder / "ca.pem", server_name="cms.example")
 
 
+def test_a_file_that_is_written_anyway(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside other secrets, with what to check; nothing says that the exporter can be started."""
+    (folder / "secrets").mkdir()
+    with simulating("unauthorized") as address:
+        flags = [f"--url={address.url}", "--name=lima", "--access-key=AKEXAMPLE0001"]
+        answers = ["canary-sk", "write"]
+        said = conversation(monkeypatch, *flags, "--cc-id=1", "--vdn=1", answers=answers)
+    assert said.status == 0
+    assert "lima: the server refuses every variant of the signature" in said.err
+    assert said.out.endswith("written: secrets/lima-sk\nwritten: config.yaml\n")
+    assert "canary" not in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("is_file", "complaint"),
+    [
+        ("secrets", "secrets/lima-sk cannot be written: Not a directory"),
+        ("secrets/lima-sk", "{folder}/secrets/lima-sk must not be empty"),
+    ],
+)
+def test_a_place_for_the_secret_that_cannot_be_used(
+    is_file: str, complaint: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and nothing is left behind."""
+    (folder / is_file).parent.mkdir(exist_ok=True)
+    (folder / is_file).write_text("", encoding="utf-8")
+    with simulating() as address:
+        flags = [f"--url={address.url}", "--name=lima", "--access-key=AKEXAMPLE0001"]
+        answers = ["canary-sk"] if is_file == "secrets" else []
+        said = conversation(monkeypatch, *flags, "--cc-id=1", "--vdn=1", answers=answers)
+    shown = complaint.format(folder=folder)
+    assert said.err == f"agent-rest-exporter init: {shown}; see agent-rest-exporter init --help\n"
+    assert said.status == 2
+    assert not (folder / "config.yaml").exists()
+
+
 def test_one_who_gives_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A header is kept for another try; nothing is written, not even the secret."""
     with simulating("unauthorized") as address:
