@@ -17,7 +17,6 @@ import functools
 import math
 import operator
 import select
-import socket
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -154,6 +153,7 @@ class Connection(ResponseHandler):
         self._params: dict[str, Any] = {}
         self._received = 0
         """Bytes of this exchange."""
+        self._parsing = False
         self._unread: select.poll | None = None
         self._refusal: OverheadError | None = None
         self._only_segment: bytes | None = None
@@ -195,17 +195,16 @@ class Connection(ResponseHandler):
             for start in range(0, len(data), _AT_ONCE):
                 self.data_received(data[start : start + _AT_ONCE])
             return
-        reply = self._reply
-        if (
-            (self._under_way and (reply is None or not reply.is_eof()))
-            or not data
-            or not self._exchanges
-        ):
+        if (self._under_way and not self._has_read_all()) or not data or not self._exchanges:
             self._only_segment = data if self._only_segment == b"" else None
             if self._received < _BEGINNING and self._exchange is not None:
                 self._exchange.first_bytes = (self._exchange.first_bytes + data)[:_BEGINNING]
             self._received += len(data)
+            self._parsing = True
             super().data_received(data)
+            self._parsing = False
+            if not self._under_way and self._has_read_all() and self._holds_unread_bytes():
+                self._surplus()
             # a parser that waits for the reader keeps bytes of the body
             if self._received > MAX_HEAD and not self._reading_paused:
                 body = None if self._reply is None else self._reply.total_bytes
@@ -232,6 +231,8 @@ class Connection(ResponseHandler):
                 self._surplus()
                 return
         super().set_exception(exc, exc_cause)
+        if isinstance(exc, HttpProcessingError) and self._reply and not self._reply.is_eof():
+            self._reply.set_exception(exc)  # or its reader would wait for the end
 
     def end_exchange(self, now: float) -> float:
         """The exchange is over. Unless it ended cleanly, the connection is not used again.
@@ -242,9 +243,10 @@ class Connection(ResponseHandler):
         """
         self._under_way = False
         self._durations.append(now - self._asked_at)
-        if self._reply is None or not self._reply.is_eof():
+        if not self._has_read_all():
             self.force_close()
-        elif self._holds_unread_bytes():
+        # inside of the parser its state cannot be told: it is looked at once that has returned
+        elif not self._parsing and self._holds_unread_bytes():
             self._surplus()
         return now + max(self._durations)
 
@@ -264,6 +266,9 @@ class Connection(ResponseHandler):
             self._unread = select.poll()
             self._unread.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(self._unread.poll(0))
+
+    def _has_read_all(self) -> bool:
+        return self._reply is not None and self._reply.is_eof()
 
     def _holds_unread_bytes(self) -> bool:
         """Whether another reply has begun right after the last one."""
@@ -306,7 +311,6 @@ class Connections(aiohttp.TCPConnector):
         super().__init__(
             limit=0,
             keepalive_timeout=_KEEPALIVE,
-            socket_factory=_dial,
             # aiohttp's cache shields lookups from being cancelled; the resolver has its own
             use_dns_cache=False,
             **options,
@@ -387,12 +391,3 @@ class Connections(aiohttp.TCPConnector):
             # a connection that is being made is a placeholder there
             if isinstance(connection, Connection):
                 connection.retired = True
-
-
-def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
-    exchange = current.get()
-    exchange.dialled = True
-    exchange.phase = Phase.CONNECTING
-    family, kind, protocol, _, (host, port, *_) = address
-    exchange.peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
-    return socket.socket(family, kind, protocol)

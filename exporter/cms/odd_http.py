@@ -1,9 +1,9 @@
-"""Heads of replies that a strict parser refuses and every client reads: rewritten for it.
+"""Replies that a strict parser refuses and every client reads: rewritten for it.
 
 Old gateways send `Content-Length` twice, or beside chunks, names with blanks in them, `HTTP/2` over
-plain text. A connection reads such heads only when its server has sent one that was refused: a
-stray length is how replies are smuggled past a gateway. What is not clear stays refused: two
-lengths that differ are two replies, or half of one.
+plain text, chunks with blanks after their size. A connection reads such replies only when its
+server has sent one that was refused: a stray length is how replies are smuggled past a gateway.
+What is not clear stays refused: two lengths that differ are two replies, or half of one.
 """
 
 import re
@@ -18,8 +18,10 @@ _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
 _STATUS: Final = re.compile(
     rb"(?i)\s*HTTP/(?P<version>[0-9](?:\.[0-9])?)[ \t]+(?P<status>[0-9]{3})(?P<phrase>[ \t].*)?"
 )
-_INTERIM: Final = re.compile(rb"(?i)\s*HTTP/[0-9.]+[ \t]+1(?!01)")
 _NAME: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_INTERIM: Final = re.compile(rb"(?i)\s*HTTP/[0-9.]+[ \t]+1(?!01)")
+_CHUNKED: Final = b"Transfer-Encoding: chunked"
+_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,16}")
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LENGTH: Final = re.compile(rb"\+?(?P<digits>[0-9]{1,19})")
 
@@ -82,7 +84,7 @@ def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _framing(lengths: list[bytes], codings: list[bytes]) -> Iterator[bytes]:
     """The fields that say where the body ends. Chunks go before a length (RFC 9112, 6.3)."""
     if b"chunked" in codings:
-        yield b"Transfer-Encoding: chunked"
+        yield _CHUNKED
         if lengths:
             yield b"Connection: close"
         return
@@ -94,35 +96,107 @@ def _framing(lengths: list[bytes], codings: list[bytes]) -> Iterator[bytes]:
         yield b"Content-Length: %b" % length
 
 
+class Chunks:
+    """The chunks of one body, rewritten as they come: bare sizes, and lines that end in CR LF."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        """Whether the last one has come. What follows is no part of the body."""
+        self._line = b""
+        self._left = 0
+        """Bytes of the present chunk."""
+        self._in_trailer = False
+        self._after_chunk = False
+
+    def feed(self, data: bytes) -> bytes:
+        """What has come, rewritten; as it is from the first size that is none."""
+        out = bytearray()
+        while data and not self.ended:
+            if self._left:
+                out += data[: self._left]
+                rest = data[self._left :]
+                self._left -= len(data) - len(rest)
+                data = rest
+                if not self._left:
+                    out += b"\r\n"
+                    self._after_chunk = True
+                continue
+            line, newline, data = data.partition(b"\n")
+            self._line += line
+            if newline:
+                line, self._line = self._line.strip(), b""
+                out += self._rewritten(line)
+            elif len(self._line) > MAX_HEAD:
+                self.ended = True
+                out += self._line
+        return bytes(out + data)
+
+    def _rewritten(self, line: bytes) -> bytes:
+        if self._in_trailer:
+            # no field of it matters
+            self.ended = not line
+            return b"" if line else b"\r\n"
+        if self._after_chunk and not line:
+            self._after_chunk = False
+            return b""
+        size = line.partition(b";")[0].strip()
+        if not _SIZE.fullmatch(size):
+            self.ended = True
+            return line + b"\r\n"
+        self._left = int(size, 16)
+        self._in_trailer = not self._left
+        return size + b"\r\n"
+
+
 class OddConnection(Connection):
-    """A connection to a server that has sent a head which the parser refuses."""
+    """A connection to a server that has sent a reply which the parser refuses."""
 
     _head: bytes | None = None
     """What has come of a head; None while no head is expected."""
+    _chunks: Chunks | None = None
+    """Of the present body, if it comes in chunks."""
+    _is_rewritten = False
+    """Whether what comes has been here before: large pieces are passed on in parts."""
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # aiohttp's own
         """A request is about to be sent."""
-        self._head = b""
+        self._head, self._chunks = b"", None
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come: heads go on rewritten, everything else as it is."""
-        if self._head is None or not self._under_way or not data:
+        """Bytes have come: heads and chunks go on rewritten, everything else as it is."""
+        if self._is_rewritten or not data or not self._under_way:
             super().data_received(data)
             return
+        if self._head is not None:
+            data = self._heads(data)
+        elif self._chunks and not self._chunks.ended:
+            data = self._chunks.feed(data)
+        if data:
+            self._is_rewritten = True
+            try:
+                super().data_received(data)
+            finally:
+                self._is_rewritten = False
+
+    def _heads(self, data: bytes) -> bytes:
+        """What can go on of heads, and of a body after them."""
+        held, out, begin = self._head or b"", b"", 0
+        received = held + data
         # the empty line may have begun in what came before
-        searched = max(0, len(self._head) - 3)
-        received, begin = self._head + data, 0
+        searched = max(0, len(held) - 3)
         while end := _END.search(received, searched):
-            head = received[begin : end.end()]
-            begin = searched = end.end()
+            head = plain(received[begin : end.end()])
+            out, begin = out + head, end.end()
+            # after an interim reply another head follows
             if not _INTERIM.match(head):
-                self._head = None
-                super().data_received(plain(head) + received[begin:])
-                return
-            # another head follows
-            super().data_received(plain(head))
+                self._head, body = None, received[begin:]
+                if _CHUNKED in head:
+                    self._chunks = Chunks()
+                    body = self._chunks.feed(body)
+                return out + body
+            searched = begin
         self._head = received[begin:]
         if len(self._head) > MAX_HEAD:
-            head, self._head = self._head, None
-            super().data_received(head)
+            out, self._head = out + self._head, None
+        return out

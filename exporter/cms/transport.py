@@ -4,13 +4,15 @@
 supports every kind of request, which would double the cost of a poll.
 """
 
+import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import aiohttp
 import httpx
 import yarl
+from aiohttp.http import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
@@ -19,6 +21,7 @@ from exporter.cms.connections import (
     MOST_HEADERS,
     Connections,
     Exchange,
+    Phase,
     current,
 )
 from exporter.cms.odd_http import OddConnection, begins
@@ -68,7 +71,12 @@ class Transport(AiohttpTransport):
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=Connections(self._most_idle, ssl=self._context, resolver=self._resolver),
+            connector=Connections(
+                self._most_idle,
+                ssl=self._context,
+                resolver=self._resolver,
+                socket_factory=_dial,
+            ),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -113,8 +121,9 @@ class Transport(AiohttpTransport):
         except (ValueError, OSError) as error:
             # a value that HTTP does not allow, or a socket that this host cannot open
             raise httpx.ConnectError("no request can be made") from error
+        body = _Body(response, self._read_odd_replies)
         return httpx.Response(
-            response.status, headers=response.raw_headers, stream=_Body(response), request=request
+            response.status, headers=response.raw_headers, stream=body, request=request
         )
 
     def _reads_odd_heads_from_now_on(self, error: aiohttp.ClientError, exchange: Exchange) -> bool:
@@ -122,9 +131,12 @@ class Transport(AiohttpTransport):
         odd = isinstance(error, aiohttp.ClientResponseError) and begins(exchange.first_bytes)
         if not odd or isinstance(exchange.connection, OddConnection):
             return False
+        self._read_odd_replies()
+        return True
+
+    def _read_odd_replies(self) -> None:
         client = cast("aiohttp.ClientSession", self.client)
         cast("Connections", client.connector).make(OddConnection)
-        return True
 
     async def aclose(self) -> None:
         """Close the connections, and cancel lookups that are under way."""
@@ -140,8 +152,9 @@ class Transport(AiohttpTransport):
 class _Body(httpx.AsyncByteStream):
     """The body of a reply, as it comes."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, on_odd: Callable[[], None]) -> None:
         self._response = response
+        self._on_odd = on_odd
 
     def __aiter__(self) -> "_Body":
         return self
@@ -149,7 +162,10 @@ class _Body(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         try:
             chunk = await self._response.content.readany()
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, HttpProcessingError) as error:
+            if isinstance(error, HttpProcessingError):
+                # too late to send this request again
+                self._on_odd()
             raise _translated(error, reused=False) from error
         if not chunk:
             raise StopAsyncIteration
@@ -160,7 +176,7 @@ class _Body(httpx.AsyncByteStream):
         self._response.release()
 
 
-def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:
+def _translated(error: aiohttp.ClientError | HttpProcessingError, *, reused: bool) -> Exception:
     """What aiohttp raises, as httpx names it."""
     connecting = isinstance(error, aiohttp.ClientConnectorError)
     if reused and isinstance(error, aiohttp.ClientConnectionError) and not connecting:
@@ -170,6 +186,15 @@ def _translated(error: aiohttp.ClientError, *, reused: bool) -> Exception:
             raise error
     except httpx.TransportError as translated:
         return translated
-    except aiohttp.ClientResponseError:
+    except (aiohttp.ClientResponseError, HttpProcessingError):
         # httpx-aiohttp lets it through as it is
         return httpx.RemoteProtocolError("not valid HTTP")
+
+
+def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
+    exchange = current.get()
+    exchange.dialled = True
+    exchange.phase = Phase.CONNECTING
+    family, kind, protocol, _, (host, port, *_) = address
+    exchange.peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+    return socket.socket(family, kind, protocol)

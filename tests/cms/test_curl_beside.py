@@ -83,6 +83,8 @@ REPLIES = {
     "an interim reply and an odd one": Step(
         b"HTTP/1.1 100 Continue\r\n\r\n" + http(BODY, **{"X Foo": "bar"})
     ),
+    "a blank after the size of a chunk": Step(chunked(BODY).replace(b"5\r\n", b"5 ; a\r\n", 1)),
+    "line feeds alone, and chunks": Step(chunked(BODY).replace(b"\r\n", b"\n")),
     "a length that is none": Step(http(BODY).replace(LENGTH, b"many"), "hang up"),
     "status 204": Step(b"HTTP/1.1 204 No Content\r\n\r\n"),
     "status 304": Step(b"HTTP/1.1 304 Not Modified\r\n\r\n"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.odd_http import broken_rule, plain
+from exporter.cms.odd_http import Chunks, broken_rule, plain
 from exporter.errors import Reason
 from tests.support.cms_peer import (
     REST,
@@ -95,6 +95,43 @@ def test_the_parsers_words_name_the_rule(words: str, rule: str) -> None:
     assert broken_rule(words) == rule
 
 
+CHUNKS = {
+    "as they should be": b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+    "line feeds alone": b"5\nhello\n6\n world\n0\n\n",
+    "blanks": b"5  \r\nhello\r\n 6 ; a=b\r\n world\r\n0 \r\n\r\n",
+    "a trailer": b"5;a\r\nhello\r\n6\r\n world\r\n000\r\nX: y\r\nno colon\r\n\r\n",
+    "no line end after a chunk": b"5\r\nhello6\r\n world\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", CHUNKS.values(), ids=CHUNKS)
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_chunks_become_valid(sent: bytes, size: int) -> None:
+    """However they are cut; what follows them is not theirs."""
+    chunks, out = Chunks(), b""
+    sent += b"HTTP/1.1"
+    for start in range(0, len(sent), size):
+        out += chunks.feed(sent[start : start + size])
+
+    assert out.replace(b"000\r\n", b"0\r\n") == CHUNKS["as they should be"] + b"HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"zz\r\n", b"-1\r\n", b"0x5\r\n", b"\r\n", b"f" * 17 + b"\r\n", b"1" * 2**17]
+)
+def test_a_size_that_is_none_stays_refused(sent: bytes) -> None:
+    """And is not held back."""
+    assert Chunks().feed(sent + b"rest").rstrip() == sent + b"rest" or b"rest" not in sent
+
+
+@given(st.binary(max_size=100), st.integers(1, 20))
+def test_no_chunks_raise_and_pieces_change_nothing(data: bytes, size: int) -> None:
+    """Whatever comes."""
+    whole, pieces = Chunks(), Chunks()
+    parts = [pieces.feed(data[start : start + size]) for start in range(0, len(data), size)]
+    assert b"".join(parts) == whole.feed(data)
+
+
 # On sockets
 
 
@@ -139,6 +176,36 @@ async def test_a_head_may_come_in_pieces(size: int) -> None:
         connected(f"http://127.0.0.1:{port}") as client,
     ):
         assert read(await client.poll(1, 1)).snapshot.resting == 7
+
+
+@pytest.mark.anyio
+@pytest.mark.both_loops
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(("size", "newline"), [(b"%x ; a", b"\r\n"), (b"%x", b"\n")])
+async def test_odd_chunks_are_read(size: bytes, newline: bytes, *, apart: bool) -> None:
+    """If the head has come alone, that poll has failed at once, and the next one reads them."""
+    body = answer(*range(2000), resting=7)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = (size % len(body)) + newline + body + newline + b"0" + newline + newline
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"}}"):
+            writer.write(head if apart else head + chunks)
+            if apart:
+                await asyncio.sleep(0.05)
+                writer.write(chunks)
+
+    async with (
+        serving(converse) as port,
+        connected(f"http://127.0.0.1:{port}", timeout=5.0) as client,
+    ):
+        if apart:
+            error = failed(await client.poll(1, 1))
+            assert error.message.startswith(
+                f"the reply of 127.0.0.1:{port} breaks the rules of HTTP: a chunk of its body"
+            )
+        for _ in range(2):
+            assert read(await client.poll(1, 1)).snapshot.resting == 7
 
 
 @pytest.mark.anyio

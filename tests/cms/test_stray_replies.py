@@ -284,6 +284,45 @@ async def test_the_first_reply_of_a_connection_is_nobody_elses() -> None:
     assert peer.connections == 3
 
 
+BODY = answer(1, resting=7)
+LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+SIZE = b"%x\r\n" % len(BODY)
+IN_PIECES = {
+    "a body after its head": (LENGTH, BODY),
+    "a body in two pieces": (LENGTH + BODY[:9], BODY[9:]),
+    "chunks after their head": (CHUNKED, SIZE + BODY + b"\r\n0\r\n\r\n"),
+    "the last chunk alone": (CHUNKED + SIZE + BODY + b"\r\n", b"0\r\n\r\n"),
+    "the last line end alone": (CHUNKED + SIZE + BODY + b"\r\n0\r\n", b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("rest", [b"", b"HTTP/1.1 200 OK\r\nX-Half"], ids=["alone", "and more"])
+@pytest.mark.parametrize("pieces", IN_PIECES.values(), ids=IN_PIECES)
+async def test_a_reply_in_pieces_is_one_reply(pieces: tuple[bytes, bytes], rest: bytes) -> None:
+    """The parser ends the exchange before it has looked at what follows in the same piece."""
+    connections = 0
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await reader.readuntil(b"}}"):
+            writer.write(pieces[0])
+            await asyncio.sleep(0.02)
+            writer.write(pieces[1] + rest)
+
+    async with (
+        serving(converse) as port,
+        connected(f"http://127.0.0.1:{port}", max_concurrency=1) as client,
+    ):
+        for _ in range(2):
+            assert read(await client.poll(1, 1)).snapshot.resting == 7
+            await asyncio.sleep(REST)
+        surplus_seen = client.stats.single_use_until is not None
+
+    assert (surplus_seen, connections) == ((True, 2) if rest else (False, 1))
+
+
 async def test_bytes_that_the_loop_has_not_read_yet_are_seen() -> None:
     """They came while the loop was busy, and the next request is about to go out."""
     go, sent = threading.Event(), threading.Event()
