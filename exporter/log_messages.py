@@ -181,6 +181,14 @@ REQUEST_FAILED: Final = LogMessage(
     "Report it, with `exception`, which has the type and the place.",
     ("exception",),
 )
+LIBRARY_PROBLEM: Final = LogMessage(
+    logging.WARNING,
+    "a library reported a problem",
+    "A library, or Python itself, met something that it did not expect. Its own words are left "
+    "out: they may quote a request or a reply. One a minute at most is logged for each library.",
+    "If polls and scrapes succeed, nothing; else report it with `place` and `exception`.",
+    ("library", "place", "exception"),
+)
 LINES_DROPPED: Final = LogMessage(
     logging.WARNING,
     "log lines were dropped",

@@ -39,6 +39,7 @@ GROUND = [
     "errors",
     "history",
     "store",
+    "turns",
 ]
 
 

@@ -26,6 +26,8 @@ from exporter.log_messages import Value
 MOST_WAITING: Final = 1000
 """Lines that may wait to be written: some 300 kB."""
 _FLUSH_TIMEOUT: Final = 1.0
+_LIBRARY_INTERVAL: Final = 60.0
+"""Seconds between two lines of one library."""
 
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 
@@ -60,8 +62,32 @@ class Formatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             fields["exception"] = error_location(record.exc_info[1])
         if self._json:
-            return json.dumps(fields, ensure_ascii=False)
-        return " ".join(f"{key}={_quote(str(value))}" for key, value in fields.items())
+            return _quote(fields)
+        return " ".join(f"{key}={_plain_or_quoted(str(value))}" for key, value in fields.items())
+
+
+class _Libraries(logging.Filter):
+    """Lets libraries say where there is a problem, and how bad it is; and that now and then.
+
+    Their own words may quote what a client or a server has sent, as often as they send it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._again_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is logged. The words of a library are replaced."""
+        library = record.name.partition(".")[0]
+        if library == "exporter":
+            return True
+        due = record.created >= self._again_at.get(library, 0.0)
+        if record.levelno < logging.WARNING or not due:
+            return False
+        self._again_at[library] = record.created + _LIBRARY_INTERVAL
+        record.msg, record.args = log_messages.LIBRARY_PROBLEM.text, ()
+        record.fields = {"library": library, "place": f"{record.filename}:{record.lineno}"}
+        return True
 
 
 class LogWriter(logging.Handler):
@@ -160,9 +186,17 @@ def set_up(level: str, log_format: LogFormat, stream: TextIO) -> LogWriter:
     """Let every log line of this process go to `stream`. What is waiting is written at its end."""
     handler = LogWriter(stream)
     handler.setFormatter(Formatter(log_format))
+    handler.addFilter(_Libraries())
+    logging.captureWarnings(capture=True)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     return handler
 
 
-def _quote(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+def _plain_or_quoted(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) and text.isprintable() else _quote(text)
+
+
+def _quote(value: object) -> str:
+    """As JSON, without what could move a terminal's cursor or turn its text around."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)

@@ -23,6 +23,10 @@ SETTLE: Final = 2.0
 """Seconds between the two looks that must find the same before a changed file is read: longer than
 a program that writes line by line pauses."""
 
+_BURST: Final = 10
+"""Reloads that may come at once; then one more every `_REFILL` seconds."""
+_REFILL: Final = 5.0
+
 Load = Callable[[], Config]
 """Reads and checks the configuration. Raises ConfigError. It may block: it gets a thread."""
 
@@ -43,6 +47,8 @@ class Reloader:
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[ReloadOutcome] | None = None
         self._requested = asyncio.Event()
+        self._allowed = float(_BURST)
+        self._refilled_at = clock().monotonic
         config = load()
         self._seen = config.seen
         fleet.apply(fleet.prepare(config))
@@ -61,6 +67,7 @@ class Reloader:
 
     async def _reload_in_turn(self) -> ReloadOutcome:
         async with self._one_at_a_time:
+            await self._pace()
             self._next = None  # what is read from here on may be too late for whoever asks now
             self._notifier.reloading(self._clock().monotonic)
             outcome = await self._reload()
@@ -78,6 +85,15 @@ class Reloader:
                 outcome.report if outcome.successful else "the last reload failed, see the log"
             )
             return outcome
+
+    async def _pace(self) -> None:
+        """Wait if there were many: each costs CPU, and a log line that a stranger can ask for."""
+        now = self._clock().monotonic
+        self._allowed = min(_BURST, self._allowed + (now - self._refilled_at) / _REFILL)
+        self._refilled_at = now
+        self._allowed -= 1
+        if self._allowed < 0:
+            await asyncio.sleep(-self._allowed * _REFILL)
 
     def request_reload(self) -> None:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""

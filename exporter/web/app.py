@@ -5,7 +5,7 @@ blocks the event loop for more than a few milliseconds.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -19,7 +19,7 @@ from exporter.store import ReloadOutcome, ReloadStatus, Store
 from exporter.web import api, discovery, html_pages, probe, status_page, target_page
 from exporter.web.delivery import MAX_REQUESTS, Delivery
 from exporter.web.html_pages import HtmlPages
-from exporter.web.listening.clients import Refusals
+from exporter.web.listening.refusals import Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
@@ -35,6 +35,7 @@ _CONFIG: Final = "/config"
 _HEALTHY: Final = "/-/healthy"
 _READY: Final = "/-/ready"
 _RELOAD: Final = "/-/reload"
+_PLAIN_TEXT: Final[Mapping[str, str]] = {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
@@ -138,7 +139,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     for path, handler in pages.items():
         app.router.add_get(path, handler)  # and HEAD with it
     for method in (hdrs.METH_POST, hdrs.METH_PUT):
-        app.router.add_route(method, _RELOAD, _reloading(reload))
+        app.router.add_route(method, _RELOAD, _reloading(reload, delivery))
     app.on_response_prepare.append(_common_headers)
     return app
 
@@ -168,19 +169,23 @@ def _check(problem: Problem, fine: str) -> Handler:
 def _text(delivery: Delivery, path: str, make: Callable[[], Iterable[bytes]]) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         # as text, because a browser would save YAML to a file
-        headers: dict[str, str] = {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
-        return await delivery.send(request, path, make, headers, Priority.PAGE)
+        return await delivery.send(request, path, make, _PLAIN_TEXT, Priority.PAGE)
 
     return answer
 
 
-def _reloading(reload: Reload) -> Handler:
+def _reloading(reload: Reload, delivery: Delivery) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         if _from_another_site(request):
             sentence = "a page of another site must not reload the configuration"
             return web.Response(text=f"403: {sentence}.\n", status=403)
         outcome = await reload()
-        return web.Response(text=f"{outcome.report}\n", status=200 if outcome.successful else 500)
+        return await delivery.send_own(
+            request,
+            lambda: [f"{outcome.report}\n".encode()],  # thousands of problems, if there are
+            _PLAIN_TEXT,
+            200 if outcome.successful else 500,
+        )
 
     return answer
 

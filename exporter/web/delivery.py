@@ -12,7 +12,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from exporter.web.listening.clients import SEND_TIMEOUT, Refusal, Refusals, no_refusals
+from exporter.turns import Turns
+from exporter.web.listening.clients import SEND_TIMEOUT
+from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
 from exporter.web.negotiation import accepts_gzip
 from exporter.web.renderings import Make, Priority, Rendering, Renderings, Reply
 
@@ -49,7 +51,7 @@ class Delivery:
         self._send_timeout = send_timeout
         self._refused = no_refusals() if refused is None else refused
         self._sending: dict[Reply, None] = {}
-        self._next_to_send = asyncio.Lock()
+        self._next_to_send = Turns()
         self._sent = asyncio.Event()
 
     @property
@@ -82,13 +84,16 @@ class Delivery:
                 status=503,
                 headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
             )
-        return await self._send(request, question, make, headers, priority)
+        return await self._send(
+            request, question, make, web.StreamResponse(headers=headers), priority
+        )
 
     async def send_own(
-        self, request: web.Request, make: Make, headers: Mapping[str, str]
+        self, request: web.Request, make: Make, headers: Mapping[str, str], status: int = 200
     ) -> web.StreamResponse:
         """Reply with a small body that no one else asks for, without a place."""
-        return await self._send(request, None, make, headers, Priority.SCRAPE)
+        response = web.StreamResponse(status=status, headers=headers)
+        return await self._send(request, None, make, response, Priority.SCRAPE)
 
     def _busy(self, priority: Priority) -> bool:
         """Whether no place is left for one more rendering."""
@@ -101,10 +106,10 @@ class Delivery:
     async def _take_place(self, reply: Reply) -> None:
         """Wait until there is a place to send from: that of someone who does not read, if need be.
 
-        It takes `_PATIENCE` at most, and there are as many at a time as there are places.
+        It takes `_PATIENCE` at most. Clients take turns, whatever each of them asks for.
         """
         loop = asyncio.get_running_loop()
-        async with self._next_to_send:
+        async with self._next_to_send.turn(reply.client):
             while len(self._sending) >= self._places:
                 slowest = min(self._sending, key=lambda each: each.waits_since)
                 patience = min(slowest.waits_since - loop.time(), 0.0) + _PATIENCE
@@ -124,11 +129,10 @@ class Delivery:
         request: web.Request,
         question: Hashable | None,
         make: Make,
-        headers: Mapping[str, str],
+        response: web.StreamResponse,
         priority: Priority,
     ) -> web.StreamResponse:
         reply = Reply(request)
-        response = web.StreamResponse(headers=headers)
         vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
         response.headers[hdrs.VARY] = ", ".join(vary)
         gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))

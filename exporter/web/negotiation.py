@@ -1,7 +1,7 @@
 """What a request's headers ask for: the format, and whether compressed. Pure.
 
 Weights follow RFC 9110, section 12: absent means 1, 0 means never, and an item with a malformed
-weight is ignored.
+weight is ignored. Only the first kilobyte of a header counts: its cost must be nobody's weapon.
 """
 
 import re
@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from exporter.metrics.exposition import Format
 
+_LONGEST: Final = 1000
+"""Characters: Prometheus sends 250, browsers 150."""
 _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _OPENMETRICS: Final = "application/openmetrics-text"
 _VERSIONS: Final = {Format.TEXT: "0.0.4", Format.OPENMETRICS: "1.0.0"}
@@ -47,7 +49,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def _items(header: str) -> Iterator[_Item]:
-    for item in header.split(","):
+    for item in header[:_LONGEST].split(","):
         value, *rest = (part.strip().lower() for part in item.split(";"))
         parameters = {
             name.strip(): text.strip().strip('"')

@@ -25,6 +25,8 @@ MAX_HELD: Final = 16 << 20
 _LEVEL: Final = 1
 """zlib's fastest level: the default takes many times as long to save a few percent more."""
 _GZIP: Final = zlib.MAX_WBITS | 16
+_TURN: Final = 0.002
+"""Seconds for which a body is made before others have their turn."""
 CHUNK: Final = 1 << 16
 """Bytes that are given to a connection at once."""
 _COMPRESSED_CHUNK: Final = 1 << 13
@@ -50,6 +52,11 @@ class Reply:
         self._request = request
         self.waits_since = math.inf
         """Since when the reader has taken nothing; infinite while it need not."""
+
+    @property
+    def client(self) -> Hashable:
+        """Whose turn it is to take a place."""
+        return getattr(self._request.protocol, "client", None)
 
     @property
     def present(self) -> bool:
@@ -198,14 +205,19 @@ class Renderings:
     async def _fill(self, rendering: Rendering) -> None:
         compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         pieces = []
+        loop = asyncio.get_running_loop()
+        turn_ends = loop.time() + _TURN
         for piece in rendering.make():
             rendering.size += len(piece)
             pieces.append(compressor.compress(piece))
             self._hold(rendering, len(pieces[-1]))
+            if loop.time() < turn_ends:
+                continue
             await asyncio.sleep(0)
             # a scrape does not wait for the rest of a page
             while self._waiting and self._waiting[0][0] < rendering.priority:
                 await self._make(heapq.heappop(self._waiting)[-1])
+            turn_ends = loop.time() + _TURN
         pieces.append(compressor.flush())
         self._hold(rendering, len(pieces[-1]))
         rendering.compressed = b"".join(pieces)

@@ -41,7 +41,8 @@ def _ask_for_password(live: LiveWebConfig, passwords: Passwords) -> Middleware:
             return await handler(request)
         given = credentials(request.headers.get(hdrs.AUTHORIZATION, ""))
         try:
-            verified = given is not None and await passwords.verify(users, *given)
+            client = getattr(request.protocol, "client", None)
+            verified = given is not None and await passwords.verify(users, *given, client)
         except BusyError:
             return web.Response(
                 text="503: too many password checks are waiting; try again.\n",

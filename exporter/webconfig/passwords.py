@@ -2,12 +2,13 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 import bcrypt
 
 from exporter.secret import Secret
+from exporter.turns import Turns
 
 _LONGEST: Final = 72
 """Bytes of a password that bcrypt uses; the tools that create hashes ignore the rest."""
@@ -25,7 +26,8 @@ class Passwords:
     """Verifies one password at a time, and remembers the correct one of each user.
 
     Only correct ones are remembered, so that guesses cannot push them out. What is kept is a digest
-    that means nothing outside of this process.
+    that means nothing outside of this process. Clients take turns: one that guesses without end
+    delays another by one comparison.
     """
 
     def __init__(
@@ -34,32 +36,29 @@ class Passwords:
         self._salt = salt
         self._compare = compare
         self._most_waiting = most_waiting
-        self._waiting = 0
-        self._one_at_a_time = asyncio.Lock()
+        self._turns = Turns()
         self._verified: dict[str, bytes] = {}
 
-    async def verify(self, users: Mapping[str, Secret], name: str, password: bytes) -> bool:
+    async def verify(
+        self, users: Mapping[str, Secret], name: str, password: bytes, client: Hashable = None
+    ) -> bool:
         """Whether this is the password of a user called `name`.
 
         `users` has the hash of each user's password; at least one. An unknown user takes as long as
-        a known one with a wrong password. Raises BusyError if too many others wait.
+        a known one with a wrong password. Raises BusyError if too many others of this client wait.
         """
         password = password[:_LONGEST]
         hashed = (users.get(name) or self._stand_in(users, name)).reveal().encode()
         digest = self._digest(hashed + password)
         if self._remembers(users, name, digest):
             return True
-        if self._waiting >= self._most_waiting:
+        if self._turns.waiting[client] >= self._most_waiting:
             raise BusyError
-        self._waiting += 1
-        try:
-            async with self._one_at_a_time:
-                # Prometheus' first scrapes come together: the first check serves the others.
-                if self._remembers(users, name, digest):
-                    return True
-                matches = await asyncio.to_thread(self._matches, password, hashed)
-        finally:
-            self._waiting -= 1
+        async with self._turns.turn(client):
+            # Prometheus' first scrapes come together: the first check serves the others.
+            if self._remembers(users, name, digest):
+                return True
+            matches = await asyncio.to_thread(self._matches, password, hashed)
         if matches and name in users:
             self._verified = {user: kept for user, kept in self._verified.items() if user in users}
             self._verified[name] = digest

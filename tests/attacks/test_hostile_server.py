@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.hostile_server import ATTACKS, PAGED
+from tests.support.hostile_server import ATTACKS, PAGED, serving_attacks
 from tests.support.paths import ROOT
 from tests.support.processes import PATIENCE, UNMEASURED, clean_environment
 
@@ -83,17 +83,8 @@ LEGITIMATE = {"large", "full_size"}
 @pytest.fixture
 def ports(attack: str) -> Iterator[tuple[int, int]]:
     """Those of a server that attacks, and of a healthy one."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.hostile_server", attack, "healthy"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        hostile, healthy = map(int, server.stdout.readline().split())
+    with serving_attacks(attack, "healthy") as (hostile, healthy):
         yield hostile, healthy
-        server.kill()
 
 
 def measured(ports: tuple[int, int], page_size: int | None) -> dict[str, Any]:

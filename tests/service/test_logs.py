@@ -90,6 +90,33 @@ def test_the_level_holds_back_the_rest(stream: io.StringIO) -> None:
     assert not stream.getvalue()
 
 
+def test_a_library_only_says_where(stream: io.StringIO) -> None:
+    """Its own words may quote a request; strangers cannot make it write line after line."""
+    writer = set_up("debug", LogFormat.LOGFMT, stream)
+    for library in ("aiohttp.server", "aiohttp.web", "asyncio"):
+        logging.getLogger(library).error("from %s", "Zhang San", exc_info=ValueError("secret"))
+        logging.getLogger(library).info("Zhang San")
+    writer.flush()
+    lines = [line.partition(" ")[2] for line in stream.getvalue().splitlines()]
+    assert [re.sub(r":\d+", ":1", line) for line in lines] == [
+        f'level=error msg="a library reported a problem" library={library} place=test_logs.py:1 '
+        "exception=ValueError"
+        for library in ("aiohttp", "asyncio")
+    ]
+
+
+@pytest.mark.parametrize("log_format", LogFormat)
+def test_no_text_moves_the_cursor(stream: io.StringIO, log_format: LogFormat) -> None:
+    """Escapes, C1 controls, and what turns text around: all of it is escaped."""
+    writer = set_up("info", log_format, stream)
+    for text in ("\x1b[31mred", "\x9b31m", "a\u202eb", "a\u2028b", "\x7f"):
+        log.info("poll failed", extra={"fields": {"cms": text}})
+    writer.flush()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 5
+    assert all(line.isprintable() for line in lines)
+
+
 # A stderr that nobody reads
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -288,3 +289,17 @@ async def test_the_order_of_the_configuration_is_kept(tmp_path: Path) -> None:
         assert [name for name, _ in world.store.servers()] == [*names]
         keys = [state.target.key for state in world.store.states()]
         assert keys == [(name, 1, vdn) for name in names for vdn in (2, 1)]
+
+
+async def test_many_reloads_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten at once, then one every few seconds, which everyone who asks meanwhile shares."""
+    monkeypatch.setattr("exporter.service.reloader._REFILL", 0.5)
+    world = World(tmp_path)
+    before = time.monotonic()
+    for _ in range(10):
+        await world.reloader.reload()
+    assert world.loads == 1 + 10
+    outcomes = await asyncio.gather(*(world.reloader.reload() for _ in range(20)))
+    assert all(outcome.successful for outcome in outcomes)
+    assert world.loads == 1 + 11
+    assert time.monotonic() - before >= 0.5

@@ -2,10 +2,15 @@
 
 The exporter and the server that it polls are processes of their own; clients are sockets and
 threads of the test. Everything is on 127.0.0.1, and bounded in number and time.
+
+`make attacks` runs each attack alone and writes its figures down: ATTACKS names a folder, ATTACKED
+the program, if it is another version to compare with.
 """
 
 import asyncio
 import contextlib
+import json
+import math
 import os
 import random
 import re
@@ -14,8 +19,8 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,10 +29,11 @@ from tests.support.processes import COMMAND, PATIENCE, UNMEASURED, Process, star
 
 MAX_GROWTH: int = 60 << 20
 """Bytes over what the exporter holds at rest, whatever clients do."""
-# On an idle machine a scrape takes 2 s at most, health 1 s and the end 5 s. Tests run side by side.
-SCRAPE_WITHIN = 10.0
-HEALTH_WITHIN = 5.0
-STOP_WITHIN = 15.0
+FIGURES = os.environ.get("ATTACKS")
+ANOTHER = os.environ.get("ATTACKED")
+# Without `make attacks`, tests run side by side; another version is only measured.
+ALONE = FIGURES is not None and ANOTHER is None
+SCRAPE_WITHIN, HEALTH_WITHIN, STOP_WITHIN = (2.0, 1.0, 5.0) if ALONE else (10.0, 5.0, 15.0)
 
 _WITH_DESCRIPTORS = """import os, resource, sys
 limit = int(sys.argv[1])
@@ -39,6 +45,21 @@ REQUEST = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @dataclass
+class Figures:
+    """How it fared. None for what could not be measured, infinite for what took too long."""
+
+    memory: int | None = None
+    """MiB over rest."""
+    scrape: float = 0.0
+    """Seconds of the slowest one."""
+    health: float = 0.0
+    stop: float | None = None
+    """Seconds from SIGTERM to its end."""
+    failed_polls: float | None = None
+    """Of healthy servers."""
+
+
+@dataclass
 class Attacked:
     """The exporter, and what it held before anything happened."""
 
@@ -46,6 +67,8 @@ class Attacked:
     address: tuple[str, int]
     rest: int = 0
     tls: ssl.SSLContext | None = None
+    login: tuple[str, str] | None = None
+    figures: Figures = field(default_factory=Figures)
 
     def memory(self, field: str = "VmRSS") -> int:
         """Bytes of resident memory; `VmHWM` is the most since the rest was measured."""
@@ -71,9 +94,11 @@ class Attacked:
         )
         return (int(fields[11]) + int(fields[12])) / 100
 
-    def connect(self, *, small_buffer: bool = False) -> socket.socket:
-        """A client's connection."""
+    def connect(self, *, small_buffer: bool = False, source: str = "") -> socket.socket:
+        """A client's connection, from an address of its own if it has one."""
         client = socket.socket()
+        if source:
+            client.bind((source, 0))
         if small_buffer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(PATIENCE)
@@ -83,16 +108,22 @@ class Attacked:
     async def scrape(self) -> dict[str, float]:
         """What Prometheus gets, by sample, and that it gets it in time."""
         before = time.monotonic()
-        text = await self.get("/metrics", SCRAPE_WITHIN, {"Accept-Encoding": "gzip"})
-        self.slowest_scrape = max(getattr(self, "slowest_scrape", 0.0), time.monotonic() - before)
+        asked = self.get("/metrics", SCRAPE_WITHIN, {"Accept-Encoding": "gzip"})
+        try:
+            text = await _in_time(asked)
+        finally:
+            self.figures.scrape = max(self.figures.scrape, time.monotonic() - before)
         lines = (line for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     async def healthy(self) -> None:
         """Assert that it says so in time."""
         before = time.monotonic()
-        assert "is healthy" in await self.get("/-/healthy", HEALTH_WITHIN)
-        self.slowest_health = max(getattr(self, "slowest_health", 0.0), time.monotonic() - before)
+        try:
+            text = await _in_time(self.get("/-/healthy", HEALTH_WITHIN))
+        finally:
+            self.figures.health = max(self.figures.health, time.monotonic() - before)
+        assert ANOTHER or "is healthy" in text
 
     async def get(
         self, path: str, within: float = PATIENCE, headers: dict[str, str] | None = None
@@ -103,7 +134,11 @@ class Attacked:
         async with (
             asyncio.timeout(within),
             httpx.AsyncClient(
-                base_url=base, trust_env=False, verify=self.tls or False, timeout=within
+                base_url=base,
+                trust_env=False,
+                verify=self.tls or False,
+                timeout=within,
+                auth=self.login,
             ) as client,
         ):
             reply = await client.get(path, headers=headers)
@@ -119,13 +154,25 @@ class Attacked:
             return reply.text
 
     async def failed_polls(self) -> float:
-        """Polls that failed."""
+        """Polls of the healthy server that failed."""
         samples = await self.scrape()
-        return sum(
+        failures = [
             value
             for name, value in samples.items()
-            if name.startswith("agent_rest_exporter_poll_failures_total")
-        )
+            if name.startswith('agent_rest_exporter_poll_failures_total{cms="lima"')
+        ]
+        assert failures
+        return sum(failures)
+
+
+async def _in_time(reply: Coroutine[None, None, str]) -> str:
+    """A reply. Another version need not give one."""
+    try:
+        return await reply
+    except (TimeoutError, httpx.TransportError, AssertionError):
+        if not ANOTHER:
+            raise
+        return ""
 
 
 def configuration(folder: Path, url: str, targets: int, label_bytes: int, interval: str) -> Path:
@@ -165,8 +212,7 @@ async def attacked(
     descriptors: int | None = None,
     tls: ssl.SSLContext | None = None,
     log: tuple[int, int] | None = None,
-    command: tuple[str, ...] = (COMMAND,),
-    environ: dict[str, str | None] | None = None,
+    login: tuple[str, str] | None = None,
 ) -> AsyncIterator[Attacked]:
     """An exporter at rest, which has polled all targets of a simulated server.
 
@@ -179,27 +225,31 @@ async def attacked(
         descriptors: how many it may have.
         tls: trusts it, if it is served with TLS.
         log: both ends of a pipe for its log, which is not read once it has started.
-        command: another exporter, to compare with.
-        environ: variables for it.
+        login: that it asks scrapers for.
     """
     simulate = [COMMAND, "simulate", "--listen-address=127.0.0.1:0", "--access-key="]
     async with started(*simulate, environ=UNMEASURED) as server:
         url = (await server.wait_for(r"(http://127.0.0.1:\d+)"))[1]
         config = configuration(folder, url, targets, label_bytes, interval)
-        serve = [*command, "serve", f"--config.file={config}", "--web.listen-address=127.0.0.1:0"]
+        serve = [
+            ANOTHER or COMMAND,
+            "serve",
+            f"--config.file={config}",
+            "--web.listen-address=127.0.0.1:0",
+        ]
         if descriptors:
             serve = [sys.executable, "-c", _WITH_DESCRIPTORS, str(descriptors), *serve]
         async with started(
             *serve,
             *arguments,
-            environ={**UNMEASURED, **(environ or {})},
+            environ=UNMEASURED,
             stderr=log[1] if log else asyncio.subprocess.STDOUT,
         ) as process:
             if log:
                 process.lines += await asyncio.to_thread(_lines_until, log[0], "has started")
             match = await process.wait_for(r"has started.* listen\"?[=:]\s*\"?([^ \",]+)")
             host, _, port = match[1].rpartition(":")
-            exporter = Attacked(process, (host, int(port)), tls=tls)
+            exporter = Attacked(process, (host, int(port)), tls=tls, login=login)
             async with asyncio.timeout(PATIENCE):
                 while True:
                     with contextlib.suppress(AssertionError):
@@ -210,7 +260,11 @@ async def attacked(
                 await exporter.scrape()
                 await asyncio.sleep(1.1)
             exporter.remember_rest()
-            yield exporter
+            exporter.figures = Figures()
+            try:
+                yield exporter
+            finally:
+                await _write_figures(exporter)
 
 
 def _lines_until(descriptor: int, words: str) -> list[str]:
@@ -220,12 +274,53 @@ def _lines_until(descriptor: int, words: str) -> list[str]:
     return text.splitlines()
 
 
+@contextlib.asynccontextmanager
+async def going_on(attack: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """An attack beside the block, which it need not outlive."""
+    task = asyncio.create_task(attack())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def watch(exporter: Attacked, times: int = 4) -> None:
+    """Scrape it, and ask for its health, as a Prometheus and an orchestrator do."""
+    for _ in range(times):
+        await exporter.scrape()
+        await exporter.healthy()
+        await asyncio.sleep(1)
+
+
 async def assert_unharmed(exporter: Attacked) -> None:
     """Everyone else is served, every poll succeeds, memory is bounded, and SIGTERM ends it."""
     await exporter.healthy()
-    assert await exporter.failed_polls() == 0
-    assert exporter.growth() <= MAX_GROWTH, f"{exporter.growth() >> 20} MB over rest"
-    assert await exporter.process.stop(signal.SIGTERM, within=STOP_WITHIN) == 0
+    exporter.figures.failed_polls = await exporter.failed_polls()
+    exporter.figures.memory = exporter.growth() >> 20
+    if not ANOTHER:
+        assert exporter.figures.failed_polls == 0
+        assert exporter.growth() <= MAX_GROWTH, f"{exporter.figures.memory} MiB over rest"
+    before = time.monotonic()
+    status = await exporter.process.stop(signal.SIGTERM, within=STOP_WITHIN)
+    exporter.figures.stop = time.monotonic() - before
+    assert status == 0
+
+
+async def _write_figures(exporter: Attacked) -> None:
+    """A file for this test; of another version, with what can still be measured."""
+    if FIGURES is None:
+        return
+    found = exporter.figures
+    if found.stop is None and exporter.process.handle.returncode is None:
+        found.memory = exporter.growth() >> 20
+        with contextlib.suppress(AssertionError, TimeoutError, httpx.TransportError):
+            await assert_unharmed(exporter)
+        if found.stop is None:
+            found.stop = math.inf
+    test = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].rpartition(" ")[0]
+    (Path(FIGURES) / f"{test}.json").write_text(json.dumps(asdict(found)), "utf-8")
 
 
 @contextlib.contextmanager

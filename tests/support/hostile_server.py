@@ -8,12 +8,15 @@ import contextlib
 import itertools
 import re
 import socket
+import subprocess
 import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Final
+
+from tests.support.paths import ROOT
 
 _OFFSET: Final = re.compile(rb'"offset":([0-9]+)')
 _LENGTH: Final = re.compile(rb"(?i)content-length: *([0-9]+)")
@@ -225,6 +228,21 @@ def _listen(answer: Callable[[bytes], Iterator[bytes]]) -> int:
 
     threading.Thread(target=accept, daemon=True).start()
     return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving_attacks(*names: str) -> Iterator[list[int]]:
+    """The ports of such a process, one for each attack."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.hostile_server", *names],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        yield [int(port) for port in server.stdout.readline().split()]
+        server.kill()
 
 
 def main() -> None:

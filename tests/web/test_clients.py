@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gzip
 import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trustme
@@ -18,12 +20,11 @@ from exporter.web.listening.clients import (
     MAX_CONNECTIONS,
     MAX_REQUEST_BYTES,
     MIN_CONNECTIONS,
-    Refusal,
-    Refusals,
+    client_of,
     connection_limit,
-    no_refusals,
 )
 from exporter.web.listening.listener import listen
+from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
 
 pytestmark = [
     pytest.mark.anyio,
@@ -67,10 +68,15 @@ class World:
         await self.release.wait()
         return web.Response(text="hello")
 
+    async def body(self, request: web.Request) -> web.Response:
+        return web.Response(text=f"{len(await request.read())}")
+
     async def connect(
-        self, tls: ssl.SSLContext | None = None
+        self, tls: ssl.SSLContext | None = None, source: str = "127.0.0.1"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=tls, local_addr=(source, 0)
+        )
         self.writers.append(writer)
         return reader, writer
 
@@ -86,6 +92,7 @@ async def serving(
     app.router.add_get("/wait", world.wait)
     app.router.add_get("/big", world.big)
     app.router.add_get("/half", world.half)
+    app.router.add_post("/body", world.body)
     listener = await listen(
         app,
         [Address("127.0.0.1", 0)],
@@ -249,6 +256,8 @@ async def test_a_body_that_nobody_asked_for() -> None:
         b"GET / HTTP/1.1\r\nHost\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+        # valid for the parser, and not for what makes a request of it
+        b"GET http://xn--a/ HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 async def test_what_is_not_http(sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -263,6 +272,75 @@ async def test_what_is_not_http(sent: bytes, caplog: pytest.LogCaptureFixture) -
     assert not {b"Python", b"aiohttp", b"Traceback"} & {*reply.replace(b"/", b" ").split()}
     assert world.refused[Refusal.MALFORMED] == 1
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (
+            b"GET /" + b"/" * 200 + b" HTTP/1.1\r\n",
+            b"414: the path is longer than 200 characters.\n",
+        ),
+        (b"GET / HTTP/1.1\r\nExpect: a cake\r\n", b"417: Expect must be 100-continue.\n"),
+    ],
+)
+async def test_what_would_cost_much_or_be_repeated(sent: bytes, said: bytes) -> None:
+    """A path takes time that grows with its square; aiohttp would quote what is expected."""
+    async with serving() as world:
+        reader, writer = await world.connect()
+        writer.write(sent + b"Host: x\r\n\r\n")
+        reply = await reader.read()
+    assert reply.startswith(b"HTTP/1.1 " + said[:3])
+    assert b"\r\nServer: agent-rest-exporter\r\n" in reply
+    assert reply.endswith(said)
+
+
+async def test_a_compressed_body_stays_compressed() -> None:
+    """A few kilobytes of it can be megabytes."""
+    packed = gzip.compress(bytes(1 << 20))
+    async with serving() as world:
+        reader, writer = await world.connect()
+        head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nConnection: close\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(packed) + packed)
+        assert (await reader.read()).endswith(b"\r\n\r\n%d" % len(packed))
+
+
+def _asked(world: World, times: int) -> bool:
+    return world.requests == times
+
+
+async def test_a_client_with_most_connections_makes_room_for_another() -> None:
+    """Even if all of them are busy: the oldest one ends."""
+    async with serving() as world:
+        crowd = []
+        for number in range(1, 4):
+            crowd.append(await world.connect(source="127.0.0.2"))
+            crowd[-1][1].write(WAIT)
+            await until(partial(_asked, world, number))
+        reader, writer = await world.connect()
+        writer.write(GET)
+        assert b"hello" in await reader.readuntil(b"hello")
+        assert await gone(crowd[0][0])
+        world.release.set()
+        for other, _ in crowd[1:]:
+            assert b"hello" in await other.readuntil(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("peers", "same"),
+    [
+        ([("10.0.0.1", 5), ("10.0.0.1", 6)], True),
+        ([("10.0.0.1", 5), ("10.0.0.2", 5)], False),
+        ([("2001:db8::1", 5, 0, 0), ("2001:db8::ffff:2", 6, 0, 0)], True),
+        ([("2001:db8:0:1::1", 5, 0, 0), ("2001:db8::1", 5, 0, 0)], False),
+        ([("fe80::1%lo", 5, 0, 1), ("fe80::2", 5, 0, 0)], True),
+        ([("::ffff:10.0.0.1", 5, 0, 0), ("::ffff:10.0.0.2", 5, 0, 0)], False),
+        (["", b""], True),
+    ],
+)
+def test_what_counts_as_one_client(peers: list[object], *, same: bool) -> None:
+    """Half of an IPv6 address is a network's, the other half is free to choose."""
+    assert (len({*map(client_of, peers)}) == 1) is same
 
 
 async def test_defects_are_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> None:

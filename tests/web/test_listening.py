@@ -183,10 +183,12 @@ async def test_a_name_whose_address_is_partly_unavailable(monkeypatch: pytest.Mo
 def _no_ipv6(error: int, bind: Bind) -> Bind:
     """`bind` on a host where IPv6 sockets fail with `error`."""
 
-    def without(address: tuple[str, int], *, family: int, dualstack_ipv6: bool) -> socket.socket:
+    def without(
+        address: tuple[str, int], *, family: int, backlog: int, dualstack_ipv6: bool
+    ) -> socket.socket:
         if family == socket.AF_INET6:
             raise OSError(error, os.strerror(error))
-        return bind(address, family=family, dualstack_ipv6=dualstack_ipv6)
+        return bind(address, family=family, backlog=backlog, dualstack_ipv6=dualstack_ipv6)
 
     return without
 

@@ -143,7 +143,10 @@ async def test_too_many_guesses_are_turned_away() -> None:
     with pytest.raises(BusyError):
         await passwords.verify(USERS, "bob", b"right-b")
     assert await passwords.verify(USERS, "alice", b"right-a")
+    other = asyncio.create_task(passwords.verify(USERS, "bob", b"right-b", "another client"))
     compare.go_on.set()
+    assert await other
+    assert len(compare.asked) <= 4  # before the last guesses
     assert not any(await asyncio.gather(*guesses))
     assert await passwords.verify(USERS, "bob", b"right-b")
 

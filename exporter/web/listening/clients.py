@@ -13,13 +13,14 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable
-from enum import StrEnum
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
 from exporter import log_messages
 from exporter.errors import error_location
+from exporter.web.listening.refusals import SERVER, Refusal, Refusals, refusal
 
 MAX_CONNECTIONS: Final = 512
 """One connection costs some 15 kB, or 60 kB with TLS."""
@@ -38,31 +39,8 @@ _LATE_REQUEST: Final = 1.0
 _LINGER: Final = 2.0
 _LOG_INTERVAL: Final = 60.0
 """Seconds between two log lines about requests that failed because of a defect."""
-_TOO_LARGE: Final = b"431: the request is too large.\n"
-
-
-class Refusal(StrEnum):
-    """Why a request or a connection was refused or ended."""
-
-    MALFORMED = "malformed"
-    """Not valid HTTP, or larger than `MAX_REQUEST_BYTES`."""
-    BUSY = "busy"
-    """503: too many requests were in progress."""
-    SLOW_READER = "slow_reader"
-    """The reply was not read in time, or its place or memory was needed."""
-    TOO_MANY_CONNECTIONS = "too_many_connections"
-    """The longest idle connection, closed for a new one; or a new one, if none is idle."""
-    TLS_HANDSHAKE = "tls_handshake"
-    """It failed, or took longer than `HANDSHAKE_TIMEOUT`."""
-
-
-Refusals = Counter[str]
-"""How often each was the case."""
-
-
-def no_refusals() -> Refusals:
-    """A count of none, in which each reason is present."""
-    return Counter({str(each): 0 for each in Refusal})
+_LONGEST_PATH: Final = 200
+"""Characters, without the query: aiohttp's time to look one up grows with its square."""
 
 
 def connection_limit() -> int:
@@ -79,13 +57,29 @@ class Connection(web.RequestHandler):
     Nothing is sent ahead of the reader: the next write waits until the kernel has taken the last.
     """
 
-    def __init__(self, server: web.Server, among: "Connections", **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
+    def __init__(
+        self,
+        server: web.Server,
+        among: "Connections",
+        accepted: socket.socket,
+        client: str | bytes,
+        idle_timeout: float,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, lingering_time=_LINGER, **options)
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=cast("Any", None),  # there is none
+            keepalive_timeout=idle_timeout,
+            lingering_time=_LINGER,
+            # 32 kB can be 32 MB when decompressed, and nothing reads a body
+            auto_decompress=False,
+        )
+        self.client = client
         self._among = among
         self._clock = loop
         self._wire: asyncio.Transport | None = None
-        self._handshake: socket.socket | None = None
+        self._handshake: socket.socket | None = accepted
         self._watchdog: asyncio.TimerHandle | None = None
         self._received = 0
         self._full = False
@@ -95,11 +89,6 @@ class Connection(web.RequestHandler):
     def made(self) -> bool:
         """Whether it was ever there: its handshake may fail."""
         return self._wire is not None
-
-    def begins_with(self, accepted: socket.socket) -> "Connection":
-        """This connection, which has no transport before its handshake is over."""
-        self._handshake = accepted
-        return self
 
     def cut(self) -> None:
         """End it at once, whatever was not sent."""
@@ -121,6 +110,7 @@ class Connection(web.RequestHandler):
         self._among.forget(self)
         self._stop_watching()
         super().connection_lost(exc)
+        self._messages.clear()
 
     def pause_writing(self) -> None:
         """Give the reader some time for what was written."""
@@ -146,6 +136,13 @@ class Connection(web.RequestHandler):
                 self._wire.pause_reading()
             self._clock.call_later(_LATE_REQUEST, self._refuse_large)
         super().data_received(data[:room])
+
+    async def start(self) -> None:
+        """Answer one request after the other."""
+        try:
+            await super().start()
+        except Exception:  # noqa: BLE001  # valid for the parser, and still nothing to ask for
+            self._refuse("400 Bad Request", "not a valid HTTP request")
 
     def begin(self) -> None:
         """A request is complete."""
@@ -183,20 +180,23 @@ class Connection(web.RequestHandler):
             sentence = "the request failed because of a defect in the exporter: see its log"
         if request.writer.output_size > 0:
             raise ConnectionError
-        response = web.Response(text=f"{status}: {sentence}.\n", status=status)
-        response.headers[hdrs.SERVER] = "agent-rest-exporter"
-        response.force_close()
-        return response
+        return refusal(status, sentence)
 
     def _refuse_large(self) -> None:
+        if not self.in_progress:
+            self._refuse("431 Request Header Fields Too Large", "the request is too large")
+
+    def _refuse(self, status: str, sentence: str) -> None:
+        """Reply where there is no request."""
         wire = self._wire
-        if self.in_progress or wire is None or wire.is_closing():
+        if wire is None or wire.is_closing():
             return
         self._among.refused[Refusal.MALFORMED] += 1
+        text = f"{status[:3]}: {sentence}.\n"
         wire.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\nServer: agent-rest-exporter\r\n"
-            b"Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(_TOO_LARGE), _TOO_LARGE)
+            f"HTTP/1.1 {status}\r\nServer: {SERVER}\r\nConnection: close\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(text)}\r\n\r\n{text}".encode()
         )
         self.force_close()
 
@@ -210,8 +210,22 @@ class Connection(web.RequestHandler):
             self._watchdog = None
 
 
+def client_of(peer: object) -> str | bytes:
+    """What one client may have many of: an IPv4 address, or the first half of an IPv6 address.
+
+    Args:
+        peer: as `socket.accept` gives it; all clients of a Unix socket count as one.
+    """
+    host = peer[0] if isinstance(peer, tuple) else ""
+    if ":" not in host or "." in host:  # an IPv4 address may be written as an IPv6 one
+        return host
+    return socket.inet_pton(socket.AF_INET6, host.partition("%")[0])[:8]
+
+
 class Connections:
-    """Accepts connections, and closes the one that has been idle for longest if there are too many.
+    """Accepts connections. If there are too many, the client that has most of them loses one.
+
+    That is the one that has been idle for longest or, for another client, the oldest one.
 
     After `idle_timeout` seconds a connection without a complete request is closed.
     """
@@ -227,10 +241,13 @@ class Connections:
     ) -> None:
         self._server = server
         self._tls = tls
-        self._options = {"access_log": None, "keepalive_timeout": idle_timeout}
+        self._idle_timeout = idle_timeout
         self._limit = limit
         self.refused = refused
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}
+        """The oldest first."""
+        self._clients: Counter[str | bytes] = Counter()
+        """How many each of them has."""
         self._idle: dict[Connection, None] = {}
         """From the one that has been idle for longest."""
         self._connecting: set[asyncio.Task[None]] = set()
@@ -243,6 +260,21 @@ class Connections:
             return make(message, payload, protocol, *rest)
 
         server.request_factory = begin
+        answer = server.request_handler
+
+        async def check(request: web.BaseRequest) -> web.StreamResponse:
+            if len(request.rel_url.raw_path) > _LONGEST_PATH:
+                return refusal(414, f"the path is longer than {_LONGEST_PATH} characters")
+            if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+                return refusal(417, "Expect must be 100-continue")
+            try:
+                return await answer(request)
+            finally:
+                # nothing else takes a body, which would last until its request is collected
+                if request.content.exception() is None:
+                    request.content.read_nowait(-1)
+
+        server.request_handler = check
 
     def listen(self, sockets: Iterable[socket.socket]) -> None:
         """Accept connections on these from now on. They belong to this object."""
@@ -275,8 +307,11 @@ class Connections:
 
     def forget(self, connection: Connection) -> None:
         """It has ended."""
-        self._open.discard(connection)
         self._idle.pop(connection, None)
+        if connection in self._open:
+            del self._open[connection]
+            self._clients[connection.client] -= 1
+            self._clients += Counter()  # without those that have none
 
     def log_defect(self, error: BaseException | None) -> None:
         """Log that a request failed, now and then: strangers must not be able to fill the log."""
@@ -293,23 +328,25 @@ class Connections:
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
-                accepted, _ = listening.accept()
+                accepted, peer = listening.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:  # no descriptor is left, although some were kept
-                self._close_longest_idle()
+                self._make_room("")
                 loop = asyncio.get_running_loop()
                 loop.remove_reader(listening)
                 loop.call_later(_RETRY_ACCEPT, self._wait_for_connections, listening)
                 return
+            client = client_of(peer)
             if len(self._open) >= self._limit:
                 self.refused[Refusal.TOO_MANY_CONNECTIONS] += 1
-                if not self._close_longest_idle():
+                if not self._make_room(client):
                     accepted.close()
                     continue
             accepted.setblocking(False)  # noqa: FBT003  # the socket's own signature
-            connection = Connection(self._server, self, **self._options).begins_with(accepted)
-            self._open.add(connection)
+            connection = Connection(self._server, self, accepted, client, self._idle_timeout)
+            self._open[connection] = None
+            self._clients[client] += 1
             self._idle[connection] = None
             task = asyncio.create_task(self._connect(connection, accepted))
             self._connecting.add(task)
@@ -326,9 +363,14 @@ class Connections:
             self.refused[Refusal.TLS_HANDSHAKE] += 1
             self.forget(connection)
 
-    def _close_longest_idle(self) -> bool:
-        """Whether there was one."""
-        connection = next(iter(self._idle), None)
+    def _make_room(self, client: str | bytes) -> bool:
+        """Close a connection, if there is one that may be closed for this client."""
+        crowd, most = max(self._clients.items(), key=itemgetter(1), default=("", 0))
+        if self._clients[client] >= most:
+            crowd = client
+        idle = (each for each in self._idle if each.client == crowd)
+        busy = (each for each in self._open if each.client == crowd != client)
+        connection = next(idle, None) or next(busy, None)
         if connection is None:
             return False
         self.forget(connection)

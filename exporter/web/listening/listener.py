@@ -9,12 +9,8 @@ from typing import Final
 from aiohttp import web
 
 from exporter.web.listening.addresses import Address, Endpoint, UnixAddress, written
-from exporter.web.listening.clients import (
-    Connections,
-    Refusals,
-    connection_limit,
-    no_refusals,
-)
+from exporter.web.listening.clients import Connections, connection_limit
+from exporter.web.listening.refusals import Refusals, no_refusals
 from exporter.web.listening.sockets import SocketFile, bind_tcp, bind_unix, inherited
 
 IDLE_TIMEOUT: Final = 120.0

@@ -13,6 +13,8 @@ from typing import Final
 from exporter.web.listening.addresses import Address, Inherited, ListenError, written
 
 _UNAVAILABLE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_BACKLOG: Final = 1024
+"""Connections that wait to be accepted: beyond these, a client tries again after a second."""
 _FIRST_DESCRIPTOR: Final = 3
 _MAX_DESCRIPTORS: Final = 256
 """More than anyone has; a wrong number must not be counted up to."""
@@ -27,6 +29,7 @@ async def bind_tcp(address: Address) -> AsyncIterator[socket.socket]:
             server = socket.create_server(
                 (host, port),
                 family=family,
+                backlog=_BACKLOG,
                 dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
             )
         except OSError as error:
@@ -105,7 +108,7 @@ def bind_unix(path: Path) -> socket.socket:
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         server.bind(str(path))
-        server.listen()
+        server.listen(_BACKLOG)
     except OSError as error:
         server.close()
         raise _unix_error(path, error) from error
