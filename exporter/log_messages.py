@@ -1,7 +1,6 @@
 """Every message that the exporter logs: its level, its fields, what causes it and what to do.
 
-docs/reference/logs.md is made from this table, in its order, so no message is logged in any other
-way.
+docs/reference/logs.md is generated from this table, in its order, so every message must be in it.
 """
 
 import logging
@@ -26,13 +25,10 @@ class LogMessage:
     remedy: str
     """What to do, or that there is nothing to do."""
     fields: tuple[str, ...] = ()
-    """That it may carry, in their order."""
+    """The fields that it may have, in their order."""
 
     def log(self, fields: Mapping[str, Value] | None = None, *, level: int | None = None) -> None:
-        """Log it, at its own level unless another one is given.
-
-        Fields that the message does not have are left out.
-        """
+        """Log it at `level`, by default its own. Fields that it does not declare are left out."""
         level = level or self.level
         if _log.isEnabledFor(level):
             given = fields or {}
@@ -46,34 +42,35 @@ _NOTHING: Final = "Nothing to do."
 STARTED: Final = LogMessage(
     logging.INFO,
     "agent-rest-exporter has started",
-    "The configuration is loaded, the addresses are listened on, and the polls begin.",
+    "The configuration is loaded, the addresses are open, and the first polls start.",
     _NOTHING,
     ("version", "python", "config", "servers", "targets", "listen"),
 )
 ONE_SHARD: Final = LogMessage(
     logging.INFO,
     "polling one shard of the targets",
-    "`--shard` is set: this process polls only its share, so many of all targets.",
-    "Check that every shard has a process, and targets: docs/scaling.md.",
+    "`--shard` is set: this process polls `targets` of all targets (`of`).",
+    "Check that a process runs for every shard, and that each has targets: docs/scaling.md.",
     ("shard", "targets", "of"),
 )
 STOPPED: Final = LogMessage(
     logging.INFO,
     "stopped",
-    "A signal asked the exporter to end, and all polls have ended.",
+    "The exporter received SIGTERM or SIGINT, and all polls have ended.",
     _NOTHING,
 )
 RELOADED: Final = LogMessage(
     logging.INFO,
     "the configuration was reloaded",
-    "A file has changed, or SIGHUP or `/-/reload` asked for it.",
+    "A file has changed, or the exporter received SIGHUP or a request to `/-/reload`.",
     "Compare `changes` with what you meant to change.",
     ("config", "changes"),
 )
 NOT_RELOADED: Final = LogMessage(
     logging.ERROR,
     "the configuration was not reloaded",
-    "It has problems, one line for each; the previous configuration stays in force, all of it.",
+    "The configuration is invalid; there is a line for each problem. The previous configuration "
+    "stays in use.",
     "Correct what `error` names. `agent-rest-exporter check` shows all problems without a reload.",
     ("error",),
 )
@@ -87,84 +84,86 @@ WEB_CONFIG_RELOADED: Final = LogMessage(
 WEB_CONFIG_NOT_RELOADED: Final = LogMessage(
     logging.ERROR,
     "the web configuration was not reloaded: keeping the previous one",
-    "It has problems; passwords and certificates stay as they were.",
-    "Correct what `problems` names; a certificate that is kept may expire.",
+    "The web configuration is invalid. The previous passwords and certificates stay in use.",
+    "Correct what `problems` names, before a certificate that is in use expires.",
     ("file", "problems"),
 )
 POLL_FAILED: Final = LogMessage(
     logging.WARNING,
     "poll failed",
-    "A target's poll failed for a cause that its last one did not have. Polls that fail alike are "
-    "not logged again.",
-    "Follow `error`, which names the remedy; docs/failures.md explains each. The target's page "
-    "shows its last failures, and *Poll now* the step that fails.",
+    "A poll of the target failed, and the cause differs from that of the last poll. The same "
+    "failure is not logged again.",
+    "Follow `error`, which names the remedy; docs/failures.md lists all of them. The target's page "
+    "shows its last failures, and *Poll now* shows the step that fails.",
     (*_TARGET, "reason", "error"),
 )
 MORE_FAIL: Final = LogMessage(
     logging.WARNING,
     "more targets fail like this; the others are logged at the debug level",
-    "More than five targets of a server fail for one cause.",
-    "Follow the lines `poll failed` before it; the status page counts all of them.",
+    "More than five targets of a server fail with the same cause.",
+    "Follow `error` of the lines `poll failed` before this one. The status page shows how many "
+    "targets fail.",
     ("cms", "reason"),
 )
 STILL_FAIL: Final = LogMessage(
     logging.WARNING,
     "polls still fail",
-    "An hour has passed: `failing` counts the targets by reason, `error` is the most frequent one.",
+    "Targets still fail; logged once an hour. `failing` counts them by reason, `error` is the most "
+    "frequent cause.",
     "Follow `error`.",
     ("cms", "failing", "reason", "error"),
 )
 SUCCEED_AGAIN: Final = LogMessage(
     logging.INFO,
     "polls succeed again",
-    "A target's poll succeeded after others that failed.",
+    "A poll of the target succeeded after failed polls.",
     _NOTHING,
     (*_TARGET, "failed_for"),
 )
 DOUBTFUL: Final = LogMessage(
     logging.WARNING,
     "the numbers are doubtful",
-    "A reply proves less than its numbers seem to say.",
-    "Follow `meaning`; docs/semantics.md explains each doubt.",
+    "A reply is incomplete or implausible, or contradicts the configuration.",
+    "Follow `meaning`, which names the remedy; docs/semantics.md explains each doubt.",
     (*_TARGET, "doubt", "meaning"),
 )
 NOT_DOUBTFUL: Final = LogMessage(
     logging.INFO,
     "the numbers are no longer doubtful",
-    "A reply does not have this doubt any more.",
+    "The last reply did not have this problem.",
     _NOTHING,
     (*_TARGET, "doubt"),
 )
 PAUSE: Final = LogMessage(
     logging.WARNING,
     "the server asked for a pause",
-    "It replied 429 or 503 with `Retry-After`: none of its targets is polled for so long, a "
-    "quarter of an hour at most.",
-    "Set `max_requests_per_second`, or lengthen `interval`.",
+    "It replied 429 or 503 with `Retry-After`. Its targets are not polled for that time, at most "
+    "15 minutes.",
+    "Set or lower `max_requests_per_second`, or raise `interval`.",
     ("cms", "pause", "error"),
 )
 SURPLUS_REPLY: Final = LogMessage(
     logging.WARNING,
     "the server sent a reply that nobody asked for: each request uses a new connection for the "
     "next hour",
-    "A reply came while none was due, so that replies could be taken for another target's. Numbers "
-    "that may be wrong are removed.",
+    "A reply arrived while no request was in progress, so a later reply could be taken for another "
+    "target's. Numbers that may be wrong are removed.",
     "Look for a gateway or load balancer that repeats or delays replies.",
     ("cms",),
 )
 CONNECTIONS_KEPT: Final = LogMessage(
     logging.INFO,
     "connections are kept again",
-    "An hour without such a reply has passed.",
+    "There was no unexpected reply for an hour.",
     _NOTHING,
     ("cms",),
 )
 CLOCK_OFF: Final = LogMessage(
     logging.WARNING,
     "the server's clock and this host's clock differ",
-    "By more than 60 seconds: `clock_skew_seconds` is positive if the server is ahead. It is "
-    "logged with the first reply, and whenever it begins.",
-    "Synchronize both with NTP: signatures are refused if clocks differ too much.",
+    "They differ by more than 60 seconds. `clock_skew_seconds` is positive if the server's clock "
+    "is ahead.",
+    "Synchronize both with NTP: the server refuses signatures if the clocks differ too much.",
     ("cms", "clock_skew_seconds"),
 )
 CLOCK_RIGHT: Final = LogMessage(
@@ -177,8 +176,8 @@ CLOCK_RIGHT: Final = LogMessage(
 REQUEST_FAILED: Final = LogMessage(
     logging.ERROR,
     "a request failed",
-    "A defect in the exporter, which replied 500. At most one a minute is logged.",
-    "Report it, with `exception`, which has the type and the place.",
+    "A bug in the exporter, which replied 500. Logged once a minute at most.",
+    "Please report it, with `exception`, which has the type and the place.",
     ("exception",),
 )
 LIBRARY_PROBLEM: Final = LogMessage(
@@ -192,7 +191,7 @@ LIBRARY_PROBLEM: Final = LogMessage(
 LINES_DROPPED: Final = LogMessage(
     logging.WARNING,
     "log lines were dropped",
-    "Nobody read stderr for a while, or it could not be written: so many lines are missing.",
-    "Look at what reads the log, and at the disk that it writes to.",
+    "stderr was blocked or could not be written. `dropped` is the number of missing lines.",
+    "Check the program that reads the log, and the disk that it writes to.",
     ("dropped",),
 )

@@ -34,7 +34,7 @@ STATUS = {
     "0": "Success.",
     "1": "A failure at run time.",
     "2": "Wrong usage, or an invalid configuration.",
-    "130, 143": "SIGINT or SIGTERM ended a command before its work was done.",
+    "130, 143": "SIGINT or SIGTERM ended a command early.",
 }
 
 

@@ -1,6 +1,6 @@
 """Every command and flag: names, help and defaults. What a command does is in a module of its name.
 
-The help and completion need only this file. So what parses a value is named, not imported.
+Parsers of values are named, not imported: help and completion need only this file.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ PROGRAM: Final = "agent-rest-exporter"
 COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 """Set by click's completion scripts."""
 ACCESS_KEY: Final = "AKEXAMPLE0001"
-SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # it opens nothing but the simulator
+SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # only the simulator accepts it
 
 _PATH: Final = click.Path(dir_okay=False, readable=False)
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
@@ -31,19 +31,21 @@ _TELEMETRY_PATH: Final = Flag(
     "web.telemetry-path", "Path to serve metrics on.", "/metrics", metavar="PATH"
 )
 _KEY_FILE: Final = Flag(
-    "tls.key-file", "Its private key, if in a file of its own (PEM).", type=_PATH
+    "tls.key-file",
+    "Private key of the certificate (PEM). Default: in the certificate's file.",
+    type=_PATH,
 )
 _JSON: Final = Flag("json", "Print JSON, for scripts.", is_flag=True)
 _SCENARIO: Final = Flag(
     "scenario",
-    "What happens on the floor, or fails: NAME[=VALUE][@ccId/vdn], such as lunch-rush, slow=5s or "
-    f"api-error=0100003@1/7. `{PROGRAM} simulate --list` explains all.",
+    "What happens on the floor, or what fails: NAME[=VALUE][@ccId/vdn], such as lunch-rush, "
+    f"slow=5s or api-error=0100003@1/7. `{PROGRAM} simulate --list` lists all scenarios.",
     type=_NAMED,
     multiple=True,
 )
 _SEED: Final = Flag(
     "seed",
-    "Random seed: another one gives other agents and other days.",
+    "Seed of the simulated agents and days.",
     "0",
     Parsed("number", "exporter.cli.simulate:whole_number"),
 )
@@ -58,8 +60,8 @@ _LOGGING: Final = [
 def _shard(summary: str) -> Flag:
     return Flag(
         "shard",
-        f"{summary}. INDEX counts from 0; auto is the number at the end of $POD_NAME or, if unset, "
-        "of the host name.",
+        f"{summary}. INDEX starts at 0; auto takes the number at the end of $POD_NAME or, if "
+        "unset, of the host name.",
         "0/1",
         Parsed("index/total", "exporter.config.shard:Shard.here"),
     )
@@ -78,7 +80,7 @@ _SERVE: Final = Command(
                 "30s",
                 _DURATION,
             ),
-            _shard("Which share of the targets to poll"),
+            _shard("Poll only this share of the targets"),
         ],
         "Web": [
             Flag(
@@ -91,22 +93,22 @@ _SERVE: Final = Command(
             ),
             Flag(
                 "web.config.file",
-                "File with TLS, passwords and headers of the pages, in the format of Prometheus' "
-                "exporter-toolkit.",
+                "File with TLS, passwords and headers for the exporter's own pages, in the format "
+                "of Prometheus' exporter-toolkit.",
                 type=_PATH,
             ),
             _TELEMETRY_PATH,
             Flag(
                 "web.max-requests",
-                "Maximum number of requests in progress at once; further ones get 503. 0 disables "
-                "it.",
+                "Maximum number of requests in progress; further ones get 503. 0 disables the "
+                "limit.",
                 "40",
                 click.IntRange(min=0),
                 metavar="COUNT",
             ),
             Flag(
                 "web.systemd-socket",
-                "Serve on the sockets of systemd's socket activation instead of "
+                "Listen on the sockets that systemd opened (socket activation) instead of "
                 "--web.listen-address.",
                 is_flag=True,
             ),
@@ -124,17 +126,17 @@ _CHECK: Final = Command(
         "Checks": [
             Flag(
                 "live",
-                "Also poll every target once, show answers as they come, and explain failures.",
+                "Also poll every target once, and explain failures.",
                 is_flag=True,
             ),
             Flag(
                 "cms",
-                "Predict the load on this server only, and with --live poll its targets only. The "
-                "whole configuration is validated in any case.",
+                "Limit the prediction and --live to this server. The whole configuration is "
+                "validated in any case.",
                 metavar="NAME",
                 multiple=True,
             ),
-            _shard("Also say how many of the targets this share has"),
+            _shard("Also count the targets of this share"),
         ],
         "Output": [_JSON],
     },
@@ -148,7 +150,7 @@ _QUERY: Final = Command(
         "Target": [
             Flag(
                 "cms",
-                "Name of the server; not needed if the configuration has only one.",
+                "Name of the server. Required if the configuration has several.",
                 metavar="NAME",
             ),
             Flag(
@@ -159,7 +161,7 @@ _QUERY: Final = Command(
             ),
             Flag(
                 "vdn",
-                "ID of the VDN; it need not be a target of the configuration.",
+                "ID of the VDN. It does not have to be in the configuration.",
                 type=Parsed("number", "exporter.cli.query:parse_vdn"),
                 required=True,
             ),
@@ -167,55 +169,56 @@ _QUERY: Final = Command(
         "Output": [
             Flag(
                 "watch",
-                "Poll again and again until Ctrl-C: every 5s, or on this interval.",
+                "Repeat until Ctrl-C: every 5s, or at this interval.",
                 type=Parsed("interval", "exporter.cli.watch:parse_interval"),
                 is_flag=False,
                 flag_value="5s",
             ),
             Flag(
                 "raw",
-                "Show the requests and replies as they were exchanged, with names, keys and "
-                "signatures masked.",
+                "Show the requests and replies, with names, keys and signatures masked.",
                 is_flag=True,
             ),
             Flag(
                 "record",
-                "Write what was exchanged to this new file, for a bug report: without names, keys, "
-                "hosts and times. `simulate --replay` serves it.",
+                "Write the requests and replies to this new file for a bug report, without names, "
+                "keys, hosts and times. `simulate --replay` serves it.",
                 type=_PATH,
             ),
             Flag(
                 "explain-signature",
-                "Show what is signed, and how, without sending anything. No secret is shown.",
+                "Show how the request is signed, without sending it. Secrets are masked.",
                 is_flag=True,
             ),
-            Flag("show-names", "Show agents' full names, not masked.", is_flag=True),
+            Flag("show-names", "Show agents' full names.", is_flag=True),
             _JSON,
         ],
     },
 )
 _INIT: Final = Command(
     "init",
-    "Find out how a server wants to be asked, and write a configuration.",
+    "Try a server to find the right settings, and write a configuration.",
     {
         "Configuration": [
-            Flag("config.file", "The new file; nothing is overwritten.", "config.yaml", _PATH),
+            Flag("config.file", "File to write; it must not exist.", "config.yaml", _PATH),
             Flag(
                 "write-anyway",
-                "Write the file even if the server cannot be polled, with what is known.",
+                "Write the file even if the server cannot be polled.",
                 is_flag=True,
             ),
         ],
         "Server": [
             Flag(
                 "url",
-                "Address of the server. What is missing here is asked at a terminal.",
+                "Address of the server. On a terminal, init asks for missing options.",
                 metavar="URL",
             ),
             Flag("name", "Value of the label cms. Default: host:port of the URL.", metavar="NAME"),
             Flag("tls.ca-file", "CA of the server's certificate (PEM).", type=_PATH),
             Flag("tls.server-name", "Name in the server's certificate.", metavar="NAME"),
-            Flag("tls.cert-file", "Client certificate, if it requires one (PEM).", type=_PATH),
+            Flag(
+                "tls.cert-file", "Client certificate, if the server requires one (PEM).", type=_PATH
+            ),
             _KEY_FILE,
         ],
         "Authorization": [
@@ -223,17 +226,17 @@ _INIT: Final = Command(
             Flag("secret-key-file", "File with the secret key.", type=_PATH),
             Flag(
                 "secret-key-variable",
-                "Environment variable with the secret key, also when the exporter runs.",
+                "Environment variable with the secret key; serve needs it too.",
                 metavar="VARIABLE",
             ),
             Flag(
                 "authorization-file",
-                "File with the complete Authorization header, instead of keys.",
+                "File with a complete Authorization header, instead of keys.",
                 type=_PATH,
             ),
             Flag(
                 "authorization-variable",
-                "Environment variable with that header, also when the exporter runs.",
+                "Environment variable with that header; serve needs it too.",
                 metavar="VARIABLE",
             ),
         ],
@@ -271,22 +274,22 @@ _SIMULATE: Final = Command(
             ),
             Flag(
                 "access-key",
-                "Access key whose signatures are accepted; empty disables signature checks.",
+                "Access key to accept; empty disables signature checks.",
                 ACCESS_KEY,
             ),
-            Flag("secret-key", "Secret key for the access key.", SECRET_KEY),
+            Flag("secret-key", "Secret key that belongs to the access key.", SECRET_KEY),
             Flag("tls.cert-file", "Serve HTTPS with this certificate (PEM).", type=_PATH),
             _KEY_FILE,
             Flag(
                 "tls.make-ca",
-                "Serve HTTPS with a certificate of a CA that is made now, and write the CA's "
+                "Create a CA, serve HTTPS with a certificate that it signed, and write the CA's "
                 "certificate (PEM) to this file. Needs the program openssl.",
                 type=_PATH,
             ),
             Flag(
                 "tls.days",
-                "For how many days the certificate that --tls.make-ca makes is valid; with 0 it "
-                "has expired.",
+                "Number of days for which the certificate of --tls.make-ca is valid; with 0 it has "
+                "expired.",
                 "365",
                 click.IntRange(0, 3650),
                 metavar="DAYS",
@@ -303,7 +306,7 @@ _SIMULATE: Final = Command(
             ),
             Flag(
                 "replay",
-                "Serve what `query --record` has written to this file, not simulated floors.",
+                "Serve the replies that `query --record` wrote to this file.",
                 type=_PATH,
                 multiple=True,
             ),
@@ -314,10 +317,10 @@ _SIMULATE: Final = Command(
                 "Append a line for each request to this file; - is stderr.",
                 type=click.Path(dir_okay=False, allow_dash=True),
             ),
-            Flag("list", "List all scenarios, and end.", is_flag=True),
+            Flag("list", "List all scenarios and exit.", is_flag=True),
             Flag(
                 "print-config",
-                "Print a configuration for the exporter that polls such a simulator, and end.",
+                "Print an exporter configuration that matches these options and exit.",
                 is_flag=True,
             ),
         ],
@@ -344,12 +347,12 @@ _DEMO: Final = Command(
 )
 _HEALTHCHECK: Final = Command(
     "healthcheck",
-    "Ask a running exporter whether it is healthy, for containers.",
+    "Check whether a running exporter is healthy, for containers.",
     {
         "Request": [
             Flag(
                 "url",
-                "URL of its health page. Any certificate is accepted.",
+                "URL of the health page. Certificates are not verified.",
                 "http://127.0.0.1:10072/-/healthy",
                 Parsed("url", "exporter.cli.healthcheck:parse_url"),
             ),
@@ -384,7 +387,7 @@ def program() -> click.Command:
         commands=[*COMMANDS, show_help],
         help="Prometheus exporter for agents' rests in Huawei AICC/CEC call centers.",
         epilog="Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 "
-        "or 143 if SIGINT or SIGTERM ended it before its work was done.",
+        "or 143 if SIGINT or SIGTERM ended the command early.",
         options_metavar="",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

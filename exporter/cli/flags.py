@@ -20,7 +20,7 @@ ENVIRONMENT_PREFIX: Final = "AGENT_REST_EXPORTER_"
 _FIXED_HYPHEN: Final = "\u2011"
 _EPILOG: Final = (
     "Options on the command line take precedence over environment variables. An empty variable "
-    "counts as unset; for an option without a value, any value except empty, 0 or false enables it."
+    "is ignored. For an option that takes no value, any value except 0 or false enables it."
 )
 
 

@@ -21,12 +21,12 @@ _PREFIX: Final = "agent_rest_exporter_"
 
 
 class ExporterCollector:
-    """The exporter's metrics about itself, built anew at every `collect()`.
+    """The exporter's metrics about itself, built at every `collect()`.
 
     `refused` are refused requests and connections of clients, by reason.
     """
 
-    def __init__(  # noqa: PLR0913  # each is a source of its own
+    def __init__(  # noqa: PLR0913  # independent sources
         self,
         store: Store,
         reload: Callable[[], ReloadStatus],
@@ -89,8 +89,8 @@ class ExporterCollector:
         )
         yield _gauge(
             "tls_certificate_expiry_timestamp_seconds",
-            "Unix time at which the first certificate expires of the chain that the server sent "
-            "when a connection was last opened, even if it was refused. Absent for http.",
+            "Unix time of the earliest expiry in the certificate chain that the server sent last, "
+            "even if it was not trusted. Absent for http.",
             (
                 (cms, stats.certificate_expiry)
                 for cms, stats in servers
@@ -99,7 +99,7 @@ class ExporterCollector:
         )
         yield _counter(
             "polls_skipped",
-            "Polls skipped because the target's previous poll was still in flight.",
+            "Polls skipped because the target's previous poll was still running.",
             ((cms, stats.skipped) for cms, stats in servers),
         )
         yield _histogram(
@@ -109,19 +109,19 @@ class ExporterCollector:
         )
         yield _gauge(
             "polls_in_flight",
-            "Polls in flight.",
+            "Polls that are running.",
             ((cms, stats.in_flight) for cms, stats in servers),
         )
         now = self._clock()
         yield _gauge(
             "pause_remaining_seconds",
-            "Time until the server is polled again, which asked for a pause (Retry-After), else 0.",
+            "Time until a server that asked for a pause (Retry-After) is polled again, else 0.",
             ((cms, stats.pause(now)) for cms, stats in servers),
         )
         yield _gauge(
             "single_use_connections",
-            "1 while each request uses a new connection, because the server sent a reply that "
-            "nobody asked for.",
+            "1 while each request uses a new connection, because the server sent an unexpected "
+            "reply, else 0.",
             ((cms, stats.single_use_until is not None) for cms, stats in servers),
         )
         refused = CounterMetricFamily(

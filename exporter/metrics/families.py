@@ -155,14 +155,13 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     ),
     _data(
         "agent_rest_waiting_agents",
-        "Agents who requested a rest and are waiting for it (waitRestNum)",
+        "Agents who have requested a rest and are waiting for it (waitRestNum)",
         lambda snapshot, _: snapshot.waiting,
     ),
     LabelledFamily(
         "agent_rest_waiting_reason_agents",
         "reason",
-        "Waiting agents by what keeps them from resting (cantRestReason), adding up to waitRestNum"
-        + _POLLED,
+        "Waiting agents by reason (cantRestReason); the sum is waitRestNum" + _POLLED,
         _waiting_by_reason,
     ),
     _data(
@@ -190,14 +189,14 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     ),
     _data(
         "agent_rest_unclassified_agents",
-        "Rows of agentsRestDetails that may be resting agents beyond onRestNum (if any, the "
-        "longest rest is an upper bound)",
+        "Rows of agentsRestDetails that may be resting agents, in excess of onRestNum (if above 0, "
+        "the longest rest is an upper bound)",
         lambda snapshot, _: snapshot.unclassified,
     ),
     _data(
         "agent_rest_unlisted_agents",
-        "Resting agents (onRestNum) beyond the rows of agentsRestDetails that may be resting (if "
-        "any, the longest rest is a lower bound)",
+        "Resting agents (onRestNum) in excess of the rows of agentsRestDetails that may be resting "
+        "(if above 0, the longest rest is a lower bound)",
         lambda snapshot, _: snapshot.unlisted,
     ),
     _data(
@@ -207,8 +206,8 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     ),
     _data(
         "agent_rest_longest_wait_seconds",
-        "Time since the earliest start (beginTime) that an agent asked for who surely waits, by "
-        "the server's clock at the scrape (0 if no agent waits, absent if unknown)",
+        "Time since the earliest requested start (beginTime) of an agent who is certainly waiting, "
+        "by the server's clock at the scrape (0 if no agent waits, absent if unknown)",
         lambda snapshot, server_time: snapshot.longest_wait(server_time),
     ),
     LabelledFamily(
@@ -221,23 +220,23 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     LabelledFamily(
         "agent_rest_doubt",
         "doubt",
-        "1 for each reason why the numbers of the last successful poll are doubtful, absent without"
-        + _POLLED,
+        "1 while the numbers of the last successful poll are doubtful, with the doubt, otherwise "
+        "absent" + _POLLED,
         _doubts,
     ),
     _gauge(
         "agent_rest_max_resting_agents",
-        "Limit of resting agents, from max_resting in the configuration; not polled.",
+        "Maximum number of resting agents, from max_resting in the configuration; not polled.",
         lambda state: state.target.max_resting,
     ),
     _gauge(
         "agent_rest_max_rest_seconds",
-        "Limit of a rest, from max_rest in the configuration; not polled.",
+        "Maximum duration of a rest, from max_rest in the configuration; not polled.",
         lambda state: state.target.max_rest,
     ),
     _gauge(
         "agent_rest_max_wait_seconds",
-        "Limit of a wait, from max_wait in the configuration; not polled.",
+        "Maximum duration of a wait, from max_wait in the configuration; not polled.",
         lambda state: state.target.max_wait,
     ),
     _gauge(
@@ -268,7 +267,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
     LabelledFamily(
         "agent_rest_failing",
         "reason",
-        "1 with the reason if the last poll failed, absent if it succeeded" + _POLLED,
+        "1 if the last poll failed, with the reason, otherwise absent" + _POLLED,
         _failing,
     ),
 )

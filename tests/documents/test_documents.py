@@ -60,9 +60,10 @@ def test_the_readme_lists_every_command() -> None:
 
 
 def test_the_readme_lists_every_flag_of_every_command() -> None:
-    """With its default."""
+    """With its default and its meaning."""
     listed: dict[tuple[str, str], str] = {}
-    for row in table("| flag | of | default |"):
+    for row in table("| flag | of | default | meaning |"):
+        assert len(row[3].split()) > 1, f"{row[0]} has no meaning"
         for flag, default in zip(codes([row[0]]), codes([row[2]]) or ["", ""], strict=False):
             for command in row[1].split(", "):
                 listed[command, flag] = default
