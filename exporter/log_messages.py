@@ -144,8 +144,7 @@ PAUSE: Final = LogMessage(
 )
 SURPLUS_REPLY: Final = LogMessage(
     logging.WARNING,
-    "the server sent a reply that nobody asked for: each request uses a new connection for the "
-    "next hour",
+    "the server sent an unexpected reply: each request uses a new connection for the next hour",
     "A reply arrived while no request was in progress, so a later reply could be taken for another "
     "target's. Numbers that may be wrong are removed.",
     "Look for a gateway or load balancer that repeats or delays replies.",

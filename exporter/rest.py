@@ -58,15 +58,15 @@ _SENTENCES: Final = {
         'cti_version: "3.6"'
     ),
     Doubt.WRONG_UNIT: (
-        "no start of a rest is usable in the configured unit, and all are in the other: change "
+        "every beginTime is implausible in the configured unit, and plausible in the other: change "
         "begin_time_unit, or set it to auto"
     ),
     Doubt.UNLISTED: (
-        "more agents rest than the server lists with a start: the longest rest and overdue rests "
-        "are lower bounds; compare the rows with `agent-rest-exporter query`"
+        "the server counts more resting agents than it lists with a start: the longest rest and "
+        "overdue rests are lower bounds; compare the rows with `agent-rest-exporter query`"
     ),
     Doubt.UNUSABLE_BEGIN_TIMES: (
-        "some rows have no start that can be believed: look at beginTime with "
+        "some rows have no plausible start: look at beginTime with "
         "`agent-rest-exporter query`, and at the clock of the CTI"
     ),
 }

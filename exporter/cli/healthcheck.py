@@ -84,10 +84,10 @@ def _problem(url: str) -> str | None:
         reply = connection.getresponse()
         start = reply.read(_SHOWN).decode("ascii", "replace")
     except ssl.SSLError:
-        return "no TLS session: does it serve https there, without asking for a certificate?"
+        return "the TLS handshake failed: check that it serves https without a client certificate"
     except (OSError, UnicodeError, http.client.HTTPException) as error:
         if connected:
-            return "no HTTP reply: is it the exporter's port, and does it serve https?"
+            return "no HTTP reply: check the port, and whether the exporter serves https"
         return _no_connection(error, host)
     finally:
         connection.close()
@@ -101,4 +101,4 @@ def _no_connection(error: Exception, host: str) -> str:
     if isinstance(error, socket.gaierror | UnicodeError):
         return f"the host name {host!r} cannot be resolved"
     reason = os.strerror(getattr(error, "errno", None) or 0)
-    return f"no connection ({reason}): is the exporter running, and on this port?"
+    return f"no connection ({reason}): check that the exporter is running and listens on this port"

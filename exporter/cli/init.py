@@ -92,7 +92,9 @@ def run(  # noqa: PLR0913  # a flag each
         )
         if missing := answers.missing:
             if not terminal:
-                refuse(f"{', '.join(missing)}: required where there is no terminal to ask at")
+                refuse(
+                    f"{', '.join(missing)}: required, because there is no terminal to ask for them"
+                )
             print(f"Asks a CC-CMS how it wants to be polled, and writes {file}. Ctrl-C ends it.")
             answers = ask(file.parent, answers)
         elif answers.access_key and answers.secret is None:

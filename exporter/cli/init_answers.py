@@ -18,9 +18,9 @@ from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAu
 _INTERFACE: Final = "/rest/cmsapp"
 _IN_PATHS: Final = "/%:@!$&'()*+,;=~-._"
 _HEAD: Final = (
-    "Written by `agent-rest-exporter init`: what it found out is in the comments. All keys are "
-    "explained in config.example.yaml. `agent-rest-exporter check` validates this file, and with "
-    "--live it asks the server."
+    "Written by `agent-rest-exporter init`: the comments say what it found. All keys are explained "
+    "in config.example.yaml. `agent-rest-exporter check` validates this file, and with --live it "
+    "polls the server."
 )
 _UNKNOWN: Final = (
     "The server could not be polled when this was written, so api, cti_version and begin_time_unit "
@@ -30,8 +30,8 @@ _LATER: Final = (
     Entry(
         "max_resting",
         20,
-        "Limits for the alert rules to compare with, for each VDN: how many agents may rest, and "
-        "how long a rest and the wait for one may last.",
+        "Limits for the alert rules, for each VDN: how many agents may rest, and how long a rest "
+        "and the wait for one may last.",
         active=False,
     ),
     Entry("max_rest", "45m", active=False),

@@ -180,7 +180,7 @@ class Page:
             )
         if seen.unlisted:
             facts.append(
-                ("unlisted", str(seen.unlisted), "resting agents without a row that has a start")
+                ("unlisted", str(seen.unlisted), "resting agents without a row with a start")
             )
         if seen.unusable_begin_times:
             facts.append(

@@ -142,7 +142,7 @@ def exchanges(recorded: Iterable[Recorded], redaction: Redaction) -> Iterator[Li
             yield from _message("<", reply)
         yield BLANK
     yield (
-        f"{MASK}: masked. JSON is laid out anew; its values and their order are as received.",
+        f"{MASK}: masked. JSON is reformatted; values and their order are as received.",
         "dim",
     )
 

@@ -27,7 +27,7 @@ _COMPARE: Final = (
         "HTTP 401",
         (
             "the server computed another signature: compare the lines above with its log, or with "
-            "what the vendor's demo prints for the same time. Whatever differs is the cause:"
+            "what the vendor's demo prints for the same time. The difference is the cause:"
         ),
     ),
     ("- host", "a gateway changes it on the way: set host_header to what the server receives"),
@@ -37,7 +37,7 @@ _COMPARE: Final = (
     ),
     ("- headers", "the server expects others to be signed: set auth.signed_headers"),
     ("- the time", "the clocks of both hosts differ: `check --live` says by how much"),
-    ("- nothing", "access_key and secret_key do not belong together, or the server has others"),
+    ("- nothing", "access_key and secret_key are not a pair, or the server has different ones"),
     (
         "HTTP 403",
         "not the signature: a gateway refuses this host, or the access key has no rights to it",

@@ -205,6 +205,6 @@ def _show_list() -> None:
         print_table(out, [(f"  {written(kind):{width}}", kind.description) for kind in kinds])
         out.print()
     out.print(
-        "Values are the defaults. NAME@ccId/vdn is for one VDN only, such as hang@1/7.\n"
-        "Several can be played at once: --scenario quiet --scenario slow=2s@1/3"
+        "Values are defaults. NAME@ccId/vdn applies to one VDN, such as hang@1/7.\n"
+        "Scenarios can be combined: --scenario quiet --scenario slow=2s@1/3"
     )

@@ -33,7 +33,7 @@ _FEW: Final = 2**20
 """Bytes up to which joining the chunks, and so holding them twice, does not matter."""
 
 _TOO_LARGE: Final = (
-    "the reply is larger than {}, far more than any VDN's listing: check that url leads to CC-CMS"
+    "the reply is larger than {}, far more than any VDN has: check that url leads to CC-CMS"
 )
 _TOO_LARGE_DECOMPRESSED: Final = (
     "the compressed reply is larger than {} when decompressed, and compression was not requested: "

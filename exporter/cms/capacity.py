@@ -23,8 +23,8 @@ MAX_POLL_BYTES: Final = 32 * 2**20
 """Of all pages of one poll: 500 full pages take 12 MiB, and a listing may be read twice."""
 
 _TOO_LARGE: Final = (
-    "the pages of the listing are larger than {} together, far more than any VDN's listing: check "
-    "that url leads to CC-CMS"
+    "the pages of the listing are larger than {} together, far more than any VDN has: check that "
+    "url leads to CC-CMS"
 )
 
 _TOGETHER: Final = 12 * 2**20

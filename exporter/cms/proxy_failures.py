@@ -102,7 +102,7 @@ def of_status(status: int, offered: Iterable[str], proxy: ChosenProxy, server: S
         remedy = f"check that {proxy.origin} leads to a proxy that supports CONNECT"
     elif status in _UNREACHED:
         what = f"cannot reach {server.address}"
-        remedy = "check the address in url, and the way from the proxy to it"
+        remedy = "check the address in url, and the path from the proxy to it"
     elif httpx.codes.is_server_error(status):
         what, remedy = f"failed to connect to {server.address}", "look into the proxy's log"
     else:
@@ -150,7 +150,7 @@ def _password(offered: list[str], proxy: ChosenProxy) -> str:
         )
     if proxy.headers:
         return (
-            "does not accept the user and password that it was given: correct them in "
+            "rejects the user or password: correct them in "
             f"{proxy.origin}"
         )
     return f"requires a password: add user and password to {proxy.origin}"

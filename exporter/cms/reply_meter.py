@@ -24,8 +24,8 @@ class OverheadError(aiohttp.ClientPayloadError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the server sent far more around its reply than in it (headers, interim replies or "
-            "tiny chunks): check that url leads to CC-CMS, and gateways on the way"
+            "the headers, interim replies and chunk headers are far larger than the reply itself: "
+            "check that url leads to CC-CMS, and gateways in between"
         )
 
 

@@ -53,8 +53,7 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
     if status == httpx.codes.FORBIDDEN:
         return PollError(
             Reason.AUTH,
-            "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
-            "allow-list, and check the rights of the access key",
+            "HTTP 403: this host or the access key is not allowed: ask for this host's address to be added to the allow-list, and check the rights of the access key",
         )
     pause = retry_after(headers.get("retry-after"), times.server_time or times.now)
     if status == httpx.codes.TOO_MANY_REQUESTS:
@@ -112,7 +111,7 @@ def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
     except ValueError:
         target, host, port = urlsplit(""), "", None
     if not location or not host or target.scheme not in {"http", "https"}:
-        return "the server redirects to no valid address: check host, port and path of url"
+        return "the server redirects to an invalid address: check host, port and path of url"
     # a parameter may be a session, too
     path = target.path.partition(";")[0]
     origin = f"{target.scheme}://[{host}]" if ":" in host else f"{target.scheme}://{host}"
@@ -128,26 +127,25 @@ def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
     if _LOGIN.search(f"{host}{target.path}?{target.query}"):
         return (
             f"a login page ({place}) answers instead of CC-CMS: check host, port and path of url, "
-            "and gateways that want people to sign in"
+            "and gateways that require a login"
         )
     return (
         f"another page ({place}) answers instead of CC-CMS: check host, port and path of url, and "
-        "gateways on the way"
+        "gateways in between"
     )
 
 
 def _same_interface(address: str, server: Server, foreign: ForeignText, *, to_tls: bool) -> str:
     if address == server.url:
         return (
-            "the server redirects to the address that was asked: look for a gateway that wants a "
-            "cookie"
+            "the server redirects to the requested address itself: look for a gateway that requires a cookie"
         )
     address = foreign.sentence(address) or "another address"
     if to_tls:
-        return f"the server wants to be asked with TLS: write {address} into url"
+        return f"the server requires TLS: write {address} into url"
     return (
         f"the server redirects to the same interface at {address}, and redirects are not followed: "
-        "if this is CC-CMS, write it into url"
+        "if this is CC-CMS, set url to it"
     )
 
 
@@ -158,7 +156,7 @@ def _other_status(status: int, server: Server) -> str:
         return _firewall(server)
     if httpx.codes.is_server_error(status):
         return "the server or a gateway in front of it failed: check its log"
-    return "not a status that CC-CMS sends: check url, api and gateways on the way"
+    return "not a status that CC-CMS sends: check url, api and gateways in between"
 
 
 _OTHER_API: Final = {
@@ -173,8 +171,7 @@ def _firewall(server: Server) -> str:
     name = server.tls.server_name or server.endpoint.host
     if is_address(name):
         return (
-            "a gateway or cloud firewall in front of the server wants a TLS server name, and none "
-            "is sent for an address: set tls.server_name to the name that it expects"
+            "a gateway or cloud firewall in front of the server requires a TLS server name, and none is sent for an IP address: set tls.server_name to the name that it expects"
         )
     return (
         f"a gateway or cloud firewall in front of the server does not accept the TLS server name "

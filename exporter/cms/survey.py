@@ -139,7 +139,7 @@ class Survey:
                 option = (
                     f"ciphers: {old.ciphers}" if old.ciphers else f"min_version: {old.min_version}"
                 )
-                self._set("tls", f"the server has old TLS only, and accepts {option}")
+                self._set("tls", f"the server supports only old TLS, and accepts {option}")
                 return variant, tried
         return server, seen
 
@@ -198,7 +198,7 @@ class Survey:
             self._set(
                 "begin_time_unit",
                 "the unit of beginTime is not known yet, because no agent was listed with a start; "
-                "auto finds it out each time",
+                "auto detects it",
             )
             return replace(server, begin_time_unit=BeginTimeUnit.AUTO)
         words = "milliseconds" if unit is BeginTimeUnit.MILLISECONDS else "seconds"

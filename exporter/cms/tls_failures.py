@@ -166,7 +166,7 @@ def _other_name(certificate: Mapping[str, Any], server: Server, foreign: Foreign
         for_names = f"for {shown}{more}, and not for" if shown else "not for"
         return (
             f"the certificate of {server.address} is {for_names} {asked}: set tls.server_name to a "
-            "name that it is for"
+            "name in the certificate"
         )
     common = _name(certificate, "subject", foreign)
     without = f", only the common name {common}," if common else ""

@@ -166,7 +166,7 @@ class Server(Shape):
     )
     timeout: Duration | None = Field(
         None,
-        description="For one poll with all its pages; must be below interval. Default:"
+        description="Duration limit of a poll with all its pages; must be below interval. Default:"
         f" {format_duration(DEFAULT.timeout)}, or four fifths of interval if that is less.",
     )
     stale_after: Duration | None = Field(
@@ -195,7 +195,7 @@ class Server(Shape):
     )
     rest_bounds: list[Duration] = Field(
         default=[],
-        description="How many agents rest longer than each of these durations is exported; at most"
+        description="Export how many agents rest longer than each of these durations; at most"
         f" {MAX_BOUNDS}, each above 0s. Default: none.",
         json_schema_extra={"maxItems": MAX_BOUNDS},
     )
@@ -211,13 +211,13 @@ class Server(Shape):
     )
     host_header: Text | None = Field(
         None,
-        description="What is sent and signed as the Host header, if a load balancer rewrites it, or"
-        " if the server expects it without the port; default: host and port as in url.",
+        description="The Host header to send and sign, if a load balancer rewrites it, or if the"
+        " server expects it without the port; default: host and port as in url.",
     )
     targets: list[Target] = Field(default=[], description="What to poll from this server.")
     target_files: list[Text] = Field(
         default=[],
-        description="Files with more targets, in lists like targets; only * and ** are wildcards.",
+        description="Files with more targets, in lists like targets; wildcards are * and **.",
     )
 
 

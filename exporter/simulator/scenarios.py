@@ -41,9 +41,9 @@ class Course(_Kind):
     """What happens on a floor instead of an ordinary day."""
 
     QUIET = "quiet", "at most one agent rests, none waits"
-    LUNCH_RUSH = "lunch-rush", "from each full hour, all want a meal: limits are reached"
-    APPROVER_ABSENT = "approver-absent", "nobody approves rests, so all wait, longer and longer"
-    OVERDUE = "overdue", "one agent of each shift asks for 15m, and stays away"
+    LUNCH_RUSH = "lunch-rush", "from each full hour, all request a rest: limits are reached"
+    APPROVER_ABSENT = "approver-absent", "nobody approves rests: agents wait longer and longer"
+    OVERDUE = "overdue", "one agent of each shift requests 15m and does not return"
 
 
 class Fault(_Kind):
@@ -54,18 +54,18 @@ class Fault(_Kind):
     DROP = "drop", "closes the connection without an answer"
     CUT = "cut", "sends a shorter body than Content-Length announces"
     UNAUTHORIZED = "unauthorized", "401, as for a wrong signature"
-    KEY_ROTATED = "key-rotated", "then accepts only the secret key followed by -rotated", 300.0
-    CLOCK = "clock", "its clock is fast (or slow: clock=-20m), so it refuses", 1200.0
+    KEY_ROTATED = "key-rotated", "401 after this time, unless the key ends in -rotated", 300.0
+    CLOCK = "clock", "its clock is ahead (clock=-20m: behind), so it refuses", 1200.0
     FORBIDDEN = "forbidden", "403 from a gateway"
     RATE_LIMITED = "rate-limited", "429 with Retry-After", 30.0
     UNAVAILABLE = "unavailable", "503 with Retry-After", 30.0
-    FLAPPING = "flapping", "502 in the first half of each such period", 120.0
+    FLAPPING = "flapping", "502 in the first half of each period", 120.0
     ERROR = "error", "500 with an HTML page"
     REDIRECT = "redirect", "302 to a login page"
     API_ERROR = "api-error", "200 with a result code of failure", 0.0, "0100001"
     UNKNOWN_VDN = "unknown-vdn", "200 with result code 0100002, as for an unknown VDN"
-    LEGACY_ONLY = "legacy-only", "404 but for the interface of 8.13 and earlier"
-    CROWDED = "crowded", "250 agents rest; CTI 3.6 lists 100 unless asked in pages"
+    LEGACY_ONLY = "legacy-only", "404, except for the interface of 8.13 and earlier"
+    CROWDED = "crowded", "250 agents rest; CTI 3.6 lists 100 without paging"
     ZEROS = "zeros", "rows with 0 in every field but the agent's name and ID"
     SECONDS = "seconds", "beginTime in seconds, not milliseconds"
     GARBAGE = "garbage", "200 with a body that is not valid JSON"
@@ -73,8 +73,8 @@ class Fault(_Kind):
     WRONG_SHAPE = "wrong-shape", "a counter is missing, negative, text or null, in turn"
     OVERSIZED = "oversized", "a body that never ends"
     GZIP_BOMB = "gzip-bomb", "about 1 MB of gzip that expands to 1 GiB"
-    IGNORE_OFFSET = "ignore-offset", "CTI 3.6 that answers every page with the first page"
-    ENDLESS = "endless", "CTI 3.6 that always has another full page"
+    IGNORE_OFFSET = "ignore-offset", "CTI 3.6 that sends the first page for every page"
+    ENDLESS = "endless", "CTI 3.6 that never ends its listing"
     OVERLAP = "overlap", "CTI 3.6 whose pages overlap"
 
 

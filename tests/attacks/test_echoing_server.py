@@ -198,7 +198,7 @@ async def test_nothing_that_was_sent_is_seen(tmp_path: Path) -> None:
     # there is something left to read, and every place was reached
     for said in (
         "the server returned result code 0100001, the call failed (refused: ***)",
-        "a result code that is none of CC-CMS's",
+        "a result code that CC-CMS does not have",
         "the reply is a web page",
         "page (http://cms.example",
         "is not valid HTTP",

@@ -33,7 +33,7 @@ DECOMPRESSED = (
 ROWS = f"the server sent more than 100000 rows, more than any VDN's listing: {CMS}"
 OVERHEAD = (
     "the server sent far more around its reply than in it (headers, interim replies or tiny "
-    f"chunks): {CMS}, and gateways on the way"
+    f"chunks): {CMS}, and gateways in between"
 )
 NO_HTTP = (
     "the reply of 127.0.0.1:PORT is not valid HTTP: check the port in url, and whether it must "

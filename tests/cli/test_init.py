@@ -198,8 +198,8 @@ def test_a_vdn_that_fails_leaves_no_file(folder: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "--url, --cc-id, --vdn: required where there is no terminal to ask at"),
-        (["--url=a"], "--cc-id, --vdn: required where there is no terminal to ask at"),
+        ([], "--url, --cc-id, --vdn: required, because there is no terminal to ask for them"),
+        (["--url=a"], "--cc-id, --vdn: required, because there is no terminal to ask for them"),
         (["--url=ftp://a", *ANSWERED], "--url: must start with https:// or http://"),
         (
             ["--vdn=1,x"],

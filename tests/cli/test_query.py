@@ -142,7 +142,7 @@ def test_what_the_rows_leave_open() -> None:
     silent = finding(Counters(0, 1, 0)).page()
     assert "longest rest  -       the reply has no usable start time\n" in silent
     assert "overdue       -\n" in silent
-    assert "unlisted      1       resting agents without a row that has a start\n" in silent
+    assert "unlisted      1       resting agents without a row with a start\n" in silent
     assert f"doubtful: {Doubt.UNLISTED.sentence}\n" in silent
     rows = [row(number, None, 1_749_999_940) for number in (1, 2, 3)]
     open_ = finding(Counters(0, 1, 0), *rows).page()

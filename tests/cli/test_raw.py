@@ -25,7 +25,7 @@ REQUEST = """\
 > {"queryParam":{"ccId":1,"vdn":1}}
 
 """
-LEGEND = "***: masked. JSON is laid out anew; its values and their order are as received.\n"
+LEGEND = "***: masked. JSON is reformatted; values and their order are as received.\n"
 
 
 @pytest.fixture(autouse=True)

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.both_loops]  # the same bounds on e
 INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OVERHEAD = (
-    "the server sent far more around its reply than in it (headers, interim replies or tiny "
-    "chunks): check that url leads to CC-CMS, and gateways on the way"
+    "the headers, interim replies and chunk headers are far larger than the reply itself: check "
+    "that url leads to CC-CMS, and gateways in between"
 )
 MANY = answer(*range(1, 5001), resting=1)
 
@@ -199,6 +199,6 @@ async def test_a_failure_with_too_many_names_has_no_description() -> None:
         error = failed(await client.poll(1, 1))
 
     assert error.message == (
-        "the server returned a result code that is none of CC-CMS's: check ccId and vdn, the "
+        "the server returned a result code that CC-CMS does not have: check ccId and vdn, the "
         "rights of the access key, and the vendor's Error Code Reference"
     )

@@ -342,9 +342,9 @@ async def test_nothing_else_is_sent_again(status: int) -> None:
 
 
 PATH = "/rest/cmsapp/v1/openapi/agentgroup/agentrestinfos"
-LOGIN = "check host, port and path of url, and gateways that want people to sign in"
-OTHER = "check host, port and path of url, and gateways on the way"
-SAME = "and redirects are not followed: if this is CC-CMS, write it into url"
+LOGIN = "check host, port and path of url, and gateways that require a login"
+OTHER = "check host, port and path of url, and gateways in between"
+SAME = "and redirects are not followed: if this is CC-CMS, set url to it"
 
 
 @pytest.mark.parametrize(
@@ -386,8 +386,8 @@ SAME = "and redirects are not followed: if this is CC-CMS, write it into url"
         (
             PATH,
             (
-                "the server redirects to the address that was asked: look for a gateway that wants "
-                "a cookie"
+                "the server redirects to the requested address itself: look for a gateway that "
+                "requires a cookie"
             ),
         ),
         ("http://[malformed", None),
@@ -402,7 +402,7 @@ async def test_a_redirect_says_what_it_leads_to(location: str | None, sentence: 
 
     error = await failing(client(Script(httpx.Response(307, headers=headers))))
 
-    no_address = "the server redirects to no valid address: check host, port and path of url"
+    no_address = "the server redirects to an invalid address: check host, port and path of url"
     assert error.message == f"HTTP 307: {sentence or no_address}"
 
 

@@ -302,7 +302,7 @@ async def test_more_rows_than_a_floor_can_have() -> None:
     assert (error.reason, error.message) == (
         Reason.TOO_LARGE,
         (
-            "the server sent more than 100000 rows, more than any VDN's listing: check that url "
-            "leads to CC-CMS"
+            "the server sent more than 100000 rows, more than any VDN has: check that url leads to "
+            "CC-CMS"
         ),
     )

@@ -73,16 +73,16 @@ OTHER = "check ccId and vdn, the rights of the access key, and the vendor's Erro
             "0100003",
             None,
             (
-                "0100003, the query needs CTI 3.8 (text): this one is CTI 3.6; set cti_version: "
-                '"3.6"'
+                "0100003, the query needs CTI 3.8 (text): this server has CTI 3.6; set "
+                'cti_version: "3.6"'
             ),
         ),
         (
             "0100003",
             100,
             (
-                "0100003, the query needs CTI 3.8 (text): this one is CTI 3.6, as cti_version: "
-                '"3.6" says; check the releases of CC-CMS and its CTI'
+                "0100003, the query needs CTI 3.8 (text): this server has CTI 3.6, as cti_version: "
+                '"3.6" says; check the releases of CC-CMS and CTI'
             ),
         ),
         ("0100999", None, "0100999, unknown error (text): look into the log of CC-CMS"),
@@ -185,8 +185,9 @@ def test_what_is_neither_json_nor_a_page(content_type: str, kind: str) -> None:
         (
             Server("https://[2001:db8::1]:28443"),
             (
-                "a gateway or cloud firewall in front of the server wants a TLS server name, and "
-                "none is sent for an address: set tls.server_name to the name that it expects"
+                "a gateway or cloud firewall in front of the server requires a TLS server name, "
+                "and none is sent for an IP address: set tls.server_name to the name that it "
+                "expects"
             ),
         ),
         (
@@ -244,7 +245,7 @@ async def test_another_page_is_not_read_to_its_end(step: Step) -> None:
         message = failed(await client.poll(1, 1)).message
 
     assert message == (
-        "HTTP 400: not a status that CC-CMS sends: check url, api and gateways on the way"
+        "HTTP 400: not a status that CC-CMS sends: check url, api and gateways in between"
     )
 
 
@@ -278,7 +279,7 @@ async def test_an_excerpt_of_a_body_that_breaks() -> None:
             {"Proxy-Status": "gw; error=connection_timeout"},
             (
                 "the proxy http://10.22.0.9:3128 (from proxy_url) cannot reach 10.22.26.181:28080 "
-                "(HTTP 504): check the address in url, and the way from the proxy to it; if the "
+                "(HTTP 504): check the address in url, and the path from the proxy to it; if the "
                 "server can be reached without a proxy, remove proxy_url"
             ),
         ),
@@ -294,8 +295,8 @@ async def test_an_excerpt_of_a_body_that_breaks() -> None:
             403,
             {"Via": "1.1 gw (squid)"},
             (
-                "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
-                "allow-list, and check the rights of the access key"
+                "HTTP 403: this host or the access key is not allowed: ask for this host's address "
+                "to be added to the allow-list, and check the rights of the access key"
             ),
         ),
         (
@@ -503,7 +504,7 @@ CORRECT = "correct this host's clock if that is behind, or renew the certificate
             ({"subjectAltName": tuple(("DNS", f"n{number}\u202e") for number in range(7))},),
             (
                 f"{LEAF} is for n0, n1, n2, n3, n4 and 2 more, and not for cms.example.com: set "
-                "tls.server_name to a name that it is for"
+                "tls.server_name to a name in the certificate"
             ),
         ),
         (

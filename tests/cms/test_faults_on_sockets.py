@@ -39,12 +39,12 @@ KEYS = Signature(Secret("AKEXAMPLE0001"), Secret("canary-secret"))
 GOOD = Step(http(answer(1, resting=1)))
 
 CLOSED = (
-    "127.0.0.1:PORT closed the connection before its reply was complete: look for a crash, a "
-    "restart or a gateway's limit on its side"
+    "127.0.0.1:PORT closed the connection before its reply was complete: look for a crash or a "
+    "restart of the server, or a gateway's limit"
 )
 NO_REPLY = (
     "127.0.0.1:PORT closed the connection without a reply: if this port uses TLS, use https:// in "
-    "url; else look for a crash, a restart or a gateway's limit on its side"
+    "url; otherwise look for a crash or a restart of the server, or a gateway's limit"
 )
 NO_HTTP = (
     "the reply of 127.0.0.1:PORT is not valid HTTP: check the port in url, and whether it must "
@@ -60,8 +60,7 @@ TOO_LARGE_DECOMPRESSED = (
     "requested: turn it off in the gateway or the server"
 )
 TOO_LARGE = (
-    "the reply is larger than 1 MiB, far more than any VDN's listing: check that url leads to "
-    "CC-CMS"
+    "the reply is larger than 1 MiB, far more than any VDN has: check that url leads to CC-CMS"
 )
 
 
@@ -123,7 +122,7 @@ async def test_an_address_without_a_route() -> None:
             "https",
             (
                 "the TLS handshake with 127.0.0.1:PORT did not end within 0.2 s: check that the "
-                "port in url uses TLS, or write http://; else the server hangs"
+                "port in url uses TLS, or write http://; otherwise the server hangs"
             ),
         ),
     ],
@@ -313,8 +312,8 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             {},
             Reason.AUTH,
             (
-                "HTTP 403: a gateway refuses this host: ask for its address to be added to the "
-                "allow-list, and check the rights of the access key"
+                "HTTP 403: this host or the access key is not allowed: ask for this host's address "
+                "to be added to the allow-list, and check the rights of the access key"
             ),
             None,
         ),
@@ -356,14 +355,14 @@ async def test_a_refused_signature(date: float | None, sentence: str) -> None:
             "204 No Content",
             {},
             Reason.HTTP,
-            ("HTTP 204: not a status that CC-CMS sends: check url, api and gateways on the way"),
+            ("HTTP 204: not a status that CC-CMS sends: check url, api and gateways in between"),
             None,
         ),
         (
             "304 Not Modified",
             {},
             Reason.HTTP,
-            ("HTTP 304: not a status that CC-CMS sends: check url, api and gateways on the way"),
+            ("HTTP 304: not a status that CC-CMS sends: check url, api and gateways in between"),
             None,
         ),
     ],
@@ -397,7 +396,7 @@ async def test_a_redirect_is_not_followed() -> None:
         Reason.HTTP,
         (
             f"HTTP 302: another page (http://127.0.0.1:{other.port}/x) answers instead of CC-CMS: "
-            "check host, port and path of url, and gateways on the way"
+            "check host, port and path of url, and gateways in between"
         ),
     )
     assert other.connections == 0

@@ -106,7 +106,7 @@ async def test_silence_is_the_fault_of_dns(*, proxied: bool) -> None:
         Reason.DNS,
         (
             f"no name server answered for the name {proxy if proxied else 'dead.test'}: check the "
-            "name servers in /etc/resolv.conf, and the firewalls on the way to them"
+            "name servers in /etc/resolv.conf, and firewalls in between"
         ),
     )
 

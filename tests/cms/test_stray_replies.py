@@ -412,8 +412,8 @@ async def test_connections_are_used_once_for_an_hour(caplog: pytest.LogCaptureFi
 
     assert [record.getMessage() for record in caplog.records if "exporter" in record.name] == [
         (
-            "the server sent a reply that nobody asked for: each request uses a new connection "
-            "for the next hour"
+            "the server sent an unexpected reply: each request uses a new connection for the next "
+            "hour"
         ),
         "connections are kept again",
     ]

@@ -158,7 +158,7 @@ async def test_a_certificate_for_another_name(
         Reason.TLS,
         (
             f"the certificate of 127.0.0.1:PORT is for cms.example.com, and not for {asked}: set "
-            "tls.server_name to a name that it is for"
+            "tls.server_name to a name in the certificate"
         ),
     )
 
@@ -464,8 +464,8 @@ async def test_a_server_that_asks_for_a_client_certificate(
                 Reason.DISCONNECTED,
                 (
                     "127.0.0.1:1 closed the connection without a reply: if this port uses TLS, use "
-                    "https:// in url; else look for a crash, a restart or a gateway's limit on its "
-                    "side"
+                    "https:// in url; otherwise look for a crash or a restart of the server, or a "
+                    "gateway's limit"
                 ),
             ),
         ),

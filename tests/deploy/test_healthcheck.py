@@ -65,8 +65,8 @@ def test_healthy(capsys: pytest.CaptureFixture[str]) -> None:
             b"HTTP/1.1 301 Moved Permanently\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
             "status 301: Moved Permanently",
         ),
-        (b"SSH-2.0-x\r\n", "no HTTP reply: is it the exporter's port, and does it serve https?"),
-        (b"", "no HTTP reply: is it the exporter's port, and does it serve https?"),
+        (b"SSH-2.0-x\r\n", "no HTTP reply: check the port, and whether the exporter serves https"),
+        (b"", "no HTTP reply: check the port, and whether the exporter serves https"),
         (None, "no reply within 200ms"),
     ],
     ids=["unhealthy", "elsewhere", "another protocol", "silence", "hanging"],
@@ -87,7 +87,8 @@ def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{port}/-/healthy"
     assert main(["healthcheck", f"--url={url}"]) == 1
     assert capsys.readouterr().err == (
-        f"{url}: no connection (Connection refused): is the exporter running, and on this port?\n"
+        f"{url}: no connection (Connection refused): check that the exporter is running and "
+        "listens on this port\n"
     )
 
 
@@ -113,7 +114,8 @@ def test_https_to_http(capsys: pytest.CaptureFixture[str]) -> None:
         url = f"https://127.0.0.1:{port}/-/healthy"
         assert main(["healthcheck", f"--url={url}"]) == 1
     assert capsys.readouterr().err == (
-        f"{url}: no TLS session: does it serve https there, without asking for a certificate?\n"
+        f"{url}: the TLS handshake failed: check that it serves https, and does not require a "
+        "client certificate\n"
     )
 
 
@@ -185,5 +187,6 @@ def test_https_that_wants_a_certificate(capsys: pytest.CaptureFixture[str]) -> N
         url = f"https://127.0.0.1:{port}/-/healthy"
         assert main(["healthcheck", f"--url={url}"]) == 1
     assert capsys.readouterr().err == (
-        f"{url}: no TLS session: does it serve https there, without asking for a certificate?\n"
+        f"{url}: the TLS handshake failed: check that it serves https, and does not require a "
+        "client certificate\n"
     )

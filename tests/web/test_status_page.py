@@ -229,7 +229,7 @@ def test_a_failed_reload_is_told_with_its_problems() -> None:
     page = _Page(html)
     assert page.by_id["trouble"].startswith(
         "The configuration was not reloaded | The attempt at 2023-11-14 22:14:00 UTC failed. The "
-        "configuration of 2023-11-14 21:15:00 UTC stays in force, all of it. What is wrong: | "
+        "configuration of 2023-11-14 21:15:00 UTC stays in use. Problems: | "
         "config.yaml:1:1: <wrong> | config.yaml:2:1: <wrong> |"
     )
     assert page.by_id["trouble"].endswith(
@@ -285,7 +285,7 @@ def test_a_server_that_asked_for_a_pause_says_so() -> None:
 def test_a_server_that_sends_replies_unasked_says_so() -> None:
     """With what the exporter does about it."""
     store = store_of([target(1)])
-    sentence = "sent replies that were not asked for: each poll uses a new connection for an hour"
+    sentence = "sent unexpected replies: each poll uses a new connection for an hour"
     assert sentence not in _page(store).by_id["servers"]
     store.server("lima").single_use_until = NOW.boot + 3600
     assert sentence in _page(store).by_id["servers"]
