@@ -30,7 +30,7 @@ _LATER: Final = (
     Entry(
         "max_resting",
         20,
-        "Limits for the alert rules, for each VDN: how many agents may rest, and how long a rest "
+        "Limits for the alert rules: how many agents of a VDN may rest, and how long a rest "
         "and the wait for one may last.",
         active=False,
     ),

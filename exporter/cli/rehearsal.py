@@ -57,7 +57,7 @@ def configuration(found: Rehearsal) -> str:
         *([Entry("cti_version", "3.6")] if paged and not legacy else []),
         *([Entry("page_size", paged)] if paged and paged != _PAGE and not legacy else []),
         Entry("interval", "10s", "Shorter than for a real server, so that changes show soon."),
-        Entry("max_resting", 10, "Limits for the alert rules to compare with."),
+        Entry("max_resting", 10, "Limits for the alert rules."),
         Entry("max_rest", "45m"),
         Entry("max_wait", "15m"),
         Entry("targets", [*_grouped(targets)]),

@@ -104,9 +104,9 @@ def test_the_file_to_the_letter(folder: Path) -> None:
     assert (
         (folder / "new.yaml").read_text(encoding="utf-8")
         == f"""\
-# Written by `agent-rest-exporter init`: what it found out is in the comments. All keys are
-# explained in config.example.yaml. `agent-rest-exporter check` validates this file, and with --live
-# it asks the server.
+# Written by `agent-rest-exporter init`: the comments say what it found. All keys are explained in
+# config.example.yaml. `agent-rest-exporter check` validates this file, and with --live it polls the
+# server.
 
 cms:
   - name: lima
@@ -122,8 +122,8 @@ cms:
     begin_time_unit: ms
     # How often each VDN is polled.
     interval: 30s
-    # Limits for the alert rules to compare with, for each VDN: how many agents may rest, and how
-    # long a rest and the wait for one may last.
+    # Limits for the alert rules, for each VDN: how many agents may rest, and how long a rest and the
+    # wait for one may last.
     #max_resting: 20
     #max_rest: 45m
     #max_wait: 15m

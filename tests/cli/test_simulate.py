@@ -55,7 +55,7 @@ cms:
       secret_key: not-a-real-secret
     # Shorter than for a real server, so that changes show soon.
     interval: 10s
-    # Limits for the alert rules to compare with.
+    # Limits for the alert rules.
     max_resting: 10
     max_rest: 45m
     max_wait: 15m

@@ -382,7 +382,7 @@ def test_the_summary_and_the_title_say_how_much_trouble_there_is() -> None:
 def test_nothing_is_configured() -> None:
     """An exporter without targets says why instead of an empty table."""
     page = _page(store_of([]))
-    assert page.by_id["summary"].startswith("| No target falls to this exporter: it is one of ")
+    assert page.by_id["summary"].startswith("| This exporter has no targets: there are too many ")
     assert page.rows == []
     assert "match" not in page.text
 
