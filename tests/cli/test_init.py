@@ -122,7 +122,7 @@ cms:
     begin_time_unit: ms
     # How often each VDN is polled.
     interval: 30s
-    # Limits for the alert rules, for each VDN: how many agents may rest, and how long a rest and the
+    # Limits for the alert rules: how many agents of a VDN may rest, and how long a rest and the
     # wait for one may last.
     #max_resting: 20
     #max_rest: 45m
