@@ -78,7 +78,7 @@ def test_fish_completes(tmp_path: Path) -> None:
     (tmp_path / "my config.yaml").touch()
     (tmp_path / "my folder").mkdir()
     offers = {
-        "heal": ["healthcheck\tAsk a running exporter whether it is healthy, for containers."],
+        "heal": ["healthcheck\tCheck whether a running exporter is healthy, for containers."],
         "serve --log.f": ["--log.format\tFormat of log lines on stderr."],
         "serve --log.level d": ["debug"],
         "serve --log.level=w": ["--log.level=warning"],

@@ -158,7 +158,7 @@ def test_a_terminal_sees_one_page_and_the_last_polls() -> None:
         "15:06:45         -        -        -             -  2.00 s  failed: http",
         "15:06:40         0        1        2           10m  0.50 s",
     ]
-    assert "doubtful: more agents rest than the server lists" in "\n".join(history)
+    assert "doubtful: the server counts more resting agents" in "\n".join(history)
 
 
 def test_a_failure_takes_the_place_of_the_numbers() -> None:
