@@ -46,7 +46,7 @@ RESULT_CODES: Final = {
     ),
     "0100002": ("invalid parameter", "check ccId and vdn"),
     "0100003": ("the query needs CTI 3.8", 'this server has CTI 3.6; set cti_version: "3.6"'),
-    "0100999": ("unknown error", "look into the log of CC-CMS"),
+    "0100999": ("unknown error", "check the log of CC-CMS"),
     "0101001": ("the inspection-relationship interface is abnormal", _NOT_OURS),
     "0101002": ("the number is not on the UAP", _NOT_OURS),
     "0101003": (
@@ -58,7 +58,7 @@ RESULT_CODES: Final = {
 _REMEDIES_IN_PAGES: Final = {
     "0100002": "check ccId, vdn and page_size",
     "0100003": (
-        'this server has CTI 3.6, as cti_version: "3.6" says; check the releases of CC-CMS and its CTI'
+        'this server has CTI 3.6, as cti_version: "3.6" says; check the releases of CC-CMS and CTI'
     ),
 }
 _REMEDY_FOR_OTHER_CODES: Final = (
@@ -94,7 +94,8 @@ def of_timeout(
     if exchange.phase is Phase.HANDSHAKE:
         return PollError(
             Reason.TIMEOUT,
-            f"the TLS handshake with {server.address} did not end within {seconds:g} s: check that the port in url uses TLS, or write http://; otherwise the server hangs",
+            f"the TLS handshake with {server.address} did not end within {seconds:g} s: check that "
+            "the port in url uses TLS, or write http://; otherwise the server hangs",
         )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
@@ -200,7 +201,8 @@ def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError
     if isinstance(error, TooManyRowsError):
         return PollError(
             Reason.TOO_LARGE,
-            f"the server sent more than {MAX_ROWS} rows, more than any VDN has: check that url leads to CC-CMS",
+            f"the server sent more than {MAX_ROWS} rows, more than any VDN has: check that url "
+            "leads to CC-CMS",
         )
     return PollError(
         Reason.SCHEMA,
@@ -294,13 +296,15 @@ def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange
         maybe = f"it requires a client certificate, {tls_failures.set_certificate(server)}"
     return PollError(
         Reason.DISCONNECTED,
-        f"{server.address} closed the connection without a reply: if {maybe}; else look for a crash or a restart of the server, or a gateway's limit",
+        f"{server.address} closed the connection without a reply: if {maybe}; else look for a "
+        "crash or a restart of the server, or a gateway's limit",
     )
 
 
 def _closed(server: Server) -> str:
     return (
-        f"{server.address} closed the connection before its reply was complete: look for a crash or a restart of the server, or a gateway's limit"
+        f"{server.address} closed the connection before its reply was complete: look for a crash "
+        "or a restart of the server, or a gateway's limit"
     )
 
 
@@ -369,7 +373,8 @@ def _no_answer(host: str, proxy: ChosenProxy | None, answer: str = "") -> str:
             "in /etc/resolv.conf"
         )
     return (
-        f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and firewalls in between"
+        f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and "
+        "firewalls in between"
     )
 
 

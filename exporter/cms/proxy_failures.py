@@ -32,12 +32,12 @@ def of_timeout(proxy: ChosenProxy, server: Server, seconds: float, exchange: Exc
     if exchange.phase is Phase.HANDSHAKE:
         message = (
             f"the TLS handshake with the proxy {proxy} did not end within {seconds:g} s: write "
-            f"http:// into {proxy.origin} if it does not use TLS; else it hangs"
+            f"http:// into {proxy.origin} if it does not use TLS; otherwise it hangs"
         )
     else:
         message = (
             f"the proxy {proxy} did not answer within {seconds:g} s: it hangs, or cannot reach "
-            f"{server.address}; look into its log; {without(proxy, server)}"
+            f"{server.address}; check its log; {without(proxy, server)}"
         )
     return PollError(Reason.TIMEOUT, message)
 
@@ -71,8 +71,7 @@ def of_transport(  # noqa: PLR0913, PLR0917  # all that is known of one request
         message = f"the proxy {proxy} uses TLS: write https:// into {proxy.origin}"
     elif any(isinstance(cause, HttpProcessingError) for cause in causes):
         message = (
-            f"what answers at the proxy's address {proxy} does not speak HTTP: check "
-            f"{proxy.origin}; SOCKS is not supported"
+            f"the proxy {proxy} does not speak HTTP: check {proxy.origin}; SOCKS is not supported"
         )
     else:
         message = (
@@ -95,8 +94,8 @@ def of_status(status: int, offered: Iterable[str], proxy: ChosenProxy, server: S
         message = f"HTTP 407: the proxy {proxy} {_password(list(offered), proxy)}"
         return PollError(Reason.AUTH, message)
     if httpx.codes.is_redirect(status) or status == _SIGN_IN:
-        what = f"wants people to sign in before it connects to {server.address}"
-        remedy = "ask for this host to be let through without"
+        what = f"requires a login before it connects to {server.address}"
+        remedy = "ask for an exception for this host"
     elif status in _NO_TUNNELS:
         what = f"does not open a connection to {server.address}"
         remedy = f"check that {proxy.origin} leads to a proxy that supports CONNECT"
@@ -104,7 +103,7 @@ def of_status(status: int, offered: Iterable[str], proxy: ChosenProxy, server: S
         what = f"cannot reach {server.address}"
         remedy = "check the address in url, and the path from the proxy to it"
     elif httpx.codes.is_server_error(status):
-        what, remedy = f"failed to connect to {server.address}", "look into the proxy's log"
+        what, remedy = f"failed to connect to {server.address}", "check the proxy's log"
     else:
         what = f"refuses to connect to {server.address}"
         remedy = "ask for this server to be added to the proxy's rules"
@@ -145,12 +144,9 @@ def _password(offered: list[str], proxy: ChosenProxy) -> str:
     if schemes and "basic" not in " ".join(offered).lower():
         known = ", ".join(dict.fromkeys(_SCHEMES[name] for name in schemes if name in _SCHEMES))
         return (
-            f"wants people to sign in by {known or 'another way'}, and the exporter knows user and "
-            "password only (Basic): ask for this host to be let through without, or for Basic"
+            f"requires a login by {known or 'another way'}, and the exporter knows user and "
+            "password only (Basic): ask for an exception for this host, or for Basic"
         )
     if proxy.headers:
-        return (
-            "rejects the user or password: correct them in "
-            f"{proxy.origin}"
-        )
+        return f"rejects the user or password: correct them in {proxy.origin}"
     return f"requires a password: add user and password to {proxy.origin}"

@@ -53,7 +53,8 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
     if status == httpx.codes.FORBIDDEN:
         return PollError(
             Reason.AUTH,
-            "HTTP 403: this host or the access key is not allowed: ask for this host's address to be added to the allow-list, and check the rights of the access key",
+            "HTTP 403: this host or the access key is not allowed: ask for this host's address to "
+            "be added to the allow-list, and check the rights of the access key",
         )
     pause = retry_after(headers.get("retry-after"), times.server_time or times.now)
     if status == httpx.codes.TOO_MANY_REQUESTS:
@@ -138,7 +139,8 @@ def _redirect(location: str, server: Server, foreign: ForeignText) -> str:
 def _same_interface(address: str, server: Server, foreign: ForeignText, *, to_tls: bool) -> str:
     if address == server.url:
         return (
-            "the server redirects to the requested address itself: look for a gateway that requires a cookie"
+            "the server redirects to the requested address itself: look for a gateway that "
+            "requires a cookie"
         )
     address = foreign.sentence(address) or "another address"
     if to_tls:
@@ -171,7 +173,8 @@ def _firewall(server: Server) -> str:
     name = server.tls.server_name or server.endpoint.host
     if is_address(name):
         return (
-            "a gateway or cloud firewall in front of the server requires a TLS server name, and none is sent for an IP address: set tls.server_name to the name that it expects"
+            "a gateway or cloud firewall in front of the server requires a TLS server name, and "
+            "none is sent for an IP address: set tls.server_name to the name that it expects"
         )
     return (
         f"a gateway or cloud firewall in front of the server does not accept the TLS server name "

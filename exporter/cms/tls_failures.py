@@ -228,7 +228,7 @@ def _alert(reason: str, server: Server) -> str:
     if reason in _ALERTS_OF_CLIENT_CERTIFICATES or "CERTIFICATE" in reason:
         return f"{peer} requires a client certificate: {set_certificate(server)}"
     return (
-        f"{peer} broke off the TLS handshake ({_plain(reason)}): look into its log; it may refuse "
+        f"{peer} broke off the TLS handshake ({_plain(reason)}): check its log; it may refuse "
         "this host, or want another tls.server_name"
     )
 

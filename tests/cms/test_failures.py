@@ -85,7 +85,7 @@ OTHER = "check ccId and vdn, the rights of the access key, and the vendor's Erro
                 '"3.6" says; check the releases of CC-CMS and CTI'
             ),
         ),
-        ("0100999", None, "0100999, unknown error (text): look into the log of CC-CMS"),
+        ("0100999", None, "0100999, unknown error (text): check the log of CC-CMS"),
         (
             "0101001",
             None,

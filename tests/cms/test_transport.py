@@ -382,7 +382,7 @@ async def test_an_alert_of_another_kind() -> None:
     assert said(error, port) == (
         Reason.TLS,
         (
-            "127.0.0.1:PORT broke off the TLS handshake (internal error): look into its log; it "
+            "127.0.0.1:PORT broke off the TLS handshake (internal error): check its log; it "
             "may refuse this host, or want another tls.server_name"
         ),
     )
