@@ -296,8 +296,8 @@ def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange
         maybe = f"it requires a client certificate, {tls_failures.set_certificate(server)}"
     return PollError(
         Reason.DISCONNECTED,
-        f"{server.address} closed the connection without a reply: if {maybe}; else look for a "
-        "crash or a restart of the server, or a gateway's limit",
+        f"{server.address} closed the connection without a reply: if {maybe}; otherwise look "
+        "for a crash or a restart of the server, or a gateway's limit",
     )
 
 
