@@ -182,9 +182,9 @@ REQUEST_FAILED: Final = LogMessage(
 LIBRARY_PROBLEM: Final = LogMessage(
     logging.WARNING,
     "a library reported a problem",
-    "A library, or Python itself, met something that it did not expect. Its own words are left "
-    "out: they may quote a request or a reply. One a minute at most is logged for each library.",
-    "If polls and scrapes succeed, nothing; else report it with `place` and `exception`.",
+    "A library, or Python itself, logged a problem. Its text is omitted, because it may quote a "
+    "request or a reply. Logged once a minute at most for each library.",
+    "Nothing if polls and scrapes succeed; otherwise report it with `place` and `exception`.",
     ("library", "place", "exception"),
 )
 LINES_DROPPED: Final = LogMessage(
