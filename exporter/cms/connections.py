@@ -228,7 +228,8 @@ class Connection(ResponseHandler):
             if 0 < length < len(segment):
                 super().set_response_params(**self._params)
                 super().data_received(segment[:length])
-                self._surplus()
+                if self._reply is not None:
+                    self._surplus()
                 return
         super().set_exception(exc, exc_cause)
         if isinstance(exc, HttpProcessingError) and self._reply and not self._reply.is_eof():
