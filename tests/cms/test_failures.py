@@ -339,6 +339,8 @@ def test_a_failure_behind_a_proxy_names_it() -> None:
 
 WEAK = ssl.SSLCertVerificationError()
 WEAK.verify_code, WEAK.verify_message = 66, "EE certificate key too weak"
+OTHER_FAULT = ssl.SSLCertVerificationError()
+OTHER_FAULT.verify_code, OTHER_FAULT.verify_message = 42, "invalid policy"
 CIPHERS = (
     "cms.example.com:28443 supports no TLS cipher that this host allows: if it is an old server, "
     "set tls.ciphers to DEFAULT:@SECLEVEL=0"
@@ -395,6 +397,20 @@ def refused(reason: str, *, negotiated: bool = True) -> ssl.SSLError:
                 "cms.example.com:28443 closed the connection during the TLS handshake: check the "
                 "port in url, its TLS versions and ciphers (tls.min_version, tls.ciphers), and "
                 "whether it requires a client certificate (tls.cert_file)"
+            ),
+        ),
+        (
+            refused("UNEXPECTED_MESSAGE"),
+            (
+                "no TLS connection to cms.example.com:28443 (unexpected message): check the port "
+                "in url, and tls.min_version and tls.ciphers"
+            ),
+        ),
+        (
+            OTHER_FAULT,
+            (
+                "the certificate of cms.example.com:28443 was not accepted (invalid policy): check "
+                "tls.ca_file"
             ),
         ),
         (

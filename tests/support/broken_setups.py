@@ -427,6 +427,7 @@ proxied(
 )
 proxied("proxy wants people to sign in", http(b"", "302 Found", Location="http://login.example"))
 proxied("web server instead of a proxy", http(b"", "405 Method Not Allowed"))
+proxied("proxy fails", http(b"", "500 Internal Server Error"))
 proxied("another service at the proxy's address", b"SSH-2.0-OpenSSH_9.2\r\n")
 proxied("proxy that uses TLS", b"\x15\x03\x01\x00\x02\x02\x46")
 proxied("proxy closes the connection", b"")
