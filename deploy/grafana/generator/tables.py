@@ -62,7 +62,8 @@ def rows(
         about: its texts.
         key: the labels that every query returns; they are the first columns.
         columns: the other columns; rows are sorted by the first of them, highest first.
-        empty: the text of cells without a value.
+        empty: the text of a table without rows, and of cells without a value. A label that a row
+            does not have stays empty.
         height: in Grafana's units, about 30 pixels each.
     """
     names = [column.query.legend for column in columns]
@@ -109,7 +110,10 @@ def _width(*texts: str) -> model.DynamicConfigValue:
 
 
 def _label_cells(label: Label) -> list[model.DynamicConfigValue]:
-    properties = [_width(label.name, label.widest)]
+    properties = [
+        _width(label.name, label.widest),
+        model.DynamicConfigValue("noValue", ""),
+    ]
     if label.links:
         links = [link.build() for link in label.links]
         properties.append(model.DynamicConfigValue("links", links))
