@@ -138,6 +138,7 @@ _UNSET: Final = re.compile(
 )
 """A field of a row that is empty text. Inside of text its quotes have a backslash before them."""
 _MISMATCH: Final = re.compile(r"Expected `([a-z |]+)`, got `([a-z]+)`(?: - at `\$\.?(.*)`)?")
+_TOO_LONG: Final = re.compile(r"Expected `str` of length <= ([0-9]+) - at `\$\.?(.*)`")
 _KINDS: Final = {
     "int": "a whole number",
     "float": "a decimal number",
@@ -289,5 +290,7 @@ def _describe(error: msgspec.ValidationError) -> str:
         wanted, got, place = mismatch.groups()
         kinds = [_KINDS.get(kind, kind) for kind in wanted.split(" | ") if kind != "null"]
         return f"{place or 'it'} is {_KINDS.get(got, got)}, not {' or '.join(kinds)}"
+    if too_long := _TOO_LONG.fullmatch(text):
+        return f"{too_long[2]} has more than {too_long[1]} characters"
     text = text.replace("`", "")
     return text[:1].lower() + text[1:]

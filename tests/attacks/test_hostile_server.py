@@ -30,10 +30,10 @@ DECOMPRESSED = (
     "the compressed reply is larger than 4 MiB when decompressed, and compression was not "
     "requested: turn it off in the gateway or the server"
 )
-ROWS = f"the server sent more than 100000 rows, more than any VDN's listing: {CMS}"
+ROWS = f"the server sent more than 100000 rows, more than any VDN has: {CMS}"
 OVERHEAD = (
-    "the server sent far more around its reply than in it (headers, interim replies or tiny "
-    f"chunks): {CMS}, and gateways in between"
+    "the headers, interim replies and chunk headers are far larger than the reply itself: "
+    f"{CMS}, and gateways in between"
 )
 NO_HTTP = (
     "the reply of 127.0.0.1:PORT is not valid HTTP: check the port in url, and whether it must "
@@ -64,15 +64,15 @@ OUTCOMES: dict[str, set[str]] = {
     "trailers": {OVERHEAD, NO_HTTP, HEADERS},
     "headers": {OVERHEAD},
     "bytes_one_by_one": {SLOW},
-    "wide_text": {SHAPE.format("expected str of length <= 64 - at $.agentsRestDetails[0].workNo")},
+    "wide_text": {SHAPE.format("agentsRestDetails[0].workNo has more than 64 characters")},
     "same_hashes": {SHAPE.format("workNo is out of range")},
     "pages_of_same_hashes": {SHAPE.format("workNo is out of range")},
     "nested": {SHAPE.format("it is a list, not an object")},
     "huge_pages": {ROWS},
     "padded_pages": {
         (
-            "the pages of the listing are larger than 32 MiB together, far more than any VDN's "
-            f"listing: {CMS}"
+            "the pages of the listing are larger than 32 MiB together, far more than any VDN has: "
+            f"{CMS}"
         )
     },
 }

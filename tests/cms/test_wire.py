@@ -270,6 +270,7 @@ def test_a_counter_that_is_none_is_malformed(name: str, value: object, said: str
         (detail({"workNo": 1.5}), "[…][0].workNo is a decimal number, not a whole number or text"),
         (detail({}, {"beginTime": NAME}), "[…][1].beginTime is text, not a whole number"),
         (detail({"restDuration": NAME}), "[…][0].restDuration is text, not a whole number"),
+        (detail({"workNo": "9" * 65}), "[…][0].workNo has more than 64 characters"),
         (detail(NAME), "[…][0] is text, not an object"),
         (detail(None), "[…][0] is null, not an object"),
         (detail(agentsRestDetails=NAME), "[…] is text, not a list"),
