@@ -21,7 +21,7 @@ Clock = Callable[[], Moment]
 
 
 _boot_time: Final[Callable[[], float]] = (
-    # where there is no such clock, as outside of Linux, the monotonic one
+    # outside of Linux this clock is missing: use the monotonic one
     partial(time.clock_gettime, time.CLOCK_BOOTTIME)
     if hasattr(time, "CLOCK_BOOTTIME")
     else time.monotonic

@@ -1,4 +1,4 @@
-"""Why a poll fails: the closed set of reasons; and what a poll comes to, success or failure.
+"""Why a poll fails: the closed set of reasons, and the result of a poll.
 
 The client, the store, the metrics, the pages and the log share these names.
 """

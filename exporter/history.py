@@ -142,7 +142,7 @@ class FailureHistory:
         self._most = most
         self._of: dict[Hashable, list[Episode]] = {}
         self._order = deque[Episode]()
-        """As they began. Those of them that are no longer kept are skipped."""
+        """Oldest first, without those that are no longer kept."""
         self._kept = 0
         self._messages: dict[str, str] = {}
 
@@ -190,7 +190,7 @@ class FailureHistory:
                 self._drop(episode)
 
     def _current(self, key: Hashable) -> Episode | None:
-        """The failure that goes on, if there is one."""
+        """The failure that has not ended, if there is one."""
         episodes = self._of.get(key)
         return episodes[-1] if episodes and episodes[-1].until is None else None
 

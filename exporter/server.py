@@ -1,4 +1,4 @@
-"""One CC-CMS server: where it is and how it wants to be asked. Frozen facts.
+"""One CC-CMS server: its address and its settings. Frozen facts.
 
 The configuration makes it, the client works by it. Two servers that are equal can share their
 connections; one that differs in anything is another server.

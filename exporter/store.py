@@ -300,6 +300,6 @@ class ReloadOutcome:
     """How one reload went."""
 
     successful: bool
-    """If not, the old configuration stays in force, all of it."""
+    """If not, the whole previous configuration stays in use."""
     report: str
     """What changed, in one line; or what is wrong, one line for each problem."""

@@ -1,9 +1,8 @@
 """The command `agent-rest-exporter`: how every command starts, and how each of them ends.
 
 Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 or 143 if SIGINT
-or SIGTERM ended it before its work was done. Errors go to stderr, one line each, without a
-traceback. Nothing heavy is imported before the signals are in hand, nor what only some commands
-need.
+or SIGTERM ended it early. Errors go to stderr, one line each, without a traceback. Large modules are
+imported after the signal handlers are set, and only by the commands that need them.
 """
 
 import os
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return 130
         except BrokenPipeError:
-            # whoever read stdout has gone, as `head` does: nothing is left to say
+            # the reader of stdout has gone, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
         except Exception as error:  # noqa: BLE001  # whatever it is, it ends in a line

@@ -96,7 +96,7 @@ def too_slow(server: Server, results: Sequence[PollResult]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one of several exporters polls: so many of all targets."""
+    """How many of all targets one of several exporters polls."""
 
     shard: str
     targets: int

@@ -189,7 +189,7 @@ class Command(click.Command):
         return int(run(signals, **ctx.params))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options by group, each on a line of its own: long names leave no room for a column."""
+        """Options by group, each on its own line: long names leave no room for a column."""
         help_option = self.get_help_option(ctx)
         groups = {**self._groups, "Help": [help_option] if help_option else []}
         for title, options in groups.items():

@@ -1,7 +1,7 @@
-"""`init`: ask a server how it wants to be asked, and write a configuration that works.
+"""`init`: detect the settings that a server needs, and write a configuration that works.
 
 The file is written only if `check --live` passes with it, or if that is not wanted. No file is
-overwritten. A secret that was typed goes to a file of its own that only its owner can read.
+overwritten. A typed secret is written to a separate file that only its owner can read.
 """
 
 import os
@@ -227,7 +227,7 @@ def _parsed(url: str) -> tuple[str, bool]:
 def _secret(
     flags: Mapping[str, str | None], access_key: str | None, base: Path, *, terminal: bool
 ) -> SecretAnswer | None:
-    """The secret that the flags name; None if it has to be asked for, or if there is none."""
+    """The secret that the flags name; None if init has to ask for it, or without a secret."""
     given = [flag for flag, value in flags.items() if value]
     if len(given) > 1:
         first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])

@@ -303,7 +303,7 @@ def _overdue(seen: Snapshot) -> str:
     agents = seen.overdue(seen.server_time)
     if agents is None:
         return NOTHING
-    none = seen.unclassified and not agents  # at most none is none
+    none = seen.unclassified and not agents  # an upper bound of 0 is exact
     return "0" if none else f"{seen.bound}{agents}"
 
 

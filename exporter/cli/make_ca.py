@@ -17,7 +17,7 @@ _MARK: Final = (
     "# Made by agent-rest-exporter simulate: a CA for rehearsals. Its key no longer exists.\n"
 )
 _CA_DAYS: Final = 30
-"""A CA is valid for so long at least: what is rehearsed is the server's certificate."""
+"""Minimum validity of a CA: only the server's certificate is to expire."""
 _KEY: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 _SETTINGS: Final = """\
 [req]

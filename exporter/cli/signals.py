@@ -13,7 +13,7 @@ STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(SystemExit):
-    """A signal told the process to stop. Its status is the one that shells report for it."""
+    """A signal stopped the process. Its exit status is the one that shells report."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)

@@ -124,7 +124,7 @@ def fitted(widths: Sequence[int], width: int, elastic: Collection[int] | None = 
 
 
 def _facts(target: Console, rows: Sequence[Row], widths: Sequence[int]) -> list[str]:
-    """Columns of which the last one is text, that goes on below itself."""
+    """Columns; the text of the last one is wrapped."""
     before = sum(widths[:-1]) + _GAP * (len(widths) - 1)
     fits = not target.is_terminal or before + widths[-1] <= target.width
     if fits or target.width - before < _NARROWEST:
@@ -160,7 +160,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def progress(target: Console) -> Progress:
-    """A bar that disappears when its work is done; nothing of it where there is no terminal.
+    """A progress bar that disappears at the end; not shown without a terminal.
 
     Its task has the field `failed`.
     """

@@ -1,6 +1,6 @@
 """`query --watch`: poll one target again and again, until somebody has seen enough.
 
-On a terminal one screen is drawn anew after each poll, with the last polls in a table. Elsewhere
+On a terminal one screen is redrawn after each poll, with the last polls in a table. Elsewhere
 each poll adds one line, so that `tee` and `grep` see what happened when.
 """
 
@@ -71,7 +71,7 @@ class Lines:
 
 
 class Screen:
-    """A page that is drawn anew, with the last polls; `interval` is the time between two."""
+    """A page that is redrawn, with the last polls; `interval` is the time between two."""
 
     def __init__(self, live: Live, page: Page, interval: float) -> None:
         self._live = live

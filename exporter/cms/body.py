@@ -49,7 +49,7 @@ _NOT_ASKED_FOR: Final = (
 )
 
 Take = Callable[[int], Awaitable[None]]
-"""Called before so many bytes more are kept: it may wait, or raise TooLargeError."""
+"""Called before that many bytes more are kept: it may wait, or raise TooLargeError."""
 
 
 class TooLargeError(ValueError):
@@ -234,7 +234,7 @@ def unpacked(data: bytes, coding: str) -> bytes:
 
 
 def _window_bits(coding: str, start: bytes) -> int:
-    """How zlib is to read it. `deflate` has a header by its name, and often has none in truth."""
+    """How zlib reads it. `deflate` should have a header, and often has none."""
     if start.startswith(_GZIP_MAGIC):
         return _GZIP
     if start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0:  # noqa: PLR2004

@@ -100,10 +100,10 @@ class Allowance:
         self._is_large = False
 
     async def __call__(self, size: int) -> None:
-        """Count so many bytes more; wait until another large poll of the server has ended.
+        """Count more bytes, and wait until another large poll of the server has ended.
 
         Raises:
-            TooLargeError: they are more than any poll may receive.
+            TooLargeError: they exceed the limit of a poll.
         """
         self._received += size
         if self._received > MAX_POLL_BYTES:

@@ -71,7 +71,7 @@ class CmsClient:
     """Polls one server, within its concurrency and rate limits.
 
     Args:
-        server: where it is and how it wants to be asked.
+        server: its address and settings.
         transport: sends requests; the client closes it.
         clock: for signatures and the rate limit; its monotonic part must be the event loop's.
         max_reply_bytes: of one reply.
@@ -363,7 +363,7 @@ class CmsClient:
         return until is not None
 
     def _surplus_seen(self, connection: Connection) -> None:
-        """A connection has received a reply that nobody asked for."""
+        """A connection has received an unexpected reply."""
         if self.stats.single_use_until is None:
             log_messages.SURPLUS_REPLY.log({"cms": self.server.name})
         self.stats.single_use_until = self._clock().boot + SINGLE_USE

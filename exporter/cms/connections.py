@@ -83,7 +83,7 @@ class Exchange:
     """One request and its reply: which connection it wants, and which one it got."""
 
     on_surplus: Callable[["Connection"], None]
-    """Called when its connection receives a reply that nobody asked for."""
+    """Called when its connection receives an unexpected reply."""
     fresh: bool = False
     """It wants a new connection."""
     single_use: bool = False
@@ -135,7 +135,7 @@ class Connection(ResponseHandler):
     ) -> None:
         super().__init__(loop)
         self.tainted = False
-        """Whether a reply has come that nobody asked for."""
+        """Whether an unexpected reply has come."""
         self.answers: dict[Vdn, Moment] = {}
         """The polls that it has answered, without the first exchange: each with its end."""
         self.made_at: float = loop.time()

@@ -67,7 +67,7 @@ _REMEDY_FOR_OTHER_CODES: Final = (
 
 
 def of_no_turn(seconds: float) -> PollError:
-    """A poll that could not start within so many seconds."""
+    """A poll that could not start in time."""
     return PollError(
         Reason.TIMEOUT,
         f"no free slot for a poll within {seconds:g} s: raise max_concurrency or "
@@ -78,7 +78,7 @@ def of_no_turn(seconds: float) -> PollError:
 def of_timeout(
     server: Server, seconds: float, page: int, exchange: Exchange, proxy: ChosenProxy | None = None
 ) -> PollError:
-    """A poll that did not end within so many seconds, while it read that page."""
+    """A poll that did not end in time, while it read that page."""
     if exchange.phase is Phase.RESOLVING:
         return PollError(Reason.DNS, _no_answer(exchange.peer, proxy))
     if exchange.phase is Phase.CONNECTING:
@@ -164,7 +164,7 @@ def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -
 
 
 def _text(title: bytes) -> str:
-    """Chinese pages may be in a character set of their own."""
+    """Chinese pages may use a Chinese character set."""
     try:
         text = title.decode()
     except UnicodeDecodeError:
@@ -390,6 +390,6 @@ def _unknown_name(host: str, proxy: ChosenProxy | None) -> str:
 def _os_error(error: OSError) -> str:
     """The system's text. asyncio's own may list every address tried, so take the number's."""
     if isinstance(error, socket.gaierror):
-        # its numbers are of its own
+        # its numbers are not errno values
         return (error.strerror or "no address").lower()
     return os.strerror(error.errno).lower() if error.errno else "no connection"

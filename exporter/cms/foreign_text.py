@@ -5,7 +5,7 @@ own secrets, so they are masked here, in the forms that servers and gateways giv
 secret is found that cannot be masked, the text is withheld. What cannot be recognized: a secret
 that was cut into parts, encrypted, or encoded in a way of the server's own.
 
-Names of agents are never decoded, so one in a sentence cannot be told from any other word. Those
+Names of agents are never decoded, so a sentence may contain one unnoticed. Those
 that the same reply has as `agentName` are masked, and a sentence that contains a part of a
 listing is withheld. Pure.
 """

@@ -109,7 +109,7 @@ class Chunks:
         self._after_chunk = False
 
     def feed(self, data: bytes) -> bytes:
-        """What has come, rewritten; as it is from the first size that is none."""
+        """The rewritten bytes; unchanged from the first invalid size on."""
         out = bytearray()
         while data and not self.ended:
             if self._left:

@@ -41,4 +41,4 @@ def _readings(body: bytes) -> Iterator[str]:
 
 
 def _nothing(_constant: str) -> None:
-    """`NaN` and `Infinity` are no values."""
+    """`NaN` and `Infinity` are not valid values."""

@@ -40,7 +40,7 @@ class ChosenProxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What it has to be told: user and password, if it has them."""
+        """The headers for the proxy: user and password, if configured."""
         login = self.endpoint.login
         if login is None:
             return {}

@@ -28,7 +28,7 @@ def blames_proxy(exchange: Exchange, proxy: ChosenProxy | None) -> bool:
 
 
 def of_timeout(proxy: ChosenProxy, server: Server, seconds: float, exchange: Exchange) -> PollError:
-    """A proxy that did not open its tunnel within so many seconds."""
+    """A proxy that did not open its tunnel in time."""
     if exchange.phase is Phase.HANDSHAKE:
         message = (
             f"the TLS handshake with the proxy {proxy} did not end within {seconds:g} s: write "

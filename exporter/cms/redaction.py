@@ -67,7 +67,7 @@ class Shown:
     first_line: str
     headers: tuple[tuple[str, str], ...]
     body: tuple[str, ...]
-    """Lines: JSON is laid out anew."""
+    """Lines; JSON is reformatted."""
     note: str = ""
     """What is to be said about the body, if anything."""
 
@@ -133,7 +133,7 @@ class Redaction:
         except (UnicodeDecodeError, RecursionError):
             problem = "not valid JSON"
         if data.lstrip().startswith(_LIKE_DATA) or b"\0" in data:
-            return [], f"{len(data)} bytes, {problem}: not shown, as names cannot be told in it"
+            return [], f"{len(data)} bytes, {problem}: not shown, because it may contain names"
         names = agent_names.mentioned(data)
         text = data.decode("utf-8", "replace")
         shown = "" if names is None else self._foreign.sentence(text, _TEXT_SHOWN, names)

@@ -66,7 +66,7 @@ _LONGEST: Final = 2**20
 
 @dataclass(slots=True)
 class Pseudonyms:
-    """What stands for agents, in all replies of one recording: the same for the same."""
+    """Replacements for agents in all replies of one recording: the same agent gets the same one."""
 
     names: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def sanitized(data: bytes, now: float, pseudonyms: Pseudonyms) -> str:
     shifted by it.
 
     Returns:
-        Text, in which a lone surrogate stands for a byte that is not UTF-8.
+        Text; a lone surrogate represents a byte that is not UTF-8.
     """
     text = data.decode("utf-8", "surrogateescape")[:_LONGEST]
     mark = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
@@ -94,7 +94,7 @@ def sanitized(data: bytes, now: float, pseudonyms: Pseudonyms) -> str:
 
 
 class _Tokens:
-    """Writes the tokens anew, each by what it is and by the key that it belongs to."""
+    """Rewrites the tokens, each by its kind and its key."""
 
     def __init__(self, now: float, pseudonyms: Pseudonyms) -> None:
         self._now = now
@@ -116,7 +116,7 @@ class _Tokens:
                 # a string without an end: all that follows belongs to it
                 new = '"?'
             else:
-                # a run of anything else is one, so that its length is not told either
+                # a run of anything else is one token, to hide its length
                 new = token["word"] or token["mark"] or "?"
             written.append(new)
         return written
@@ -145,7 +145,7 @@ class _Tokens:
         return f"unknown{_index(self._pseudonyms.keys, key)}"
 
     def _value(self, text: str) -> str:
-        """What stands for a text."""
+        """The replacement of a text."""
         key, new = self._key, _TEXT
         if not text.strip():
             new = ""
@@ -164,7 +164,7 @@ class _Tokens:
         return new
 
     def _number(self, text: str) -> str:
-        """What stands for a number."""
+        """The replacement of a number."""
         if text == "-0" or (_INTEGER.fullmatch(text) and str(int(text)) == text):
             return self._integer(int(text))
         if text.lstrip("-").isdigit():

@@ -1,6 +1,6 @@
-"""The steps of one poll, told as each begins: what `/probe?debug=true` shows.
+"""The steps of one poll, reported as each begins: what `/probe?debug=true` shows.
 
-A poll of the schedule has none of this: it makes plain exchanges and decodes with the plain
+Scheduled polls do not use this: it makes plain exchanges and decodes with the plain
 function.
 """
 
@@ -41,7 +41,7 @@ class Steps:
         fresh: bool,  # noqa: FBT001  # as Exchange takes them
         single_use: bool,  # noqa: FBT001  # likewise
     ) -> Exchange:
-        """An exchange that tells its phases. A kept connection would have no name to look up."""
+        """An exchange that reports its phases. A kept connection would skip some."""
         del fresh
         self._requests += 1
         self._note(SIGN, f"prepare request {self._requests}")
@@ -56,7 +56,7 @@ class Steps:
 
 
 class _ToldExchange(Exchange):
-    """An exchange that tells what is set on it."""
+    """An exchange that reports the phases that are set on it."""
 
     __slots__ = ("_note",)
 

@@ -1,9 +1,9 @@
-"""How a server wants to be asked: found out by asking it. For `init`, never for the daemon.
+"""Detects the settings that a server needs, by polling it. Used by `init`, not by the daemon.
 
 Each question is one poll. An option is changed only if the server's answer says that it must be, or
 if the answer with the option is one that could not be had without it. Nothing that lowers security
 is changed by itself, except old versions and ciphers of TLS, which a server may have no others of:
-these are told, too.
+these are reported, too.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +68,7 @@ class Found:
 class Survey:
     """Finds out about one server.
 
-    It polls `vdns`, at least one, and tells a sentence for each thing found.
+    It polls `vdns`, at least one, and reports each finding as a sentence.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def _earliest_end(chain: Iterable[Mapping[str, Any]]) -> float | None:
     """When the first of these certificates expires, in epoch seconds."""
     ends: list[float] = []
     for certificate in chain:
-        # a date that OpenSSL cannot write is no reason to fail the poll
+        # a date that OpenSSL cannot write must not fail the poll
         with contextlib.suppress(KeyError, ValueError):
             ends.append(ssl.cert_time_to_seconds(certificate["notAfter"]))
     return min(ends, default=None)

@@ -1,6 +1,6 @@
 """The sentences for failures of TLS: which of its many causes it was, and which option helps.
 
-OpenSSL's words for an error name the symptom. One alert, handshake_failure, stands for two causes:
+OpenSSL's words for an error name the symptom. The alert handshake_failure has two causes:
 before version and cipher are agreed on there is none in common; after that, a server up to TLS 1.2
 has waited for a client certificate.
 """

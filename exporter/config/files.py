@@ -72,7 +72,7 @@ def digest(content: bytes) -> str:
 
 
 def real_path(path: Path) -> Path:
-    """What tells whether two paths lead to one file."""
+    """An identity to compare whether two paths are the same file."""
     try:
         return Path(os.path.realpath(path))
     except ValueError:  # not a valid name: it leads nowhere
@@ -133,7 +133,7 @@ def _folders(top: Path) -> Iterator[Path]:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name; nothing if it is none, or cannot be read."""
+    """The entries of a directory, by name; none if it is not a directory or cannot be read."""
     with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
     return []

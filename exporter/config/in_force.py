@@ -1,4 +1,4 @@
-"""The configuration in force as text: every default filled in, every secret masked. Pure.
+"""The current configuration as text: every default filled in, every secret masked. Pure.
 
 It is a configuration again, once the secrets are put in. A secret is masked by what it is, and not
 by its key's name: the only thing that is read of a source is the path of its file.
@@ -18,7 +18,7 @@ from exporter.store import Target
 MASK: Final = "<secret>"
 
 _HEAD: Final = """\
-# The configuration in force, with every default filled in. Secrets are masked, targets of
+# The current configuration, with every default filled in. Secrets are masked, targets of
 # target_files are listed among the others, and paths are absolute. SHA-256 of its files:
 # {digest}
 cms:

@@ -1,4 +1,4 @@
-"""A mapping of the file against its shape: pydantic's errors as sentences of our own."""
+"""Validates a mapping of the file: pydantic's errors as our own messages."""
 
 import re
 from collections.abc import Mapping

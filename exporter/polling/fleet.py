@@ -104,7 +104,7 @@ class Fleet:
         for name in set(names) - plan.clients.keys():
             member = self._members[name]
             member.poller.update(keys[name])
-            # whoever reloads may have moved an address: ask the names anew
+            # an address may have changed: resolve names again
             member.client.drop_idle()
         return changes
 

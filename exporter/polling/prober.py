@@ -39,7 +39,7 @@ class Prober:
         Args:
             target: one of the server's.
             within: seconds for all of it, waiting included; None for the server's `timeout`.
-            note: told each step of the poll, which then uses new connections.
+            note: called with each step of the poll, which then uses new connections.
 
         Raises:
             ProbeRefusedError: too many probes wait, or the server is no longer polled.

@@ -50,7 +50,7 @@ _PAGES: Mapping[Fault, tuple[int, str, str]] = MappingProxyType(
 
 
 def altered(floor: Floor, fault: Fault | None, now: float) -> Floor:
-    """The floor as a server with this fault tells it; any other fault leaves it correct.
+    """The floor as a server with this fault reports it; other faults do not change it.
 
     `now` is the server's time in seconds since the epoch.
     """

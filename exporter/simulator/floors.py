@@ -70,7 +70,7 @@ class SimulatedFloors:
     Args:
         seed: another seed gives other agents and other days.
         capacity: days to cache, about 20 KB each; the least recently used goes first. With fewer
-            than the VDNs in use, every request simulates a day anew, for a few milliseconds.
+            than the VDNs in use, every request simulates a day again, in a few milliseconds.
         scenarios: which floors do not have an ordinary day; faults are left to the server.
     """
 

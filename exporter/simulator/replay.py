@@ -44,7 +44,7 @@ class Reply(msgspec.Struct, frozen=True):
     damaged: bool = False
 
     def at(self, shift: int, clock: int) -> "Served":
-        """The reply with its times shifted by so many seconds.
+        """The reply with its times shifted by a number of seconds.
 
         `clock` is the recorder's time in the recording, in seconds since the epoch.
         """
@@ -150,7 +150,7 @@ class Recordings:
 
 
 def _shifted(value: int, shift: int, clock: int) -> str:
-    """A begin time in its own unit; one that is no time near the recording's stays what it is."""
+    """A begin time in its own unit; values far from the recording's time are not changed."""
     unit = 1000 if value > _MILLISECONDS else 1
     near = abs(value / unit - clock) < _LONGEST_AGE
     return str(value + shift * unit if near else value)

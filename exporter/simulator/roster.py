@@ -153,7 +153,7 @@ def name_of(seed: int, cc_id: int, work_no: int) -> str:
 
 
 def random_of(*key: int | str) -> random.Random:
-    """A generator of its own for each purpose, so that one draw more does not shift the others."""
+    """A separate generator for each purpose: an additional draw does not change the others."""
     return random.Random("/".join(map(str, key)))  # noqa: S311 - a believable day, not a secret
 
 

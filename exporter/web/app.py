@@ -74,7 +74,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         reload: reloads the configuration.
         poll: polls one target now, for `/probe`.
         reload_status: how the configuration was last loaded, for the status page.
-        configuration: the configuration in force as text without secrets.
+        configuration: the current configuration as text without secrets.
         telemetry_path: the path of the metrics.
         max_requests: replies in progress at once, other than of a sentence; 0 for any number.
         refused: where refusals are counted.

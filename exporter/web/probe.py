@@ -22,7 +22,7 @@ Note = Callable[[str, str], None]
 """Called as a step begins, with its name and what it does. The one before it has ended."""
 
 Probe = Callable[[Target, float | None, Note | None], Awaitable[TargetState]]
-"""Polls a target within so many seconds, or None for the server's timeout, and tells its steps.
+"""Polls a target within these seconds, or the server's timeout if None, and reports its steps.
 
 Returns its state as if that had been its first poll. Raises ProbeRefusedError.
 """

@@ -193,7 +193,7 @@ class Renderings:
                 loop.call_at(rendering.begun + self._shared_for, self._forget, rendering)
             else:
                 self._forget(rendering)
-        except Exception as error:  # noqa: BLE001  # everyone who waits for it is told
+        except Exception as error:  # noqa: BLE001  # all who wait get the error
             rendering.complete.set_exception(error)
             rendering.complete.exception()  # there may be no one left
             self._forget(rendering)

@@ -88,7 +88,7 @@ class _Shared:
         self._numbers = {each: number for number, each in enumerate(self.shown, 1)}
 
     def failure(self, each: Entry) -> int | None:
-        """The number of the trouble that tells why a target fails; None if its row does."""
+        """The number of the common cause that explains a target's failure; None if its row does."""
         trouble = self._listing.failure(each)
         return None if trouble is None else self._numbers.get(trouble)
 
@@ -105,7 +105,7 @@ class _Server(NamedTuple):
     pause: float
     """Seconds for which it will not be polled, because it asked for a pause."""
     sends_surplus: bool
-    """Whether it has sent replies that nobody asked for, so that polls share no connection."""
+    """Whether it has sent unexpected replies, so that polls do not share connections."""
     clock: str
     clock_is_off: bool
     certificate: str
@@ -113,7 +113,7 @@ class _Server(NamedTuple):
 
     @property
     def worst(self) -> str:
-        """The worst status of its targets; with a worry of its own, stale at best."""
+        """The worst status of its targets; stale at best if the server itself has a problem."""
         worst = next((each for each in TargetStatus if self.counts[each]), None)
         worry = self.pause or self.sends_surplus or self.clock_is_off or self.certificate
         if worry and worst in _CALM:

@@ -101,7 +101,7 @@ def reasons(snapshot: Snapshot) -> list[str]:
 
 
 def longest_rest(snapshot: Snapshot, server_time: float) -> str:
-    """The longest rest: a duration, a bound, or that it is not known."""
+    """The longest rest: a duration, a bound, or “unknown”."""
     if not snapshot.resting:
         return NONE
     longest = snapshot.longest_rest(server_time)
@@ -111,7 +111,7 @@ def longest_rest(snapshot: Snapshot, server_time: float) -> str:
 
 
 def rest_note(snapshot: Snapshot, server_time: float) -> str:
-    """What a reader should know about the longest rest; empty for nothing."""
+    """A note on the longest rest; empty if there is none."""
     if not snapshot.resting:
         return ""
     if snapshot.longest_rest(server_time) is None:
@@ -149,7 +149,7 @@ def clock(skew: float | None) -> tuple[str, bool]:
 
 
 def certificate(expiry: float | None, now: float) -> str:
-    """That a server's certificate expires soon, or has expired; empty for neither.
+    """A warning that a server's certificate expires soon or has expired; otherwise empty.
 
     Both are epoch seconds.
     """

@@ -1,7 +1,7 @@
 """TLS versions, cipher suites and curves of the file, by Go's names, as settings of OpenSSL.
 
 The lists are those of Go's crypto/tls as exporter-toolkit accepts them. What is not supported here
-has a sentence of its own.
+has its own message.
 """
 
 import ssl

@@ -30,7 +30,7 @@ class HttpServer(Shape):
     """What each response carries."""
 
     http2: bool = False
-    # An empty value has a meaning of its own here.
+    # An empty value has a special meaning here.
     headers: dict[str, Any] = Field(default={})
 
 

@@ -103,17 +103,17 @@ def test_what_a_server_says_about_a_failure_is_shown() -> None:
         (
             b'{"agentName": "Canary',
             (),
-            "(21 bytes, not valid JSON at character 15: not shown, as names cannot be told in it)",
+            "(21 bytes, not valid JSON at character 15: not shown, because it may contain names)",
         ),
         (
             b'<?xml version="1.0"?><name>Canary</name>',
             (),
-            "(40 bytes, not valid JSON at character 1: not shown, as names cannot be told in it)",
+            "(40 bytes, not valid JSON at character 1: not shown, because it may contain names)",
         ),
         (
             b"\x00\xff",
             (),
-            "(2 bytes, not valid JSON: not shown, as names cannot be told in it)",
+            "(2 bytes, not valid JSON: not shown, because it may contain names)",
         ),
         (
             f"bad key {base64.b64encode(SECRET.encode()[1:]).decode()}".encode(),
@@ -123,7 +123,7 @@ def test_what_a_server_says_about_a_failure_is_shown() -> None:
         (
             b"[" * 100_000,
             (),
-            "(100000 bytes, not valid JSON: not shown, as names cannot be told in it)",
+            "(100000 bytes, not valid JSON: not shown, because it may contain names)",
         ),
         (
             b"agentName=Canary",

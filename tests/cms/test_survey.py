@@ -1,4 +1,4 @@
-"""How a server wants to be asked: each difference is found out, and nothing is guessed."""
+"""The settings that a server needs: each difference is detected, and nothing is guessed."""
 
 from dataclasses import replace
 

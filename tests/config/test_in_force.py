@@ -1,4 +1,4 @@
-"""`/config`: the configuration in force is a configuration again, and shows no secret."""
+"""`/config`: what it shows is a valid configuration, and shows no secret."""
 
 from pathlib import Path
 from typing import NoReturn

@@ -132,7 +132,7 @@ MALFORMED = Refusal.MALFORMED
 def test_a_header_against_the_form_is_refused(
     old: str, new: str, refusal: Refusal, detail: str
 ) -> None:
-    """Each mistake in the header has a sentence of its own."""
+    """Each mistake in the header has its own message."""
     authorization = VECTOR["authorization"].replace(old, new, 1)
     assert authorization != VECTOR["authorization"]
     request = request_of(VECTOR, authorization)

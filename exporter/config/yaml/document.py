@@ -164,7 +164,7 @@ def parse(file: str, text: str) -> Document:
         line, column = before.count("\n") + 1, forbidden.start() - before.rfind("\n")
         raise ConfigError([Problem(file, line, column, "", "control characters are not allowed")])
     if _PAIR.search(text):
-        # without double quotes it is no escape
+        # only double quotes have escapes
         with suppress(ConfigError):
             return Document(file, text)
     return Document(file, text, join_pairs=True)

@@ -171,7 +171,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  # it quotes the request
     ) -> web.StreamResponse:
-        """Reply to what is not valid HTTP, which is counted, or to a defect, which is logged."""
+        """Reply to invalid HTTP, which is counted, or to an internal error, which is logged."""
         if status == 400:  # noqa: PLR2004  # HTTP's
             self._among.refused[Refusal.MALFORMED] += 1
             sentence = "not a valid HTTP request"
@@ -187,7 +187,7 @@ class Connection(web.RequestHandler):
             self._refuse("431 Request Header Fields Too Large", "the request is too large")
 
     def _refuse(self, status: str, sentence: str) -> None:
-        """Reply where there is no request."""
+        """Reply without a request."""
         wire = self._wire
         if wire is None or wire.is_closing():
             return
