@@ -1,6 +1,6 @@
 """The steps of one poll, reported as each begins: what `/probe?debug=true` shows.
 
-Scheduled polls do not use this: it makes plain exchanges and decodes with the plain
+Scheduled polls do not use this: they make plain exchanges and decode with the plain
 function.
 """
 

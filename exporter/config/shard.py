@@ -80,7 +80,7 @@ def _ordinal(text: str, environ: Mapping[str, str], host_name: str) -> tuple[int
     origin, name = "POD_NAME", environ.get("POD_NAME", "")
     if not name:
         origin, name = "the host name", host_name.partition(".")[0]
-    # after a hyphen: the end of a Deployment's pod is random and may be a digit
+    # only after a hyphen: the random end of a Deployment's pod name may be a digit
     ordinal = re.search(r"-([0-9]{1,9})\Z", name)
     if ordinal is None:
         raise ValueError(

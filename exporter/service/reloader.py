@@ -53,7 +53,7 @@ class Reloader:
         self._seen = config.seen
         fleet.apply(fleet.prepare(config))
         self.config = config
-        """The current state."""
+        """The configuration in use."""
         self.status = ReloadStatus(successful=True, last_success=clock().wall)
 
     async def reload(self) -> ReloadOutcome:
