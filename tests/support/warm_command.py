@@ -6,6 +6,7 @@ and that it starts quickly, is tested with fresh interpreters.
 """
 
 import functools
+import gc
 import importlib
 import json
 import os
@@ -105,6 +106,9 @@ def _imported() -> None:
     for module in pkgutil.walk_packages(exporter.__path__, "exporter."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    # a fork that collects garbage would write to all of this, and so copy it
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
