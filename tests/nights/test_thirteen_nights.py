@@ -1,4 +1,4 @@
-"""Thirteen nights: what happens, who is told, in which words, and what the first command says.
+"""Thirteen nights: who is notified, with which text, and what the first command answers.
 
 `make nights` plays all of them at once, with a real exporter for each kind of trouble, a real
 Prometheus and a real Alertmanager, twenty times faster than it would happen: three seconds are a
@@ -61,7 +61,7 @@ class Night:
         says: a pattern of what the first command of the runbook prints about the cause.
         cms: the server; empty for a night of an exporter.
         exporter: which of the exporters it is about.
-        held_back: alerts that fire for the same cause, and that nobody is told.
+        inhibited: alerts that fire for the same cause, and that nobody is told.
     """
 
     happens: str
@@ -71,7 +71,7 @@ class Night:
     says: str
     cms: str = ""
     exporter: str = "floor"
-    held_back: tuple[str, ...] = ()
+    inhibited: tuple[str, ...] = ()
 
 
 NIGHTS = (
@@ -90,7 +90,7 @@ NIGHTS = (
         r"cusco: requests for 3 of 3 targets have been refused for 5m\.",
         r"vdn 1-3: auth: HTTP 401: the server rejected the signature.*",
         cms="cusco",
-        held_back=("AgentRestAllTargetsDown",),
+        inhibited=("AgentRestAllTargetsDown",),
     ),
     Night(
         "A server is gone",
@@ -99,7 +99,7 @@ NIGHTS = (
         r"quito: 3 of 3 targets down for 5m, last failures by reason: connect 3\.",
         r"vdn 1-3: connect: .*refused.*",
         cms="quito",
-        held_back=("AgentRestTargetDown",),
+        inhibited=("AgentRestTargetDown",),
     ),
     Night(
         "A certificate expires in ten days",
@@ -369,12 +369,12 @@ async def test_thirteen_nights(tmp_path: Path) -> None:
         told = {night: here.told(night) for night in NIGHTS}
         assert [night.happens for night in NIGHTS if not told[night]] == []
         firing = [one for one in here.watch.webhook.told if one.status == "firing"]
-        held_back = {
+        inhibited = {
             (night, name): set((await here.watch.states(name, night.cms)).values())
             for night in NIGHTS
-            for name in night.held_back
+            for name in night.inhibited
         }
-        assert held_back == {key: {"suppressed"} for key in held_back}
+        assert inhibited == {key: {"suppressed"} for key in inhibited}
         more = [(one.receiver, one.group, one.alerts) for one in firing if one not in all_of(told)]
         assert more == []
         assert {night.happens: len(told[night]) for night in NIGHTS} == {
@@ -418,10 +418,10 @@ async def played(here: Stage, night: Night, told: Told) -> list[str]:
     assert said, (night.happens, first, printed)
     assert "Canary Name" not in printed
     typed = first.replace("lima", labels.get("cms", "lima"))
-    held_back = "".join(f"<br>holds back {name}" for name in night.held_back)
+    inhibited = "".join(f"<br>inhibits {name}" for name in night.inhibited)
     return [
         night.happens,
-        f"**{night.receiver}**<br>[{night.alert}](runbooks/{page}){held_back}",
+        f"**{night.receiver}**<br>[{night.alert}](runbooks/{page}){inhibited}",
         readable(words),
         f"`{typed}`<br>`{readable(said[0])}`",
     ]
@@ -435,7 +435,7 @@ def readable(text: str) -> str:
 
 def write(rows: list[list[str]]) -> None:
     """Put the table into the page."""
-    heads = ["what happens", "who is told", "in these words", "the first command, and what it says"]
+    heads = ["event", "receiver and alert", "notification", "first command and its answer"]
     lines = [heads, ["---"] * len(heads), *rows]
     table = "".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
