@@ -5,6 +5,7 @@
 #   make site   the documentation as a site, in build/site
 #   make chart-test  the Helm chart, with the real Helm and the schemas of Kubernetes
 #   make compat  some tests with the oldest and the newest releases allowed, on every Python here
+#   make attacks  attacks one by one, on the oldest and the newest Python here: docs/attacks.md
 #   make image  the container image; ENGINE=podman builds it with Podman
 #   make image-test  builds it and runs it, alone, in the stack, and in the chart's pods; as root
 #   make deb deb-test   the package for this release of Debian, and its life in booted machines, as root
@@ -15,7 +16,7 @@
 .DELETE_ON_ERROR:
 .PHONY: demo test bench format lint types unit peers compiled parts lock schema dashboards rules \
 	reference site chart chart-test deb deb-test nights release-check compat image image-test \
-	clean
+	attacks clean
 
 PYTHON ?= $(shell .ci/python)
 VENV := .venv
@@ -99,6 +100,10 @@ chart-test: $(VENV)/.chart
 nights: $(VENV)/.dev
 	NIGHTS=1 $(BIN)/python -m pytest tests/nights
 
+# BEFORE=COMMIT attacks that version instead, for the column that is compared with.
+attacks: $(VENV)/.dev
+	$(BIN)/python .ci/attacks.py $(if $(BEFORE),--before $(BEFORE)) $(ARGS)
+
 compat: $(VENV)/.dev
 	@$(BIN)/python .ci/compat.py
 
@@ -173,4 +178,4 @@ $(VENV)/.chart: requirements-chart.lock $(VENV)/.dev
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-compat $(VENV)-site $(VENV)-release build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-attacks $(VENV)-compat $(VENV)-site $(VENV)-release build .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

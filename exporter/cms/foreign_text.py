@@ -13,6 +13,7 @@ listing is withheld. Pure.
 import base64
 import binascii
 import html
+import itertools
 import json
 import re
 import unicodedata
@@ -39,6 +40,9 @@ _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,100}|[0-9A-Fa-f:.]{2,45}")
 _AUTHORIZATION: Final = re.compile(r"(?i)auth-v2(?:/|%2f|\\/|&#(?:x2f|47);)\S+|[0-9a-f]{64}")
 """A request's signature differs each time: it is known by what it looks like."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
+_JOIN: Final = re.compile(r"[+/_-]")
+"""Characters of base64 that also join words: of a path, or of a media type."""
+_MOST_JOINS: Final = 10
 _HEXADECIMAL: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){4,}")
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))")
 _LISTED: Final = re.compile(r"(?i)agent_?name|agentsrestdetails")
@@ -207,11 +211,20 @@ def _visible(text: str) -> str:
     return " ".join("".join(shown).split())
 
 
+def _without_base64(run: str) -> str:
+    """What a run of base64's characters says, or what follows one of the first that join words."""
+    joins = itertools.islice(_JOIN.finditer(run), _MOST_JOINS)
+    for start in (0, *(each.end() for each in joins)):
+        if said := _from_base64(run[start:]):
+            return run[:start] + said
+    return "/".join(_from_base64(part) or part for part in _JOIN.split(run))
+
+
 _DECODERS: Final[tuple[Callable[[str], str], ...]] = (
     unquote_plus,
     html.unescape,
     lambda text: _ESCAPED.sub(_unescaped, text),
-    lambda text: _BASE64.sub(lambda run: _from_base64(run[0]) or run[0], text),
+    lambda text: _BASE64.sub(lambda run: _without_base64(run[0]), text),
     lambda text: _HEXADECIMAL.sub(lambda run: _from_hexadecimal(run[0]) or run[0], text),
     lambda text: unicodedata.normalize("NFKC", text),
 )

@@ -213,3 +213,10 @@ def test_every_secret_of_a_server_is_known() -> None:
         "pass/word",
     }
     assert set(secrets_of(Server("http://cms.example"), (None,), None)) == set()
+
+
+@pytest.mark.parametrize("around", ["text/html+{}", "http://cms.example/login/{}", "/a_b/{}/c-d"])
+def test_an_encoding_in_another_one_beside_words(around: str) -> None:
+    """Some of base64's own characters join a path's and a media type's words."""
+    twice = base64.b64encode(b"canary/tenant=42").hex()
+    assert ForeignText(["canary/tenant=42"]).sentence(around.format(twice)) == ""

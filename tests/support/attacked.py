@@ -313,7 +313,7 @@ async def _write_figures(exporter: Attacked) -> None:
     if FIGURES is None:
         return
     found = exporter.figures
-    if found.stop is None and exporter.process.handle.returncode is None:
+    if ANOTHER and found.stop is None and exporter.process.handle.returncode is None:
         found.memory = exporter.growth() >> 20
         with contextlib.suppress(AssertionError, TimeoutError, httpx.TransportError):
             await assert_unharmed(exporter)
