@@ -158,8 +158,9 @@ async def test_vmalert_evaluates_the_shipped_rules(tmp_path: Path) -> None:
         "cusco: 1 of 1 targets down for 5m, last failures by reason: connect 1."
     )
     assert (told.status, ended.status) == ("firing", "resolved")
-    # no shipped rule fires for want of a function or of a series
-    names = {one.group["alertname"] for one in webhook.told}
+    # no shipped rule fires for want of a function or of a series; on a busy machine, that the dead
+    # target flaps is told before the alert for its server holds it back
+    names = {one.group["alertname"] for one in webhook.told} - {"AgentRestFlapping"}
     assert names <= {"AgentRestTooLong", "AgentRestOverdue", "AgentRestAllTargetsDown"}
 
 
