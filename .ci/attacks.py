@@ -109,7 +109,7 @@ def page(figures: Figures) -> str:
     text = ""
     for version, found in sorted(figures.items()):
         before, after = found.get("before", {}), found.get("after", {})
-        text += f"### Python {version}\n\n| attack | {' | '.join(COLUMNS.values())} |\n"
+        text += f"## Python {version}\n\n| attack | {' | '.join(COLUMNS.values())} |\n"
         text += f"|---{'|---' * len(COLUMNS)}|\n"
         for test in sorted(before.keys() | after.keys()):
             name, _, parameter = test.removesuffix("]").partition("[")

@@ -23,7 +23,7 @@ def test_the_figures_are_of_tests_that_exist(version: str) -> None:
     """Each of them, before and after."""
     tests = {name.partition("[")[0] for found in FIGURES[version].values() for name in found}
     assert tests <= TESTS
-    assert f"### Python {version}\n" in PAGE
+    assert f"## Python {version}\n" in PAGE
 
 
 def test_each_row_is_of_a_test() -> None:
