@@ -87,13 +87,16 @@ class Reloader:
             return outcome
 
     async def _pace(self) -> None:
-        """Wait if there were many: each costs CPU, and a log line that a stranger can ask for."""
+        """Wait if there were many for nothing: strangers can ask for them, but change no file."""
         now = self._clock().monotonic
         self._allowed = min(_BURST, self._allowed + (now - self._refilled_at) / _REFILL)
         self._refilled_at = now
         self._allowed -= 1
         if self._allowed < 0:
-            await asyncio.sleep(-self._allowed * _REFILL)
+            if await asyncio.to_thread(self._seen.look) == self._seen:
+                await asyncio.sleep(-self._allowed * _REFILL)
+            else:
+                self._allowed = 0.0
 
     def request_reload(self) -> None:
         """Reload soon, whether or not a file has changed: what SIGHUP means."""

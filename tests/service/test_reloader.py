@@ -303,3 +303,6 @@ async def test_many_reloads_are_paced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(outcome.successful for outcome in outcomes)
     assert world.loads == 1 + 11
     assert time.monotonic() - before >= 0.5
+    monkeypatch.setattr("exporter.service.reloader._REFILL", 1e6)
+    world.write(LARGER)
+    assert (await world.reloader.reload()).successful, "a changed file waits for nothing"
