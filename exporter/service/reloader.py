@@ -25,7 +25,7 @@ a program that writes line by line pauses."""
 
 _BURST: Final = 10
 """Reloads that may come at once; then one more every `_REFILL` seconds."""
-_REFILL: Final = 5.0
+_REFILL: Final = 1.0
 
 Load = Callable[[], Config]
 """Reads and checks the configuration. Raises ConfigError. It may block: it gets a thread."""

@@ -292,7 +292,7 @@ async def test_the_order_of_the_configuration_is_kept(tmp_path: Path) -> None:
 
 
 async def test_many_reloads_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten at once, then one every few seconds, which everyone who asks meanwhile shares."""
+    """Ten at once, then one every so often, which everyone who asks meanwhile shares."""
     monkeypatch.setattr("exporter.service.reloader._REFILL", 0.5)
     world = World(tmp_path)
     before = time.monotonic()
