@@ -303,11 +303,11 @@ class Connections(aiohttp.TCPConnector):
     """The pool of connections to one server.
 
     Args:
-        most_idle: connections that are kept while they are not used.
+        most: connections that are kept, in use or not.
         options: aiohttp's own.
     """
 
-    def __init__(self, most_idle: int, **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
+    def __init__(self, most: int, **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
         # the client bounds the requests in flight, so no limit is needed here
         super().__init__(
             limit=0,
@@ -316,7 +316,7 @@ class Connections(aiohttp.TCPConnector):
             use_dns_cache=False,
             **options,
         )
-        self._most_idle = most_idle
+        self._most = most
         self._kept_since = -math.inf
         self.make(Connection)
 
@@ -341,9 +341,9 @@ class Connections(aiohttp.TCPConnector):
             return None
         idle = self._conns[key]
         now = self._loop.time()
-        # when as many rest as may be kept, the first of them has rested while all others were
+        # when there are as many as may be kept, the first idle one has rested while all others were
         # released: for two exchanges on average. Another one would be closed after its first use
-        while idle and (idle[0][1] <= now or len(idle) >= self._most_idle):
+        while idle and (idle[0][1] <= now or len(idle) + len(self._acquired) >= self._most):
             connection = cast("Connection", idle.popleft()[0])
             if not connection.may_be_used(now):
                 connection.close()
@@ -369,7 +369,7 @@ class Connections(aiohttp.TCPConnector):
             or connection.single_use
             or connection.made_at <= self._kept_since
             or now >= connection.expires_at
-            or before >= self._most_idle,
+            or before + len(self._acquired) > self._most,
         )
         if len(idle) > before:
             # in the order in which they may be used again, which is nearly that of their release

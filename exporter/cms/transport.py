@@ -65,14 +65,14 @@ class Transport(AiohttpTransport):
         self._context = ssl_context(server.tls) if server.endpoint.tls else unused
         self._origin = server.endpoint.origin
         self._resolver = Resolver(nameservers)
-        self._most_idle = 2 * server.max_concurrency
+        self._most_connections = 3 * server.max_concurrency
         super().__init__(verify=self._context, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
             connector=Connections(
-                self._most_idle,
+                self._most_connections,
                 ssl=self._context,
                 resolver=self._resolver,
                 socket_factory=_dial,

@@ -1,6 +1,7 @@
 """Connections that died, and names that moved: what a kept connection must not cost."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -68,6 +69,44 @@ async def test_a_connection_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert counts[0] == 1
     assert counts[-1] in {2, 3}
+
+
+async def test_polls_share_connections_whatever_the_pace_of_the_replies() -> None:
+    """Slow ones and bursts: the connections that rest are bounded, and so are all that are made."""
+    together, polls = 8, 40
+    chance = random.Random(1)  # noqa: S311  # chance, not a secret
+    made, waiting, answered = 0, list[asyncio.StreamWriter](), asyncio.Event()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal made
+        made += 1
+        while True:
+            await reader.readuntil(b"}}")
+            waiting.append(writer)
+
+    async def answer_in_bursts() -> None:
+        while not answered.is_set():
+            await asyncio.sleep(chance.choice([0, 0, 0, 0.002, 0.1]))
+            size = chance.randint(1, together)
+            for writer in waiting[:size]:
+                writer.write(GOOD.data)
+            del waiting[:size]
+
+    async with (
+        serving(converse) as port,
+        connected(f"http://127.0.0.1:{port}", max_concurrency=together) as client,
+    ):
+
+        async def in_turn() -> None:
+            for _ in range(polls):
+                read(await client.poll(1, 1))
+
+        bursts = asyncio.create_task(answer_in_bursts())
+        await asyncio.gather(*(in_turn() for _ in range(2 * together)))
+        answered.set()
+        await bursts
+
+    assert made <= 3 * together
 
 
 @pytest.mark.parametrize("old_answers", [True, False])
