@@ -3,7 +3,7 @@
 The client, the store, the metrics, the pages and the log share these names.
 """
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,29 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
 
+class Clue(Enum):
+    """What a failure tells of the settings that a server needs, for commands that look for them."""
+
+    PLAIN_HTTP = auto()
+    """The port does not use TLS."""
+    NEEDS_TLS = auto()
+    """The server wants https."""
+    OLD_TLS = auto()
+    """It may have no TLS version or cipher that this host allows."""
+    UNKNOWN_CA = auto()
+    """`tls.ca_file` has not the CA of its certificate."""
+    OTHER_NAME = auto()
+    """`tls.server_name` is to be another."""
+    CERTIFICATE = auto()
+    """Something else is wrong with its certificate, or it requires one of the client."""
+    NO_INTERFACE = auto()
+    """There is nothing at the path of `api`."""
+    SIGNATURE = auto()
+    """The signature was refused, and the clocks agree or cannot be compared."""
+    CTI_3_6 = auto()
+    """The server wants to be asked for pages."""
+
+
 class PollError(Exception):
     """Why a poll failed.
 
@@ -41,13 +64,26 @@ class PollError(Exception):
         message: one sentence that says what happened and what to do. It is shown on pages and in
             logs, so it never contains a secret or an agent's name.
         retry_after: seconds for which the server asked not to be polled, if it did.
+        clue: what it tells of the settings, if anything.
     """
 
-    def __init__(self, reason: Reason, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        clue: Clue | None = None,
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
+        self.clue = clue
+
+    def with_message(self, message: str) -> "PollError":
+        """The same failure in other words."""
+        return PollError(self.reason, message, retry_after=self.retry_after, clue=self.clue)
 
 
 class PollResult(msgspec.Struct, frozen=True):

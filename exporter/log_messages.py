@@ -69,8 +69,8 @@ RELOADED: Final = LogMessage(
 NOT_RELOADED: Final = LogMessage(
     logging.ERROR,
     "the configuration was not reloaded",
-    "The configuration is invalid; there is a line for each problem. The previous configuration "
-    "stays in use.",
+    "The configuration is invalid; there is a line for each of the first 50 problems. The previous "
+    "configuration stays in use.",
     "Correct what `error` names. `agent-rest-exporter check` shows all problems without a reload.",
     ("error",),
 )

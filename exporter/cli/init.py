@@ -120,7 +120,6 @@ class _Init:
         """Gives the exit status."""
         while True:
             found = self._find(answers)
-            complaint = found.error.message if found.error else ""
             if found.error is None or self._anyway:
                 status = self._write(answers, found)
                 if status == 0 or status > _USAGE:
@@ -135,7 +134,8 @@ class _Init:
             if choice == AGAIN:
                 # the scheme may have been found out
                 answers = replace(answers, url=found.server.url)
-                answers = ask_again(self._file.parent, answers, complaint)
+                clue = found.error.clue if found.error else None
+                answers = ask_again(self._file.parent, answers, clue)
             else:
                 self._anyway = True
 

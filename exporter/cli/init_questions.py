@@ -19,6 +19,7 @@ from exporter.cli.init_answers import (
 from exporter.cli.query import parse_cc_id
 from exporter.config.credentials import SecretError, check_access_key
 from exporter.endpoint import server_endpoint
+from exporter.errors import Clue
 
 T = TypeVar("T")
 
@@ -50,15 +51,15 @@ def ask(base: Path, known: Answers) -> Answers:
     )
 
 
-def ask_again(base: Path, answers: Answers, complaint: str) -> Answers:
+def ask_again(base: Path, answers: Answers, clue: Clue | None) -> Answers:
     """Ask for what would help; or, if nobody knows that, for everything.
 
-    `complaint` says why these answers did not lead to a poll.
+    `clue` is that of the failure that these answers led to.
     """
-    if "set tls.ca_file" in complaint:
+    if clue is Clue.UNKNOWN_CA:
         file = _valid("File with that CA or certificate (PEM)", _file)
         return replace(answers, tls=replace(answers.tls, ca_file=file))
-    if "set tls.server_name" in complaint:
+    if clue is Clue.OTHER_NAME:
         name = _valid("Name in the certificate (tls.server_name)", str.strip)
         return replace(answers, tls=replace(answers.tls, server_name=name))
     return ask(base, answers)

@@ -16,8 +16,8 @@ from exporter.cms.client import CmsClient
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.requests import Requests
 from exporter.cms.transport import Transport
-from exporter.errors import PollResult, Reason
-from exporter.server import CLOCKS_DIFFER, Server, Signature
+from exporter.errors import Clue, PollResult, Reason
+from exporter.server import Server, Signature
 
 _PING: Final = "/rest/cmsapp/v1/ping"
 _HELLO: Final = b'{"say":"hello"}'
@@ -72,13 +72,7 @@ async def explain_refusal(  # noqa: PLR0913  # one of them by name
 
 def is_refused_signature(result: PollResult) -> bool:
     """Whether a server has refused a signature, and not because of the clocks."""
-    error = result.error
-    return (
-        error is not None
-        and error.reason is Reason.AUTH
-        and "HTTP 401" in error.message
-        and abs(result.clock_skew or 0.0) < CLOCKS_DIFFER
-    )
+    return result.error is not None and result.error.clue is Clue.SIGNATURE
 
 
 def signature_variants(server: Server, auth: Signature) -> Iterator[tuple[Server, str]]:

@@ -25,7 +25,7 @@ from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_meter import OverheadError
 from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
-from exporter.errors import PollError, Reason, internal_error
+from exporter.errors import Clue, PollError, Reason, internal_error
 from exporter.server import Server
 
 _TITLE: Final = re.compile(rb"(?is)<title[^>]{0,200}>(.{1,400}?)</title>")
@@ -39,13 +39,14 @@ _NOT_OURS: Final = (
     "the exporter does not use that interface, so nothing in its configuration helps; ask the "
     "administrator of CC-CMS"
 )
+_ONLY_CTI_3_8: Final = "0100003"
 RESULT_CODES: Final = {
     "0100001": (
         "the call failed",
         "check the CTI platform and BMS behind CC-CMS, and the state of the VDN",
     ),
     "0100002": ("invalid parameter", "check ccId and vdn"),
-    "0100003": ("the query needs CTI 3.8", 'this server has CTI 3.6; set cti_version: "3.6"'),
+    _ONLY_CTI_3_8: ("the query needs CTI 3.8", 'this server has CTI 3.6; set cti_version: "3.6"'),
     "0100999": ("unknown error", "check the log of CC-CMS"),
     "0101001": ("the inspection-relationship interface is abnormal", _NOT_OURS),
     "0101002": ("the number is not on the UAP", _NOT_OURS),
@@ -57,7 +58,7 @@ RESULT_CODES: Final = {
 """All codes of the vendor's page *Error Code Reference* but success: meaning and remedy."""
 _REMEDIES_IN_PAGES: Final = {
     "0100002": "check ccId, vdn and page_size",
-    "0100003": (
+    _ONLY_CTI_3_8: (
         'this server has CTI 3.6, as cti_version: "3.6" says; check the releases of CC-CMS and CTI'
     ),
 }
@@ -96,6 +97,7 @@ def of_timeout(
             Reason.TIMEOUT,
             f"the TLS handshake with {server.address} did not end within {seconds:g} s: check that "
             "the port in url uses TLS, or write http://; otherwise the server hangs",
+            clue=Clue.PLAIN_HTTP,
         )
     pages = "" if server.page_size is None else f" (page {page})"
     return PollError(
@@ -193,6 +195,7 @@ def of_result(
     return PollError(
         Reason.API,
         f"the server returned {shown}{f' ({description})' if description else ''}: {remedy}",
+        clue=Clue.CTI_3_6 if code == _ONLY_CTI_3_8 and server.page_size is None else None,
     )
 
 
@@ -232,8 +235,8 @@ def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each caus
     causes = list(_causes(error))
     if proxy is not None and proxy_failures.blames_proxy(exchange, proxy):
         return proxy_failures.of_transport(causes, proxy, server, exchange, now, foreign)
-    if message := tls_failures.sentence(causes, server, exchange, now, foreign):
-        return PollError(Reason.TLS, message)
+    if failure := tls_failures.of_causes(causes, server, exchange, now, foreign):
+        return failure
     for cause in causes:
         match cause:
             case OverheadError():
@@ -265,7 +268,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _not_http(error: HttpProcessingError, server: Server, exchange: Exchange) -> PollError:
     if exchange.spoke_tls:
         message = f"{server.address} uses TLS: write https:// instead of http:// into url"
-        return PollError(Reason.HTTP, message)
+        return PollError(Reason.HTTP, message, clue=Clue.NEEDS_TLS)
     if str(error.message).startswith(("Got more than", "Too many headers")):
         return PollError(
             Reason.TOO_LARGE,
@@ -343,7 +346,7 @@ def _not_connected(
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
-        return PollError(Reason.TLS, tls_failures.of_hang_up(server))
+        return tls_failures.of_hang_up(server)
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
             Reason.CONNECT,

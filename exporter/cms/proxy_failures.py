@@ -65,8 +65,8 @@ def of_transport(  # noqa: PLR0913, PLR0917  # all that is known of one request
             offered = cause.headers.getall("proxy-authenticate", ()) if cause.headers else ()
             return of_status(cause.status, offered, proxy, server)
     itself = Server(proxy.endpoint.url, tls=server.tls)
-    if message := tls_failures.sentence(causes, itself, exchange, now, foreign):
-        return PollError(Reason.TLS, message.replace(" in url", f" in {proxy.origin}"))
+    if failure := tls_failures.of_causes(causes, itself, exchange, now, foreign):
+        return failure.with_message(failure.message.replace(" in url", f" in {proxy.origin}"))
     if exchange.spoke_tls:
         message = f"the proxy {proxy} uses TLS: write https:// into {proxy.origin}"
     elif any(isinstance(cause, HttpProcessingError) for cause in causes):
@@ -126,8 +126,7 @@ def through(error: PollError, proxy: ChosenProxy | None) -> PollError:
     """The same failure, with the proxy that was used: it may be the cause."""
     if proxy is None or str(proxy) in error.message:
         return error
-    message = f"{error.message}; the request went through the proxy {proxy}"
-    return PollError(error.reason, message, retry_after=error.retry_after)
+    return error.with_message(f"{error.message}; the request went through the proxy {proxy}")
 
 
 def is_of_proxy(status: int, headers: httpx.Headers) -> bool:

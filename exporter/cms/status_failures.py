@@ -11,7 +11,7 @@ from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import retry_after
 from exporter.endpoint import is_address
-from exporter.errors import PollError, Reason
+from exporter.errors import Clue, PollError, Reason
 from exporter.server import CLOCKS_DIFFER, Api, Auth, Server, Signature
 
 _PLAIN_HTTP_REFUSED: Final = re.compile(
@@ -49,7 +49,12 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
         return proxy_failures.of_status(status, offered, proxy, server)
     if status == httpx.codes.UNAUTHORIZED:
         skew = None if times.server_time is None else times.server_time - times.now
-        return PollError(Reason.AUTH, f"HTTP 401: {_unauthorized(server.auth, skew)}")
+        alike = isinstance(server.auth, Signature) and abs(skew or 0.0) < CLOCKS_DIFFER
+        return PollError(
+            Reason.AUTH,
+            f"HTTP 401: {_unauthorized(server.auth, skew)}",
+            clue=Clue.SIGNATURE if alike else None,
+        )
     if status == httpx.codes.FORBIDDEN:
         return PollError(
             Reason.AUTH,
@@ -65,20 +70,31 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
             retry_after=pause,
         )
     if httpx.codes.is_redirect(status) and status != httpx.codes.NOT_MODIFIED:
+        location = headers.get("location", "").strip()
+        to_tls = location.lower().startswith("https:") and not server.endpoint.tls
         return PollError(
             Reason.HTTP,
-            f"HTTP {status}: {_redirect(headers.get('location', '').strip(), server, foreign)}",
+            f"HTTP {status}: {_redirect(location, server, foreign)}",
+            clue=Clue.NEEDS_TLS if to_tls else None,
         )
     if status == httpx.codes.BAD_REQUEST and _PLAIN_HTTP_REFUSED.search(body):
         return PollError(
             Reason.HTTP,
             f"HTTP 400: {server.address} uses TLS: write https:// instead of http:// into url",
+            clue=Clue.NEEDS_TLS,
         )
     return PollError(
         Reason.HTTP,
         f"HTTP {status}: {_other_status(status, server)}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
+        clue=_clue(status, server),
     )
+
+
+def _clue(status: int, server: Server) -> Clue | None:
+    if status == httpx.codes.NOT_FOUND:
+        return Clue.NO_INTERFACE
+    return Clue.OTHER_NAME if status == httpx.codes.IM_A_TEAPOT and server.endpoint.tls else None
 
 
 def _unauthorized(auth: Auth, clock_skew: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.cms.client import Inspection
 from exporter.cms.diagnosis import is_refused_signature, signature_variants
-from exporter.errors import PollError, PollResult, Reason
+from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.rest import BeginTimeUnit, usable_start
 from exporter.server import Api, Server, Signature, Tls
 
@@ -29,7 +29,7 @@ _ANSWERED: Final = frozenset(
     }
 )
 """Failures that a server of HTTP has sent: the scheme was right."""
-_MAYBE_PLAIN: Final = frozenset({Reason.TLS, Reason.DISCONNECTED, Reason.TIMEOUT})
+_SPEAKS_TLS: Final = frozenset({Clue.UNKNOWN_CA, Clue.OTHER_NAME, Clue.CERTIFICATE, Clue.OLD_TLS})
 _MAYBE_TLS: Final = frozenset({Reason.HTTP, Reason.DISCONNECTED, Reason.TIMEOUT})
 _OLD_TLS: Final = (
     Tls(ciphers="DEFAULT"),
@@ -102,21 +102,18 @@ class Survey:
     async def _other_scheme(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
         """Whether a server answers with TLS, or without."""
         tls, error = server.endpoint.tls, seen.result.error
-        if error is None or error.reason not in (_MAYBE_PLAIN if tls else _MAYBE_TLS):
-            return server, seen
-        if "certificate" in error.message:
+        maybe = error is not None and (
+            error.clue is Clue.PLAIN_HTTP if tls else error.reason in _MAYBE_TLS
+        )
+        if not maybe:
             return server, seen
         scheme = "http" if tls else "https"
         other = replace(server, url=f"{scheme}://{server.url.partition('://')[2]}")
         tried = await self._ask(other, self._vdns[0])
         failure = tried.result.error
-        speaks = failure is None or failure.reason in _ANSWERED
-        if tls:
-            # one that leads to TLS is not asked without
-            right = speaks and not (failure and "https://" in failure.message)
-        else:
-            right = speaks or (failure is not None and "certificate" in failure.message)
-        if not right:
+        speaks = failure is None or failure.reason in _ANSWERED or failure.clue in _SPEAKS_TLS
+        # one that leads to TLS is not asked without
+        if not speaks or (failure is not None and failure.clue is Clue.NEEDS_TLS):
             return server, seen
         self._set("url", f"the server answers with {scheme}")
         return other, tried
@@ -124,18 +121,14 @@ class Survey:
     async def _old_tls(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
         """The newest TLS that the server has."""
         error = seen.result.error
-        if (
-            error is None
-            or error.reason is not Reason.TLS
-            or "tls.min_version" not in error.message
-        ):
+        if error is None or error.clue is not Clue.OLD_TLS:
             return server, seen
         for old in _OLD_TLS:
             tls = replace(server.tls, min_version=old.min_version, ciphers=old.ciphers)
             variant = replace(server, tls=tls)
             tried = await self._ask(variant, self._vdns[0])
             failure = tried.result.error
-            if failure is None or failure.message != error.message:
+            if failure is None or failure.clue is not Clue.OLD_TLS:
                 option = (
                     f"ciphers: {old.ciphers}" if old.ciphers else f"min_version: {old.min_version}"
                 )
@@ -158,7 +151,7 @@ class Survey:
     async def _interface(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
         """The interface of 8.13 and earlier, or CTI 3.6."""
         error = seen.result.error
-        if error is not None and error.message.startswith("HTTP 404"):
+        if error is not None and error.clue is Clue.NO_INTERFACE:
             other = {
                 Api.AGENT_REST_INFOS: Api.AGENT_REST_INFO,
                 Api.AGENT_REST_INFO: Api.AGENT_REST_INFOS,
@@ -166,12 +159,12 @@ class Survey:
             variant = replace(server, api=other, page_size=None)
             tried = await self._ask(variant, self._vdns[0])
             failure = tried.result.error
-            if failure is None or not failure.message.startswith("HTTP 404"):
+            if failure is None or failure.clue is not Clue.NO_INTERFACE:
                 self._set(
                     "api", f"the server has no {server.api.value} (HTTP 404), but {other.value}"
                 )
                 return variant, tried
-        if error is not None and "result code 0100003" in error.message:
+        if error is not None and error.clue is Clue.CTI_3_6:
             variant = replace(server, page_size=PAGE_SIZE)
             tried = await self._ask(variant, self._vdns[0])
             self._set("cti_version", "the server says that it is CTI 3.6")

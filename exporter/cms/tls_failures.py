@@ -1,4 +1,4 @@
-"""The sentences for failures of TLS: which of its many causes it was, and which option helps.
+"""Failures of TLS: which of its many causes it was, and which option helps.
 
 OpenSSL's words for an error name the symptom. The alert handshake_failure has two causes:
 before version and cipher are agreed on there is none in common; after that, a server up to TLS 1.2
@@ -16,6 +16,7 @@ import aiohttp
 from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.tls import handshake_of
+from exporter.errors import Clue, PollError, Reason
 from exporter.server import Server
 
 _SELF_SIGNED: Final = 18
@@ -62,14 +63,14 @@ _ALERT: Final = re.compile("(SSLV3|TLSV1|TLSV13)_(ALERT_)?")
 _NAMES_SHOWN: Final = 5
 
 
-def sentence(
+def of_causes(
     causes: Sequence[BaseException],
     server: Server,
     exchange: Exchange,
     now: float,
     foreign: ForeignText,
-) -> str | None:
-    """The sentence for a failure of TLS, or None if it is another one.
+) -> PollError | None:
+    """The failure, or None if it is not one of TLS.
 
     `causes` are the error, and what caused it; `now` is in epoch seconds by this host's clock.
     """
@@ -83,60 +84,75 @@ def sentence(
     if reset and server.endpoint.tls:
         # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
         # the connection then, and the alert with the reason is lost
-        return (
+        return _failure(
             f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {set_certificate(server)}"
+            f"a client certificate, {set_certificate(server)}",
+            Clue.CERTIFICATE,
         )
     return None
 
 
-def of_hang_up(server: Server) -> str:
-    """The sentence for a connection that ended during the handshake without an alert."""
-    return (
+def of_hang_up(server: Server) -> PollError:
+    """A connection that ended during the handshake without an alert."""
+    return _failure(
         f"{server.address} closed the connection during the TLS handshake: check the port in url, "
         "its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it requires a "
-        "client certificate (tls.cert_file)"
+        "client certificate (tls.cert_file)",
+        Clue.OLD_TLS,
     )
+
+
+def _failure(message: str, clue: Clue | None = None) -> PollError:
+    return PollError(Reason.TLS, message, clue=clue)
 
 
 def _certificate(  # noqa: PLR0911  # a sentence for each cause
     error: ssl.SSLCertVerificationError, server: Server, now: float, foreign: ForeignText
-) -> str:
+) -> PollError:
     peer, code = server.address, error.verify_code
     chain = handshake_of(error).certificates
     if code == _SELF_SIGNED:
-        return f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate"
-    if code in _NOT_ACCEPTED:
-        wrong, remedy = _NOT_ACCEPTED[code]
-        return f"the certificate of {peer} {wrong}: {remedy}"
+        return _failure(
+            f"the certificate of {peer} is self-signed: set tls.ca_file to this certificate",
+            Clue.UNKNOWN_CA,
+        )
     if code in _UNTRUSTED:
         issuer = _name(chain[-1], "issuer", foreign) if chain else ""
         by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
         remedy = "set tls.ca_file to its CA"
         if server.tls.ca_file:
             remedy = "add its CA to tls.ca_file, or let the server send all certificates in between"
-        return f"the certificate of {peer} is signed by {by}: {remedy}"
+        return _failure(f"the certificate of {peer} is signed by {by}: {remedy}", Clue.UNKNOWN_CA)
+    if code in _OTHER_NAME:
+        return _other_name(chain[0] if chain else {}, server, foreign)
+    if code in _NOT_ACCEPTED:
+        wrong, remedy = _NOT_ACCEPTED[code]
+        return _failure(f"the certificate of {peer} {wrong}: {remedy}", Clue.CERTIFICATE)
     if code == _EXPIRED:
         whose, date = _first(chain, "notAfter", lambda end: end < now)
         expired = f"expired on {date}" if date else "has expired"
-        return (
-            f"{whose} of {peer} {expired}: renew it, or correct this host's clock if that is ahead"
+        return _failure(
+            f"{whose} of {peer} {expired}: renew it, or correct this host's clock if that is ahead",
+            Clue.CERTIFICATE,
         )
     if code == _NOT_YET_VALID:
         whose, date = _first(chain, "notBefore", lambda start: start > now)
         valid = f"is not valid before {date}" if date else "is not valid yet"
-        return (
+        return _failure(
             f"{whose} of {peer} {valid}: correct this host's clock if that is behind, or renew the "
-            "certificate"
+            "certificate",
+            Clue.CERTIFICATE,
         )
-    if code in _OTHER_NAME:
-        return _other_name(chain[0] if chain else {}, server, foreign)
     if code in _TOO_WEAK:
-        return (
+        return _failure(
             f"the certificate of {peer} is too weak for this host's OpenSSL "
-            f"({error.verify_message}): renew it, or set tls.ciphers to DEFAULT:@SECLEVEL=0"
+            f"({error.verify_message}): renew it, or set tls.ciphers to DEFAULT:@SECLEVEL=0",
+            Clue.CERTIFICATE,
         )
-    return f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file"
+    return _failure(
+        f"the certificate of {peer} was not accepted ({error.verify_message}): check tls.ca_file",
+        Clue.CERTIFICATE,
+    )
 
 
 def _first(
@@ -151,28 +167,32 @@ def _first(
     return ("the CA certificate (see tls.ca_file)" if chain else "the certificate"), ""
 
 
-def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> str:
+def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> PollError:
     asked = server.tls.server_name or server.endpoint.host
     names = [name for _, name in certificate.get("subjectAltName", ())]
     # together: what is a secret may be in several
     shown = foreign.sentence(", ".join(names[:_NAMES_SHOWN]))
     if ("DNS", asked) in certificate.get("subjectAltName", ()):
-        return (
+        return _failure(
             f"the certificate of {server.address} has the address {asked} as a name of type DNS, "
-            f"where only one of type IP counts: renew it with IP:{asked}, or use a host name in url"
+            f"where only one of type IP counts: renew it with IP:{asked}, or use a host name in "
+            "url",
+            Clue.CERTIFICATE,
         )
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         for_names = f"for {shown}{more}, and not for" if shown else "not for"
-        return (
+        return _failure(
             f"the certificate of {server.address} is {for_names} {asked}: set tls.server_name to a "
-            "name in the certificate"
+            "name in the certificate",
+            Clue.OTHER_NAME,
         )
     common = _name(certificate, "subject", foreign)
     without = f", only the common name {common}," if common else ""
-    return (
+    return _failure(
         f"the certificate of {server.address} is not for {asked}: it has no subjectAltName"
-        f"{without} and needs one; renew it"
+        f"{without} and needs one; renew it",
+        Clue.CERTIFICATE,
     )
 
 
@@ -188,46 +208,63 @@ def _date(epoch_seconds: float) -> str:
 
 def _handshake(  # noqa: PLR0911  # a sentence for each cause
     error: ssl.SSLError, server: Server, exchange: Exchange
-) -> str:
+) -> PollError:
     peer, reason = server.address, (error.reason or "")
     refused = reason in _ALERTS_OF_CLIENT_CERTIFICATES
     if reason == "UNEXPECTED_EOF_WHILE_READING" or isinstance(error, ssl.SSLZeroReturnError):
         return of_hang_up(server)
     if exchange.phase is Phase.ASKED and "ALERT" not in reason and "CERTIFICATE" not in reason:
-        return (
+        return _failure(
             f"the TLS connection to {peer} broke after the handshake ({_plain(reason)}): look for "
             "a gateway or firewall that alters what is sent"
         )
     if reason in _NO_TLS:
-        return f"{peer} does not use TLS: check the port in url, or use http://"
+        return _failure(
+            f"{peer} does not use TLS: check the port in url, or use http://", Clue.PLAIN_HTTP
+        )
     if reason in _NO_COMMON_VERSION:
-        return f"{peer} supports no TLS version that this host allows: {_older_versions(server)}"
+        return _failure(
+            f"{peer} supports no TLS version that this host allows: {_older_versions(server)}",
+            Clue.OLD_TLS,
+        )
     if reason in _NO_COMMON_CIPHER or (refused and not handshake_of(error).negotiated):
-        return f"{peer} supports no TLS cipher that this host allows: {_older_ciphers(server)}"
+        return _failure(
+            f"{peer} supports no TLS cipher that this host allows: {_older_ciphers(server)}",
+            Clue.OLD_TLS,
+        )
     if reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
-        return (
+        return _failure(
             f"{peer} does not support secure renegotiation (RFC 5746), which this host's OpenSSL "
             "requires: update the server, or put a gateway in front of it"
         )
     if refused or "ALERT" in reason or "CERTIFICATE" in reason or "UNRECOGNIZED" in reason:
         return _alert(reason, server)
-    return (
+    return _failure(
         f"no TLS connection to {peer} ({_plain(reason)}): check the port in url, and "
-        "tls.min_version and tls.ciphers"
+        "tls.min_version and tls.ciphers",
+        Clue.OLD_TLS,
     )
 
 
-def _alert(reason: str, server: Server) -> str:
+def _alert(reason: str, server: Server) -> PollError:
     """What a server says before it breaks off."""
     peer = server.address
     if reason == "TLSV1_UNRECOGNIZED_NAME":
         asked = server.tls.server_name or server.endpoint.host
-        return f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves"
+        return _failure(
+            f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves",
+            Clue.OTHER_NAME,
+        )
     if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
-        return f"{peer} refuses the client certificate, which has expired: renew tls.cert_file"
+        return _failure(
+            f"{peer} refuses the client certificate, which has expired: renew tls.cert_file",
+            Clue.CERTIFICATE,
+        )
     if reason in _ALERTS_OF_CLIENT_CERTIFICATES or "CERTIFICATE" in reason:
-        return f"{peer} requires a client certificate: {set_certificate(server)}"
-    return (
+        return _failure(
+            f"{peer} requires a client certificate: {set_certificate(server)}", Clue.CERTIFICATE
+        )
+    return _failure(
         f"{peer} broke off the TLS handshake ({_plain(reason)}): check its log; it may refuse "
         "this host, or want another tls.server_name"
     )

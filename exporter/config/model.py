@@ -4,6 +4,7 @@ The one place that knows the keys. The JSON Schema is generated from it, and the
 what an editor shows. Checks across several keys are in `servers.py`.
 """
 
+import functools
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -232,6 +233,7 @@ class File(Shape):
     )
 
 
+@functools.cache
 def shapes_by_key(shape: type[Shape]) -> dict[str, type[Shape] | None]:
     """The keys of a mapping, each with the shape of the mapping, or list of mappings, below it."""
     return {

@@ -1,7 +1,7 @@
 """Validates a mapping of the file: pydantic's errors as our own messages."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -102,8 +102,7 @@ def validate(
     )
     if not isinstance(data, dict):
         return None
-    for wrong in errors:
-        data = _without(data, wrong["loc"])
+    data = _without(data, [wrong["loc"] for wrong in errors])
     try:
         rest = shape.model_validate({**(stand_ins or {}), **data})
     except ValidationError:
@@ -166,10 +165,17 @@ def _sibling_keys(shape: type[Shape], location: Steps) -> list[str]:
     return list(shapes_by_key(siblings))
 
 
-def _without(data: dict[str, Any], location: Steps) -> dict[str, Any]:
-    """A copy of a mapping without the value at a place, or without the list that holds it."""
-    step, *below = location
-    child = data.get(str(step))
-    if below and isinstance(child, dict):
-        return {**data, str(step): _without(child, tuple(below))}
-    return {key: value for key, value in data.items() if key != step}
+def _without(data: dict[str, Any], locations: Iterable[Steps]) -> dict[str, Any]:
+    """A copy of a mapping without the values at these places, or without a list that holds one."""
+    gone: set[str | int] = set()
+    below: dict[str, list[Steps]] = {}
+    for step, *rest in locations:
+        if rest and isinstance(data.get(str(step)), dict):
+            below.setdefault(str(step), []).append(tuple(rest))
+        else:
+            gone.add(step)
+    return {
+        key: _without(value, below[key]) if key in below else value
+        for key, value in data.items()
+        if key not in gone
+    }

@@ -26,6 +26,8 @@ a program that writes line by line pauses."""
 _BURST: Final = 10
 """Reloads that may come at once; then one more every `_REFILL` seconds."""
 _REFILL: Final = 1.0
+_MOST_LOGGED: Final = 50
+"""Problems of one configuration that are logged."""
 
 Load = Callable[[], Config]
 """Reads and checks the configuration. Raises ConfigError. It may block: it gets a thread."""
@@ -138,8 +140,13 @@ class Reloader:
             fields = {"config": config.digest[:12], "changes": str(changes)}
             log_messages.RELOADED.log(fields)
             return ReloadOutcome(successful=True, report=str(changes))
-        for line in report.splitlines():
+        problems = report.splitlines()
+        for line in problems[:_MOST_LOGGED]:
             log_messages.NOT_RELOADED.log({"error": line})
+        more = len(problems) - _MOST_LOGGED
+        if more > 0:
+            rest = f"and {more} more problems: agent-rest-exporter check lists them all"
+            log_messages.NOT_RELOADED.log({"error": rest})
         return ReloadOutcome(successful=False, report=report)
 
     def _prepare(self) -> tuple[Config, Plan]:

@@ -22,9 +22,9 @@ from exporter.cms.status_failures import Times
 from exporter.cms.tls import Handshake
 from exporter.cms.wire import ResultError
 from exporter.endpoint import proxy_endpoint
-from exporter.errors import PollError, Reason
+from exporter.errors import Clue, PollError, Reason
 from exporter.secret import Secret
-from exporter.server import Server, StaticAuthorization, Tls
+from exporter.server import CLOCKS_DIFFER, Server, Signature, StaticAuthorization, Tls
 from tests.support.cms_peer import CONNECTION_KEY, Step, connected, failed, http, listening
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +34,7 @@ PLAIN = Server("http://10.22.26.181:28080")
 PROXY = ChosenProxy(proxy_endpoint("http://10.22.0.9:3128"), "proxy_url")
 FOREIGN = ForeignText(())
 TIMES = Times(None, 0.0)
+SIGNED = Signature(Secret("AK1"), Secret("sk"))
 
 
 def caused_by(
@@ -548,9 +549,81 @@ def test_a_certificate_that_is_refused(
     error = ssl.SSLCertVerificationError()
     error.verify_code = code
     vars(error)["handshake"] = Handshake(negotiated=True, certificates=chain)
-    assert (
-        tls_failures.sentence([error], SERVER, Exchange(lambda _: None), NOW, FOREIGN) == sentence
+    failure = tls_failures.of_causes([error], SERVER, Exchange(lambda _: None), NOW, FOREIGN)
+    assert failure is not None
+    assert (failure.reason, failure.message) == (Reason.TLS, sentence)
+
+
+# What the commands that look for settings are told
+
+
+def certificate_error(code: int) -> ssl.SSLCertVerificationError:
+    """A certificate that OpenSSL refuses for this reason."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = code
+    vars(error)["handshake"] = Handshake(
+        negotiated=True, certificates=({"subjectAltName": (("DNS", "cms.lima.example"),)},)
     )
+    return error
+
+
+@pytest.mark.parametrize(
+    ("cause", "clue"),
+    [
+        (refused("WRONG_VERSION_NUMBER"), Clue.PLAIN_HTTP),
+        (refused("UNSUPPORTED_PROTOCOL"), Clue.OLD_TLS),
+        (refused("SSLV3_ALERT_HANDSHAKE_FAILURE", negotiated=False), Clue.OLD_TLS),
+        (refused("SSLV3_ALERT_HANDSHAKE_FAILURE"), Clue.CERTIFICATE),
+        (refused("UNEXPECTED_EOF_WHILE_READING"), Clue.OLD_TLS),
+        (refused("TLSV1_UNRECOGNIZED_NAME"), Clue.OTHER_NAME),
+        (refused("TLSV1_ALERT_INTERNAL_ERROR"), None),
+        (refused("UNSAFE_LEGACY_RENEGOTIATION_DISABLED"), None),
+        (certificate_error(18), Clue.UNKNOWN_CA),
+        (certificate_error(20), Clue.UNKNOWN_CA),
+        (certificate_error(62), Clue.OTHER_NAME),
+        (certificate_error(26), Clue.CERTIFICATE),
+    ],
+)
+def test_what_a_handshake_tells_of_the_settings(cause: ssl.SSLError, clue: Clue | None) -> None:
+    """Behind a proxy, too."""
+    error = httpx.ConnectError("")
+    error.__cause__ = cause
+    exchange = Exchange(lambda _: None, phase=Phase.HANDSHAKE)
+    failure = of_transport(error, SERVER, exchange, NOW, FOREIGN)
+    assert failure.clue is clue
+    assert through(failure, PROXY).clue is clue
+
+
+@pytest.mark.parametrize(
+    ("response", "server", "clue"),
+    [
+        (httpx.Response(404), SERVER, Clue.NO_INTERFACE),
+        (httpx.Response(418), SERVER, Clue.OTHER_NAME),
+        (httpx.Response(418), PLAIN, None),
+        (httpx.Response(401), SERVER, None),
+        (httpx.Response(401), replace(SERVER, auth=SIGNED), Clue.SIGNATURE),
+        (httpx.Response(307, headers={"Location": "https://other/"}), PLAIN, Clue.NEEDS_TLS),
+        (httpx.Response(307, headers={"Location": "https://other/"}), SERVER, None),
+        (httpx.Response(307, headers={"Location": "/login"}), PLAIN, None),
+        (httpx.Response(500), SERVER, None),
+    ],
+)
+def test_what_a_status_tells_of_the_settings(
+    response: httpx.Response, server: Server, clue: Clue | None
+) -> None:
+    """Of a refused signature only if the clocks are not to blame."""
+    assert status_failures.of_status(response, b"", server, TIMES, FOREIGN).clue is clue
+    far = Times(TIMES.now + CLOCKS_DIFFER, TIMES.now)
+    late = status_failures.of_status(response, b"", server, far, FOREIGN)
+    assert late.clue is (None if clue is Clue.SIGNATURE else clue)
+
+
+@pytest.mark.parametrize(("page_size", "clue"), [(None, Clue.CTI_3_6), (100, None)])
+def test_what_a_result_code_tells_of_the_settings(page_size: int | None, clue: Clue | None) -> None:
+    """A server that is asked for pages already is told nothing by it."""
+    server = replace(SERVER, page_size=page_size)
+    assert of_result(ResultError("0100003", ""), server, FOREIGN, ()).clue is clue
+    assert of_result(ResultError("0100002", ""), server, FOREIGN, ()).clue is None
 
 
 # What nobody expects

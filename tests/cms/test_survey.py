@@ -9,7 +9,7 @@ from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.survey import Found, Survey, Vdn
 from exporter.cms.transport import Transport
-from exporter.errors import PollError, PollResult, Reason
+from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.rest import BeginTimeUnit, Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
@@ -167,9 +167,9 @@ SUCCESS = reduce(Counters(0, 0, 0), (), NOW)
 Script = dict[str, PollError | None]
 
 
-def failed(reason: Reason, message: str) -> PollError:
+def failed(reason: Reason, clue: Clue | None = None) -> PollError:
     """A failure."""
-    return PollError(reason, message)
+    return PollError(reason, f"{reason} {clue}", clue=clue)
 
 
 def kind(server: Server) -> str:
@@ -199,13 +199,13 @@ async def scripted(server: Server, script: Script, *, guess: bool = False) -> tu
     return kind(result.server), told
 
 
-NO_TLS = failed(Reason.TLS, "a does not use TLS: check the port in url, or use http://")
-OLD = failed(Reason.TLS, "set tls.min_version to TLS10 and tls.ciphers to DEFAULT:@SECLEVEL=0")
-UNKNOWN_CA = failed(Reason.TLS, "the certificate of a is signed by an unknown CA: set tls.ca_file")
-USES_TLS = failed(Reason.HTTP, "HTTP 400: a uses TLS: write https:// instead of http:// into url")
-NOT_FOUND = failed(Reason.HTTP, "HTTP 404: not found")
-IS_36 = failed(Reason.API, "the server returned result code 0100003, the query needs CTI 3.8")
-REFUSED = failed(Reason.CONNECT, "a refused the connection")
+NO_TLS = failed(Reason.TLS, Clue.PLAIN_HTTP)
+OLD = failed(Reason.TLS, Clue.OLD_TLS)
+UNKNOWN_CA = failed(Reason.TLS, Clue.UNKNOWN_CA)
+USES_TLS = failed(Reason.HTTP, Clue.NEEDS_TLS)
+NOT_FOUND = failed(Reason.HTTP, Clue.NO_INTERFACE)
+IS_36 = failed(Reason.API, Clue.CTI_3_6)
+REFUSED = failed(Reason.CONNECT)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,12 @@ REFUSED = failed(Reason.CONNECT, "a refused the connection")
             "the server answers with https",
         ),
         ("http://a", {"http": USES_TLS, "https": REFUSED}, "http", None),
+        (
+            "http://a",
+            {"http": USES_TLS, "https TLS10": None, "*": OLD},
+            "https TLS10",
+            "the server answers with https",
+        ),
         ("http://a", {"http": REFUSED}, "http", None),
         ("?a", {"https": NO_TLS, "http": None}, "http", "the server answers with http"),
         ("?a", {"https": NO_TLS, "http": USES_TLS}, "https", None),

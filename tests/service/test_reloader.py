@@ -140,6 +140,23 @@ async def test_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
+async def test_the_log_has_the_first_fifty_problems(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A large file in which everything is wrong must not push all else out of the log."""
+    world = World(tmp_path)
+    caplog.clear()
+    wrong = "".join(f"  zzz{number}: 1\n" for number in range(70))
+    world.path.write_text(f"cms:\n- name: lima\n{wrong}", encoding="utf-8")
+    outcome = await world.reloader.reload()
+    problems = outcome.report.splitlines()
+    assert len(problems) == 72
+    assert [getattr(record, "fields", {})["error"] for record in caplog.records] == [
+        *problems[:50],
+        "and 22 more problems: agent-rest-exporter check lists them all",
+    ]
+
+
 async def test_one_reload_waits_and_the_others_share_it(tmp_path: Path) -> None:
     """Five hundred requests are two reloads; who asked before a change was read sees it."""
     world = World(tmp_path)

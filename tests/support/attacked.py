@@ -294,14 +294,14 @@ async def watch(exporter: Attacked, times: int = 4) -> None:
         await asyncio.sleep(1)
 
 
-async def assert_unharmed(exporter: Attacked) -> None:
+async def assert_unharmed(exporter: Attacked, max_growth: int = MAX_GROWTH) -> None:
     """Everyone else is served, every poll succeeds, memory is bounded, and SIGTERM ends it."""
     await exporter.healthy()
     exporter.figures.failed_polls = await exporter.failed_polls()
     exporter.figures.memory = exporter.growth() >> 20
     if not ANOTHER:
         assert exporter.figures.failed_polls == 0
-        assert exporter.growth() <= MAX_GROWTH, f"{exporter.figures.memory} MiB over rest"
+        assert exporter.growth() <= max_growth, f"{exporter.figures.memory} MiB over rest"
     before = time.monotonic()
     status = await exporter.process.stop(signal.SIGTERM, within=STOP_WITHIN)
     exporter.figures.stop = time.monotonic() - before

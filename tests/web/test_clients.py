@@ -44,6 +44,7 @@ class World:
         self.refused: Refusals = no_refusals()
         self.port = 0
         self.requests = 0
+        self.waiting = 0
         self.release = asyncio.Event()
         self.failure: Exception | None = None
         self.writers: list[asyncio.StreamWriter] = []
@@ -65,7 +66,11 @@ class World:
 
     async def wait(self, _: web.Request) -> web.StreamResponse:
         self.requests += 1
-        await self.release.wait()
+        self.waiting += 1
+        try:
+            await self.release.wait()
+        finally:
+            self.waiting -= 1
         return web.Response(text="hello")
 
     async def body(self, request: web.Request) -> web.Response:
@@ -162,6 +167,46 @@ async def test_no_room_beside_requests_in_progress() -> None:
         world.release.set()
         for each, _ in busy:
             assert b"hello" in await each.readuntil(b"hello")
+
+
+async def test_whoever_loses_a_connection_before_it_begins_is_not_answered() -> None:
+    """Thousands that come at once would hold their requests until each one's end is noticed."""
+    async with serving() as world:
+        with contextlib.ExitStack() as stack:
+            # before the server's loop can accept any of them
+            for _ in range(12):
+                client = stack.enter_context(socket.create_connection(("127.0.0.1", world.port)))
+                client.sendall(WAIT)
+            await until(lambda: world.refused[Refusal.TOO_MANY_CONNECTIONS] == 9)
+            await until(lambda: world.requests == 3)
+            reader, _ = await world.connect()
+            assert await gone(reader)
+            assert world.requests == 3
+
+
+async def test_one_client_has_a_quarter_of_all_connections() -> None:
+    """More would delay everyone's turn. Other clients are not concerned."""
+    async with serving(max_connections=4 * MIN_CONNECTIONS) as world:
+        for _ in range(MIN_CONNECTIONS):
+            _, writer = await world.connect(source="127.0.0.2")
+            writer.write(WAIT)
+        await until(lambda: world.requests == MIN_CONNECTIONS)
+        reader, _ = await world.connect(source="127.0.0.2")
+        assert await gone(reader)
+        assert world.refused[Refusal.TOO_MANY_CONNECTIONS] == 1
+        reader, writer = await world.connect()
+        writer.write(GET)
+        assert b"hello" in await reader.readuntil(b"hello")
+
+
+async def test_nothing_is_waited_for_on_behalf_of_a_client_that_has_left() -> None:
+    """Whoever asks and leaves, again and again, would have as many replies wait."""
+    async with serving() as world:
+        _, writer = await world.connect()
+        writer.write(WAIT)
+        await until(lambda: world.requests == 1)
+        writer.close()
+        await until(lambda: world.waiting == 0)
 
 
 async def test_connections_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,10 @@ def _replying(delivery: Delivery, done: asyncio.Event) -> Handler:
     """Reply with much, and tell when that is over."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        response = await delivery.send(request, "", lambda: BIG, {})
-        done.set()
-        return response
+        try:
+            return await delivery.send(request, "", lambda: BIG, {})
+        finally:
+            done.set()
 
     return handler
 

@@ -31,6 +31,7 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 SEND_TIMEOUT: Final = 60.0
 """Seconds that a client may read nothing, or take for one reply."""
 
+_SHARE: Final = 4
 _ACCEPTED_AT_ONCE: Final = 16
 _RETRY_ACCEPT: Final = 0.1
 """Seconds until the next try after a descriptor was missing."""
@@ -83,6 +84,7 @@ class Connection(web.RequestHandler):
         self._watchdog: asyncio.TimerHandle | None = None
         self._received = 0
         self._full = False
+        self._ended = False
         self.in_progress = False
 
     @property
@@ -92,6 +94,7 @@ class Connection(web.RequestHandler):
 
     def cut(self) -> None:
         """End it at once, whatever was not sent."""
+        self._ended = True
         if self._wire is not None:
             self._wire.abort()
         elif self._handshake is not None:
@@ -104,6 +107,9 @@ class Connection(web.RequestHandler):
         self._handshake = None
         self._wire.set_write_buffer_limits(high=1, low=0)
         super().connection_made(transport)
+        if self._ended:
+            # before it reads what was sent meanwhile
+            self._wire.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget it."""
@@ -225,7 +231,8 @@ def client_of(peer: object) -> str | bytes:
 class Connections:
     """Accepts connections. If there are too many, the client that has most of them loses one.
 
-    That is the one that has been idle for longest or, for another client, the oldest one.
+    That is the one that has been idle for longest or, for another client, the oldest one. A quarter
+    of all is too many for one client: more would delay everyone's turn in the event loop.
 
     After `idle_timeout` seconds a connection without a complete request is closed.
     """
@@ -243,6 +250,7 @@ class Connections:
         self._tls = tls
         self._idle_timeout = idle_timeout
         self._limit = limit
+        self._share = max(MIN_CONNECTIONS, limit // _SHARE)
         self.refused = refused
         self._open: dict[Connection, None] = {}
         """The oldest first."""
@@ -338,7 +346,7 @@ class Connections:
                 loop.call_later(_RETRY_ACCEPT, self._wait_for_connections, listening)
                 return
             client = client_of(peer)
-            if len(self._open) >= self._limit:
+            if len(self._open) >= self._limit or self._clients[client] >= self._share:
                 self.refused[Refusal.TOO_MANY_CONNECTIONS] += 1
                 if not self._make_room(client):
                     accepted.close()

@@ -70,6 +70,8 @@ async def listen(  # noqa: PLR0913  # bounds that tests lower
                     opened.callback(files[-1].remove)
         runner = web.AppRunner(
             app,
+            # nothing is waited for on behalf of a client that has left
+            handler_cancellation=True,
             # aiohttp waits for it twice: before it cancels what still runs, and after
             shutdown_timeout=DRAIN_TIMEOUT / 2,
         )
