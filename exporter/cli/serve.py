@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from exporter import log_messages
 from exporter.cli import loop
@@ -19,6 +20,10 @@ from exporter.service.logs import LogFormat
 from exporter.service.reloader import Load
 from exporter.web.listening.addresses import Endpoint
 from exporter.web.listening.sockets import activated
+
+_SWITCH_INTERVAL: Final = 0.0005
+"""Seconds for which a thread may keep the interpreter while the event loop wants it. The loop gives
+it away with each system call: with Python's 5 ms, each would take as long during a reload."""
 
 
 def run(  # noqa: PLR0913  # a flag each
@@ -70,5 +75,6 @@ async def _serve(
     # which takes tens of milliseconds with ten thousand targets.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     async with daemon.serving():
         await stop.wait()

@@ -93,7 +93,7 @@ class Delivery:
     ) -> web.StreamResponse:
         """Reply with a small body that no one else asks for, without a place."""
         response = web.StreamResponse(status=status, headers=headers)
-        return await self._send(request, None, make, response, Priority.SCRAPE)
+        return await self._send(request, None, make, response, Priority.SELECTION)
 
     def _busy(self, priority: Priority) -> bool:
         """Whether no place is left for one more rendering."""

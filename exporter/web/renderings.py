@@ -161,8 +161,10 @@ class Renderings:
         self._drop_unused(rendering)
 
     def pending(self) -> list[Priority]:
-        """The priorities of those that are waited for: each of them costs a rendering."""
-        return [each.priority for each in self._pending if each.wanted]
+        """The priorities of those that are waited for and shared: each takes a place."""
+        return [
+            each.priority for each in self._pending if each.question is not None and each.wanted
+        ]
 
     def shares(self, question: Hashable) -> bool:
         """Whether one more reader of this question costs no rendering."""

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -150,6 +150,28 @@ async def test_a_body_of_ones_own() -> None:
     async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
         await reader.readexactly(1)
         assert [(await _get(place))[1], (await _get(place))[1]] == [b"a", b"b"]
+
+
+async def test_bodies_of_ones_own_keep_no_scrape_out() -> None:
+    """Two hundred who wait for a failed reload get a long report each."""
+    delivery, asked, scraped = Delivery(2), list[str](), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        def own() -> Iterator[bytes]:
+            while not scraped.is_set():
+                yield b"own"
+
+        if request.query_string == "scrape":
+            return await delivery.send(request, "scrape", lambda: [b"scrape"], {})
+        asked.append(request.query_string)
+        return await delivery.send_own(request, own, {})
+
+    async with _serving(handler) as place, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(_reader(place, b"own"))
+        await _until(lambda: len(asked) == 3)
+        assert await _get(place, "scrape") == (200, b"scrape")
+        scraped.set()
 
 
 async def test_a_scrape_does_not_wait_for_a_page() -> None:
