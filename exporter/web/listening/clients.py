@@ -162,6 +162,9 @@ class Connection(web.RequestHandler):
         if self._full and not resp.prepared:
             resp.force_close()
         try:
+            if self._messages:
+                # from Python 3.12 on, aiohttp answers all requests that were sent ahead in one go
+                await asyncio.sleep(0)
             return await super().finish_response(request, resp, start_time)
         finally:
             self.in_progress = False
