@@ -45,12 +45,14 @@ class World:
         self.port = 0
         self.requests = 0
         self.waiting = 0
+        self.queries: list[str] = []
         self.release = asyncio.Event()
         self.failure: Exception | None = None
         self.writers: list[asyncio.StreamWriter] = []
 
-    async def answer(self, _: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
+        self.queries.append(request.query_string)
         if self.failure:
             raise self.failure
         return web.Response(text="hello")
@@ -266,6 +268,19 @@ async def test_a_few_pipelined_requests() -> None:
             for _ in range(40):
                 assert b"hello" in await reader.readuntil(b"hello")
         assert world.requests == 80
+
+
+async def test_others_have_their_turn_between_pipelined_requests() -> None:
+    """Hundreds that one client has sent ahead would delay a scrape by as many."""
+    async with serving() as world:
+        reader, writer = await world.connect()
+        other_reader, other = await world.connect()
+        writer.write(GET * 30)
+        other.write(GET.replace(b"/ ", b"/?other ", 1))
+        assert b"hello" in await other_reader.readuntil(b"hello")
+        for _ in range(30):
+            await reader.readuntil(b"hello")
+        assert world.queries.index("other") < 29
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n" + b"X: " + b"x" * 8000 + b"\r\n", GET[:-2]])
