@@ -22,7 +22,7 @@ class Listing:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._seen: set[int | str | None] = {None}
+        self._seen: set[int | str] = set()
         self._counters: set[Counters] = set()
         self.pages = 0
         self.rows: list[Row] = []
@@ -43,8 +43,19 @@ class Listing:
         The last page is a short one, or one without an agent who was not seen before.
         """
         before = len(self._seen)
-        self._seen.update([row.work_no for row in reply.rows])
+        self._seen.update([row.work_no or _unnumbered(row) for row in reply.rows])
+        repeated = len(self._seen) == before
         self._counters.add(reply.counters)
-        self.rows.extend(reply.rows)
+        # of the rows with one number the last one counts; those without would count twice
+        self.rows.extend(row for row in reply.rows if row.work_no or not repeated)
         self.pages += 1
-        return len(reply.rows) < self._limit or len(self._seen) == before
+        return repeated or len(reply.rows) < self._limit
+
+
+def _unnumbered(row: Row) -> str:
+    """What tells a row without a number from others: all that it says.
+
+    Text, because the hash of an integer is no secret: a server could send rows that all have one.
+    """
+    values = row.reason, row.begin_time, row.duration
+    return "/".join("" if value is None else f"{value:x}" for value in values)

@@ -1,5 +1,7 @@
 """exporter.cms.paging: when a listing in pages has ended."""
 
+import pytest
+
 from exporter.cms.paging import Listing
 from exporter.cms.wire import Reply
 from exporter.rest import Counters, Row
@@ -48,9 +50,29 @@ def test_a_page_that_overlaps_in_part_is_not_the_last() -> None:
     assert listing.add(page(4))
 
 
-def test_a_page_of_agents_without_an_id_is_the_last() -> None:
-    """They cannot be told from those of the page before, and a listing must end."""
-    assert Listing(2).add(page(None, None))
+@pytest.mark.parametrize("work_no", [None, "", 0])
+def test_rows_without_a_number_are_told_apart_by_what_they_say(work_no: int | str | None) -> None:
+    """A whole page of them is not the end; one that says nothing new is, and counts only once."""
+
+    def unnumbered(*begin_times: int | None) -> Reply:
+        rows = [Row(work_no=work_no, reason=0, begin_time=time) for time in begin_times]
+        return Reply(Counters(0, 0, 0), rows)
+
+    listing = Listing(2)
+
+    assert not listing.add(unnumbered(10**400, None))
+    assert not listing.add(unnumbered(1, 2))
+    assert listing.add(unnumbered(2, 1))
+    assert [row.begin_time for row in listing.rows] == [10**400, None, 1, 2]
+
+
+def test_a_repeated_page_brings_later_rows_of_the_same_agents() -> None:
+    """They are what counts of an agent who is listed twice; a row without a number is not."""
+    listing = Listing(2)
+
+    assert not listing.add(page(1, None))
+    assert listing.add(page(1, None))
+    assert [row.work_no for row in listing.rows] == [1, None, 1]
 
 
 def test_counters_that_change_between_pages_tell_that_the_listing_moved() -> None:
