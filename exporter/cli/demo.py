@@ -64,7 +64,8 @@ async def _demo(
         load = partial(configuration, lima_address.url, quito_address.url)
         daemon = Daemon(load, options, os.environ, system_clock, lambda: log.dropped)
         async with daemon.serving() as addresses:
-            introduction = asyncio.create_task(_introduce(daemon, addresses[0], options))
+            address = Address.parse(addresses[0])
+            introduction = asyncio.create_task(_introduce(daemon, address, options))
             await stop.wait()
             introduction.cancel()
 
@@ -105,14 +106,14 @@ def configuration(lima_url: str, quito_url: str) -> Config:
     return Config((lima, quito), tuple(targets), "demo")
 
 
-async def _introduce(daemon: Daemon, address: str, options: Options) -> None:
+async def _introduce(daemon: Daemon, address: Address, options: Options) -> None:
     """Once every target was polled: what to look at."""
     await asyncio.sleep(INTERVAL + 1.0)
     states = daemon.store.states()
     exposition = Exposition().slices(states, system_clock(), Format.TEXT, _SHOWN)
     lines = b"".join(exposition).decode().splitlines()
     samples = "\n".join(f"    {line}" for line in lines if not line.startswith("#"))
-    base = f"http://{address}"
+    base = f"http://{address.reached_at}"
     console(sys.stdout).print(
         f"""
 A simulated call center, polled every {INTERVAL:g} s. Some of its metrics:

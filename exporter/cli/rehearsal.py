@@ -16,7 +16,6 @@ from exporter.simulator.replay import Recordings
 from exporter.simulator.scenarios import Fault, Scenario
 from exporter.web.listening.addresses import Address
 
-_LOCAL: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # every address includes this one
 _TARGETS: Final = tuple((1, vdn) for vdn in range(1, 5))
 _PAGE: Final = 100
 _HEAD: Final = (
@@ -67,15 +66,13 @@ def configuration(found: Rehearsal) -> str:
 
 def hosts(listen: Address) -> tuple[str, ...]:
     """What a certificate of the simulator must be for."""
-    own = () if listen.host in _LOCAL else (listen.host,)
+    own = () if listen.is_every else (listen.host,)
     return (*own, "127.0.0.1", "::1", "localhost")
 
 
 def _url(found: Rehearsal) -> str:
     tls = found.ca_file is not None or found.own_certificate
-    host = "127.0.0.1" if found.listen.host in _LOCAL else found.listen.host
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{host}:{found.listen.port}"
+    return f"{'https' if tls else 'http'}://{found.listen.reached_at}"
 
 
 def _auth(found: Rehearsal) -> Iterator[Entry]:

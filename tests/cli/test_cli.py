@@ -502,15 +502,15 @@ async def test_the_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_the_demo_shows_real_metrics_without_configuration(tmp_path: Path) -> None:
-    """Samples of the simulated call center, the address to open, and queries to try."""
-    command = [COMMAND, "demo", "--web.listen-address=127.0.0.1:0"]
+    """Samples of the simulated call center, an address to open, and queries to try."""
+    command = [COMMAND, "demo", "--web.listen-address=:0"]
     async with started(*command, cwd=tmp_path) as process:
         await process.wait_for(r"^Ctrl-C stops it\.$")
         text = "\n".join(process.lines)
         assert await process.stop() == 0
     samples = re.findall(r"^    agent_rest_resting_agents\{.*\} \d+\.0$", text, re.MULTILINE)
     assert len(samples) == 5
-    assert "Open http://127.0.0.1:" in text
+    assert re.search(r"^Open http://127\.0\.0\.1:[1-9]\d*/ for the status page", text, re.MULTILINE)
     assert "    topk(3, agent_rest_longest_rest_seconds)\n" in text
     assert 'msg="poll failed" cms=lima cc_id=3 vdn=9 reason=api' in text
     assert not list(tmp_path.iterdir()), "the demo leaves nothing behind"

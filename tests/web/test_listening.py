@@ -47,6 +47,21 @@ def test_addresses(value: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "reached_at"),
+    [
+        (":10072", "127.0.0.1:10072"),
+        ("0.0.0.0:10072", "127.0.0.1:10072"),
+        ("[::]:10072", "127.0.0.1:10072"),
+        ("[::1]:10072", "[::1]:10072"),
+        ("exporter.example:9", "exporter.example:9"),
+    ],
+)
+def test_every_address_is_reached_at_one_of_them(value: str, reached_at: str) -> None:
+    """No browser opens `http://0.0.0.0/` everywhere."""
+    assert Address.parse(value).reached_at == reached_at
+
+
+@pytest.mark.parametrize(
     "value",
     ["", "10072", "localhost", "localhost:", ":http", "::1:10072", "[::1]", ":\u0661", ":1 "],
 )

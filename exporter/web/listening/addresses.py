@@ -8,6 +8,7 @@ from typing import Final, Self
 
 _VALUE: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65_535
+_EVERY_ADDRESS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # only compared with
 _UNIX: Final = "unix:"
 
 
@@ -28,6 +29,16 @@ class Address:
     """Empty for all addresses of this host; IPv6 without brackets."""
     port: int
     """0 for any free port."""
+
+    @property
+    def is_every(self) -> bool:
+        """Whether it stands for all addresses of this host."""
+        return self.host in _EVERY_ADDRESS
+
+    @property
+    def reached_at(self) -> str:
+        """`HOST:PORT`, as programs on this host reach it."""
+        return written("127.0.0.1" if self.is_every else self.host, self.port)
 
     @classmethod
     def parse(cls, value: str) -> Self:
