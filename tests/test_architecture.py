@@ -14,6 +14,7 @@ PACKAGE = Path(exporter.__file__).parent
 ROOMS: dict[str, set[str]] = {
     "ground": set(),
     "cms": {"ground"},
+    "inspection": {"ground", "cms"},
     # It imports nothing of the client, so that a mistake cannot hide in both.
     "simulator": set(),
     "config": {"ground"},

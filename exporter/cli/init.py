@@ -30,11 +30,11 @@ from exporter.cli.signals import Signals
 from exporter.cli.terminal import console, say
 from exporter.clock import system_clock
 from exporter.cms.client import Inspection
-from exporter.cms.diagnosis import explain_refusal
-from exporter.cms.survey import Found, Survey, Vdn
 from exporter.config.credentials import SecretError
 from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
+from exporter.inspection.diagnosis import explain_refusal
+from exporter.inspection.survey import Found, Survey, Vdn
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.server import Server, Tls

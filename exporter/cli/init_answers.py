@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from exporter.cms.survey import Found
 from exporter.config.credentials import Check, SecretFile, check_header, check_text, from_value
 from exporter.config.draft import Entry, Scalar, Text, written
 from exporter.config.fields import parse_vdns
 from exporter.endpoint import server_endpoint
+from exporter.inspection.survey import Found
 from exporter.secret import Secret
 from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization, Tls
 

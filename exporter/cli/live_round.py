@@ -14,8 +14,8 @@ from exporter.cli.answers import Answer, Feed
 from exporter.cli.terminal import progress, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.cms.diagnosis import explain_refusal
 from exporter.durations import format_duration
+from exporter.inspection.diagnosis import explain_refusal
 from exporter.store import TargetKey
 
 

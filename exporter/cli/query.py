@@ -24,10 +24,10 @@ from exporter.cli.watch import Lines, Screen, View, repeat
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.foreign_text import MASK
-from exporter.cms.recording import Recorded, RecordingTransport
-from exporter.cms.redaction import Redaction, Shown
-from exporter.cms.sanitized import document
 from exporter.config.load import Config, load
+from exporter.inspection.recording import Recorded, RecordingTransport
+from exporter.inspection.redaction import Redaction, Shown
+from exporter.inspection.sanitized import document
 from exporter.polling import build
 from exporter.server import Server, Signature
 from exporter.store import TargetKey

@@ -1,1 +1,1 @@
-"""The vendor's server: how it is asked, what it answers, and a stand-in for it."""
+"""The vendor's server: how it is asked, what it answers, and why it may not."""

@@ -20,9 +20,9 @@ from exporter.cli.init_answers import (
     tidy_url,
 )
 from exporter.clock import Moment
-from exporter.cms.survey import Found
 from exporter.config.load import load
 from exporter.errors import PollResult
+from exporter.inspection.survey import Found
 from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls

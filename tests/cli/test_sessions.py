@@ -25,9 +25,9 @@ from exporter.cli.watch import Lines, Screen, View
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
-from exporter.cms.recording import Recorded
-from exporter.cms.redaction import Redaction
 from exporter.errors import PollError, PollResult, Reason
+from exporter.inspection.recording import Recorded
+from exporter.inspection.redaction import Redaction
 from exporter.rest import BeginTimeUnit, Counters, Row, reduce
 from exporter.secret import Secret
 from exporter.server import Server, Signature

@@ -7,9 +7,9 @@ import pytest
 
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.cms.recording import RecordingTransport
-from exporter.cms.sanitized import document
 from exporter.errors import PollResult, Reason
+from exporter.inspection.recording import RecordingTransport
+from exporter.inspection.sanitized import document
 from exporter.rest import Snapshot
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from exporter.cms.client import Inspection
-from exporter.cms.diagnosis import is_refused_signature, signature_variants
 from exporter.errors import Clue, PollError, PollResult, Reason
+from exporter.inspection.diagnosis import is_refused_signature, signature_variants
 from exporter.rest import BeginTimeUnit, usable_start
 from exporter.server import Api, Server, Signature, Tls
 

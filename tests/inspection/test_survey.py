@@ -7,9 +7,9 @@ import pytest
 from exporter.clock import Moment, system_clock
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import CmsClient, Inspection
-from exporter.cms.survey import Found, Survey, Vdn
 from exporter.cms.transport import Transport
 from exporter.errors import Clue, PollError, PollResult, Reason
+from exporter.inspection.survey import Found, Survey, Vdn
 from exporter.rest import BeginTimeUnit, Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock import Moment
-from exporter.cms.recording import Recorded
-from exporter.cms.sanitized import document
-from exporter.cms.sanitized_body import REFERENCE, Pseudonyms, sanitized
 from exporter.errors import PollError, PollResult, Reason
+from exporter.inspection.recording import Recorded
+from exporter.inspection.sanitized import document
+from exporter.inspection.sanitized_body import REFERENCE, Pseudonyms, sanitized
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization
 
@@ -155,7 +155,7 @@ def test_a_body_is_read_once_and_not_without_end(monkeypatch: pytest.MonkeyPatch
     """Strings that do not end are not looked for again and again, and not all of it is kept."""
     for body in (b'{"' + b'\\"' * 2**14, b'{"a":' + b'"' * 2**15):
         assert len(clean(body)) < 2**16
-    monkeypatch.setattr("exporter.cms.sanitized_body._LONGEST", 100)
+    monkeypatch.setattr("exporter.inspection.sanitized_body._LONGEST", 100)
     assert clean(b"{" + b"[" * 1000) == "{" + "[" * 99
 
 

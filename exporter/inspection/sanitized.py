@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from exporter import __version__
 from exporter.cms.body import CodingError, unpacked
-from exporter.cms.recording import Headers, Recorded
 from exporter.cms.reply_headers import date_and_coding, http_date
-from exporter.cms.sanitized_body import REFERENCE, Pseudonyms, sanitized
 from exporter.cms.signing import timestamp
 from exporter.errors import PollResult
+from exporter.inspection.recording import Headers, Recorded
+from exporter.inspection.sanitized_body import REFERENCE, Pseudonyms, sanitized
 from exporter.server import SIGNED_HEADERS, Api, Server, Signature
 
 FORMAT: Final = "agent-rest-exporter recording"

@@ -1,4 +1,4 @@
-"""exporter.cms.redaction: what may be seen of an exchange, and that nothing else can be."""
+"""exporter.inspection.redaction: what may be seen of an exchange, and that nothing else can be."""
 
 import base64
 import gzip
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from exporter.cms.foreign_text import MASK
 from exporter.cms.proxy import ChosenProxy
-from exporter.cms.recording import Recorded
-from exporter.cms.redaction import Redaction
 from exporter.endpoint import proxy_endpoint
+from exporter.inspection.recording import Recorded
+from exporter.inspection.redaction import Redaction
 from exporter.secret import Secret
 from exporter.server import Auth, Server, Signature, StaticAuthorization
 from tests.support.cms_peer import answer

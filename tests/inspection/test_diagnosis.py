@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.clock import system_clock
-from exporter.cms.diagnosis import explain_refusal
+from exporter.inspection.diagnosis import explain_refusal
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from tests.support.cms_peer import connected, serving

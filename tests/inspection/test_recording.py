@@ -1,4 +1,4 @@
-"""exporter.cms.recording on real sockets: what is kept of a request and its reply."""
+"""exporter.inspection.recording on real sockets: what is kept of a request and its reply."""
 
 import gzip
 import json
@@ -8,8 +8,8 @@ import pytest
 
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
-from exporter.cms.recording import RecordingTransport
 from exporter.errors import PollResult, Reason
+from exporter.inspection.recording import RecordingTransport
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from tests.support.cms_peer import Step, answer, http, listening
