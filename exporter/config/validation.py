@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.fields import EXPECTED
-from exporter.config.model import Shape, shapes_by_key
+from exporter.config.model import Server, Shape, Target, shapes_by_key
 from exporter.config.problems import Problem, Steps, closest, did_you_mean, listed
 from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
@@ -94,7 +94,7 @@ def validate(
     except ValidationError as error:
         errors = error.errors(include_url=False)
     # from here on outside of the handler, whose error contains the values
-    meant = _meant(shape, errors)
+    meant = {_meant(shape, wrong["loc"])[0] for wrong in errors if wrong["type"] == _UNKNOWN}
     reader.problems.extend(
         _problem(shape, wrong, place)
         for wrong in errors
@@ -108,7 +108,7 @@ def validate(
     except ValidationError:
         return None
     broken = [*(wrong["loc"] for wrong in errors), *meant]
-    return Block(rest, place, reader, frozenset(str(location[0]) for location in broken))
+    return Block(rest, place, reader, frozenset(str(first) for first, *_ in filter(None, broken)))
 
 
 def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
@@ -117,8 +117,7 @@ def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
         place /= step
     kind = error["type"]
     if kind == _UNKNOWN:
-        suggestion = did_you_mean(str(location[-1]), _sibling_keys(shape, location))
-        return place.problem(f"unknown key{suggestion}", on_key=True)
+        return place.problem(f"unknown key{_meant(shape, location)[1]}", on_key=True)
     value = error["input"]
     if kind in _WANTED:
         return place.problem(f"must be {_WANTED[kind]}{_but_is(value)}{_remedy(kind, value)}")
@@ -131,15 +130,24 @@ def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
     return place.problem(message)
 
 
-def _meant(shape: type[Shape], errors: list[ErrorDetails]) -> set[Steps]:
-    """The keys that were probably meant by unknown ones."""
-    meant: set[Steps] = set()
-    for wrong in errors:
-        if wrong["type"] == _UNKNOWN:
-            *above, unknown = wrong["loc"]
-            key = closest(str(unknown), _sibling_keys(shape, wrong["loc"]))
-            meant |= {(*above, key)} if key else set()
-    return meant
+def _meant(shape: type[Shape], location: Steps) -> tuple[Steps, str]:
+    """Which key was probably meant by an unknown one, if any is likely, and words for it."""
+    *above, last = location
+    unknown = str(last)
+    shapes = [shape]
+    for step in above:
+        below = shapes_by_key(shapes[-1]).get(str(step))
+        shapes += [below] if below else []
+    siblings = shapes_by_key(shapes.pop())
+    for key, below in siblings.items():
+        if below and unknown in shapes_by_key(below):
+            return (*above, key), f'; it belongs under "{key}"'
+    if shapes and unknown in shapes_by_key(shapes[-1]):
+        return (*above[:-1], unknown), "; it belongs one level up: look at its indentation"
+    if shape is Target and unknown in shapes_by_key(Server):
+        return (), '; it belongs beside "targets" and applies to all of them'
+    close = closest(unknown, siblings)
+    return ((*above, close), f'; did you mean "{close}"?') if close else ((), "")
 
 
 def _choice(error: ErrorDetails) -> str:
@@ -156,13 +164,6 @@ def _but_is(value: object) -> str:
 
 def _remedy(kind: str, value: object) -> str:
     return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
-
-
-def _sibling_keys(shape: type[Shape], location: Steps) -> list[str]:
-    siblings: type[Shape] = shape
-    for step in location[:-1]:
-        siblings = shapes_by_key(siblings).get(str(step)) or siblings
-    return list(shapes_by_key(siblings))
 
 
 def _without(data: dict[str, Any], locations: Iterable[Steps]) -> dict[str, Any]:
