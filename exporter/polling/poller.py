@@ -50,10 +50,12 @@ class Poller:
         self._failure_log = FailureLog(client.server.name)
         self._clock = clock
         self._interval = client.server.interval
-        self._free = asyncio.Semaphore(client.server.max_concurrency)
-        self._sooner = asyncio.Event()
+        self._most = client.server.max_concurrency
+        self._changed = asyncio.Event()
+        """Set when what `_next` waits for may have come."""
         self._wakes_by = clock().monotonic
         self._blocked_since: float | None = None
+        """Since when a poll that is due waits for the end of another."""
         self._due: list[tuple[float, TargetKey]] = []
         self._taken: dict[TargetKey, float] = {}
         """Due times of polls that wait for their turn or are under way."""
@@ -73,7 +75,7 @@ class Poller:
             for key in self._targets - self._taken.keys()
         ]
         heapq.heapify(self._due)
-        self._sooner.set()
+        self._changed.set()
 
     def upcoming(self) -> Mapping[TargetKey, float]:
         """When each target's next poll starts, in monotonic seconds.
@@ -117,23 +119,26 @@ class Poller:
         """Wait until a target is due and fewer than `max_concurrency` polls are under way."""
         while True:
             now = self._clock().monotonic
-            if self._due and self._due[0][0] <= now:
-                self._blocked_since = now
-                await self._free.acquire()
+            if not self._due or self._due[0][0] > now:
                 self._blocked_since = None
-                # a reload may have removed the target that was due, and there may be another
-                if self._due and self._due[0][0] <= self._clock().monotonic:
-                    due, key = heapq.heappop(self._due)
-                    self._taken[key] = due
-                    return due, key
-                self._free.release()
-                continue
-            self._wakes_by = self._wake_up()
-            self._sooner.clear()
-            with contextlib.suppress(TimeoutError):
-                within = None if self._wakes_by == math.inf else self._wakes_by - now
-                async with asyncio.timeout(within):
-                    await self._sooner.wait()
+                self._wakes_by = self._wake_up()
+                await self._change(self._wakes_by - now)
+            elif len(self._taken) >= self._most:
+                if self._blocked_since is None:
+                    self._blocked_since = now
+                await self._change(math.inf)
+            else:
+                self._blocked_since = None
+                due, key = heapq.heappop(self._due)
+                self._taken[key] = due
+                return due, key
+
+    async def _change(self, within: float) -> None:
+        """Wait until something has changed, for so many seconds at most."""
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if within == math.inf else within):
+                await self._changed.wait()
 
     def _wake_up(self) -> float:
         """When to start the poll that is due next."""
@@ -146,15 +151,14 @@ class Poller:
 
     async def _poll(self, due: float, key: TargetKey) -> None:
         """One poll, from its due time to its target's next one."""
-        try:
-            result = await self._client.poll(
-                key.cc_id, key.vdn, on_start=partial(self._started.add, key)
-            )
-        finally:
-            self._free.release()
+        result = await self._client.poll(
+            key.cc_id, key.vdn, on_start=partial(self._started.add, key)
+        )
         self._stats.count(result, due)
         del self._taken[key]
         self._started.discard(key)
+        if self._blocked_since is not None:
+            self._changed.set()
         if key not in self._targets:
             return
         before = self._store.state(key)
@@ -165,7 +169,7 @@ class Poller:
         self._stats.skipped += skipped
         heapq.heappush(self._due, (upcoming, key))
         if self._due[0][1] == key:
-            self._sooner.set()
+            self._changed.set()
 
     def _take_back(self, cc_id: int, vdn: int, ended: Moment, error: PollError) -> None:
         """Remove the numbers of a poll that may have been answered by another's reply."""
