@@ -113,7 +113,8 @@ async def read(
         body = await _decompressed(_once(body), "gzip", limit, take)
     # some servers name a character set there, or `none`; others name a compression and mean it
     elif (
-        tokens - _COMPRESSIONS - {"", "identity"}
+        tokens
+        and tokens - _COMPRESSIONS - {"", "identity"}
         and body[:_FEW].lstrip(_BLANK)[:1] not in _BEGINS_JSON
     ):
         raise CodingError(coding)
@@ -121,7 +122,8 @@ async def read(
 
 
 def _tokens(coding: str) -> set[str]:
-    return {token.strip() for token in coding.lower().split(",")}
+    # nearly every reply has none
+    return {token.strip() for token in coding.lower().split(",")} if coding else set()
 
 
 async def _peeked(stream: AsyncIterable[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
