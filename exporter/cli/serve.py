@@ -25,8 +25,8 @@ _SWITCH_INTERVAL: Final = 0.0005
 """Seconds for which a thread may keep the interpreter while the event loop wants it. The loop gives
 it away with each system call: with Python's 5 ms, each would take as long during a reload."""
 _COLLECT_AFTER: Final = (5_000, 5, 5)
-"""Python's is 700, 10, 10. A poll leaves hardly anything in cycles: to look for them every few polls
-takes 2% of its CPU time. With ten thousand targets a full collection comes every other minute."""
+"""Python's is 700, 10, 10. A poll leaves hardly anything in cycles, and to look for them every few
+polls takes 2% of its CPU time. With ten thousand targets a full one comes every two minutes."""
 
 
 def run(  # noqa: PLR0913  # a flag each

@@ -16,15 +16,9 @@ from aiohttp.http import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.transport import map_aiohttp_exceptions
 
-from exporter.cms.connections import (
-    LONGEST_HEADER,
-    MOST_HEADERS,
-    Connections,
-    Exchange,
-    Phase,
-    current,
-)
+from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase, current
 from exporter.cms.odd_http import OddConnection, begins
+from exporter.cms.pool import Pool
 from exporter.cms.proxy import chosen_proxy
 from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
@@ -71,7 +65,7 @@ class Transport(AiohttpTransport):
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=Connections(
+            connector=Pool(
                 self._most_connections,
                 ssl=self._context,
                 resolver=self._resolver,
@@ -136,7 +130,7 @@ class Transport(AiohttpTransport):
 
     def _read_odd_replies(self) -> None:
         client = cast("aiohttp.ClientSession", self.client)
-        cast("Connections", client.connector).make(OddConnection)
+        cast("Pool", client.connector).make(OddConnection)
 
     async def aclose(self) -> None:
         """Close the connections, and cancel lookups that are under way."""
@@ -146,7 +140,7 @@ class Transport(AiohttpTransport):
     def drop_idle(self) -> None:
         """Close the connections that are not in use: the next request makes a new one."""
         if isinstance(self.client, aiohttp.ClientSession):
-            cast("Connections", self.client.connector).drop_idle()
+            cast("Pool", self.client.connector).drop_idle()
 
 
 class _Body(httpx.AsyncByteStream):

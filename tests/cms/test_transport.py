@@ -759,7 +759,7 @@ class Proxy:
         """Serve one connection."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.heads.append(head)
-        if not self.status.startswith("200"):
+        if not self.status.startswith("2"):
             writer.write(http(b"", self.status))
             await reader.read()
             return
@@ -779,13 +779,24 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
-async def test_a_tunnel_through_a_proxy(ca: trustme.CA, ca_file: Path, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "status"),
+    [
+        ("https", "200 Connection established"),
+        ("HTTPS", "200 Connection established"),
+        ("https", "201 Created"),
+        ("https", "204 No Content"),
+    ],
+)
+async def test_a_tunnel_through_a_proxy(
+    ca: trustme.CA, ca_file: Path, scheme: str, status: str
+) -> None:
     """The proxy sees host, port and its own password, and nothing of the question.
 
-    However the URL is spelled: the server must never see the proxy's password.
+    However the URL is spelled: the server must never see the proxy's password. Any status 2xx says
+    that the tunnel is open (RFC 9110, 9.3.6).
     """
-    proxy = Proxy()
+    proxy = Proxy(status)
     async with (
         serving(proxy.converse) as port,
         listening(GOOD, tls=presenting(ca.issue_cert("cms.example.com"))) as peer,
