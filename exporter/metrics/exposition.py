@@ -42,10 +42,9 @@ _SLICE: Final = 250
 _JOINED: Final = 8
 """Pieces of one family that are yielded as one: a packet for each would be wasteful."""
 
-_SMALL: Final = 10_000
-"""Integers from 0 to below this have their texts in `_INTEGERS`."""
-_INTEGERS: Final = tuple(f"{number}.0" for number in range(_SMALL))
-"""For loops that save the call of `go_float` for a small count."""
+_TEXTS: Final[dict[float, str]] = {number: f"{number}.0" for number in range(10_000)}
+"""Of small counts, most of all values. A float that is a whole number finds its text here too."""
+_text_of: Final = _TEXTS.get
 _SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
 """By the number of digits before the point: from 17 on, Python writes an exponent itself."""
@@ -200,38 +199,34 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     return _single(name, zip(batch.wholes, map(family.value, batch.states), strict=True))
 
 
-# A call of go_float for each small count would be a tenth of a scrape, so both look it up inline.
+# A sample without its name is a shorter text to build: the name comes in with the separator.
 
 
 def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
-    return "".join(
-        [
-            f"{name}{whole}{_INTEGERS[value]}\n"
-            if type(value) is int and 0 <= value < _SMALL
-            else f"{name}{whole}{go_float(value)}\n"
-            for whole, value in samples
-            if value is not None
-        ]
-    ).encode()
+    lines = [
+        f"{whole}{_text_of(value) or go_float(value)}"
+        for whole, value in samples
+        if value is not None
+    ]
+    return _named(name, lines)
 
 
 def _labelled(name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]) -> bytes:
-    return "".join(
-        [
-            f"{name}{before}{text}{after}{_INTEGERS[value]}\n"
-            if type(value) is int and 0 <= value < _SMALL
-            else f"{name}{before}{text}{after}{go_float(value)}\n"
-            for before, after, values in samples
-            for text, value in values
-        ]
-    ).encode()
+    lines = [
+        f"{before}{text}{after}{_text_of(value) or go_float(value)}"
+        for before, after, values in samples
+        for text, value in values
+    ]
+    return _named(name, lines)
+
+
+def _named(name: str, lines: list[str]) -> bytes:
+    joined = f"\n{name}".join(lines)
+    return f"{name}{joined}\n".encode() if joined else b""
 
 
 def go_float(value: float) -> str:
     """A value as Go writes it: the same as prometheus_client's `floatToGoString`."""
-    # Most samples are small counts.
-    if type(value) is int and 0 <= value < _SMALL:
-        return _INTEGERS[value]
     text = repr(float(value))
     if value >= _FIRST_WITH_EXPONENT:
         return _with_exponent(text)

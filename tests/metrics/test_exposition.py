@@ -45,7 +45,8 @@ hostile = st.text() | st.sampled_from(
 label_names = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True).filter(
     lambda name: name not in {"cms", "cc_id", "vdn", "name", "reason", "bound", "doubt"}
 )
-values = st.floats() | st.floats(1e5, 1e18) | st.integers(0, 10**20)
+# no time and no duration is -0.0
+values = (st.floats() | st.floats(1e5, 1e18) | st.integers(0, 10**20)).map(lambda each: each or 0)
 counts = st.integers(0, 10**20)
 targets = st.builds(
     Target,
