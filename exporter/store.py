@@ -123,18 +123,22 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
             self.failure or Failure(error.reason, error.message, now.wall),
         )
 
-    def fresh(self, now: Moment) -> Snapshot | None:
-        """The numbers, unless there are none or the last success is older than `stale_after`."""
-        if self.last_success is None:
-            return None
-        age = now.boot - self.last_success.boot
-        return self.snapshot if age <= self.target.stale_after else None
+    def numbers(self, now: Moment) -> tuple[Snapshot, float] | None:
+        """The numbers of the last success, with the server's time at `now`.
 
-    def server_time(self, now: Moment) -> float | None:
-        """The server's clock at `now`, from its last reply; this host's clock need not be right."""
-        if self.snapshot is None or self.last_success is None:
+        None if there are none, or if they are older than `stale_after`. The server's time follows
+        from its last reply: this host's clock need not be right.
+        """
+        snapshot, success = self.snapshot, self.last_success
+        if snapshot is None or success is None:
             return None
-        return self.snapshot.server_time + (now.boot - self.last_success.boot)
+        age = now.boot - success.boot
+        return (snapshot, snapshot.server_time + age) if age <= self.target.stale_after else None
+
+    def fresh(self, now: Moment) -> Snapshot | None:
+        """The numbers of the last success, unless there are none or they are too old."""
+        numbers = self.numbers(now)
+        return None if numbers is None else numbers[0]
 
 
 POLL_DURATION_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

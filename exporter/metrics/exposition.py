@@ -228,20 +228,12 @@ def _named(name: str, lines: list[str]) -> bytes:
 def go_float(value: float) -> str:
     """A value as Go writes it: the same as prometheus_client's `floatToGoString`."""
     text = repr(float(value))
-    if value >= _FIRST_WITH_EXPONENT:
-        return _with_exponent(text)
-    return text if "." in text else _SPECIAL.get(text, text)
-
-
-def _with_exponent(text: str) -> str:
-    """Rewrite Python's text of a value of a million or more."""
     point = text.find(".")
-    if point <= 1:  # Python has already written an exponent, or the value is infinite
-        return _SPECIAL.get(text, text)
-    digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
-    if digits.endswith("0"):
-        digits = digits.rstrip("0.")
-    return digits + _EXPONENTS[point]
+    # from 17 digits on, Python has already written an exponent
+    if value >= _FIRST_WITH_EXPONENT and point > 1:
+        digits = f"{text[0]}.{text[1:point]}{text[point + 1 :]}"
+        return (digits.rstrip("0.") if digits.endswith("0") else digits) + _EXPONENTS[point]
+    return text if point > 0 else _SPECIAL.get(text, text)
 
 
 def metric(family: TargetFamily) -> Metric:

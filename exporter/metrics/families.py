@@ -27,10 +27,7 @@ class Reading(NamedTuple):
 
 def read(state: TargetState, now: Moment) -> Reading:
     """Read `state` at `now`."""
-    snapshot, server_time = state.fresh(now), state.server_time(now)
-    return Reading(
-        state, None if snapshot is None or server_time is None else (snapshot, server_time)
-    )
+    return Reading(state, state.numbers(now))
 
 
 @dataclass(frozen=True, slots=True)
