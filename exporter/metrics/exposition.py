@@ -199,9 +199,6 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
     return _single(name, zip(batch.wholes, map(family.value, batch.states), strict=True))
 
 
-# A sample without its name is a shorter text to build: the name comes in with the separator.
-
-
 def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
     lines = [
         f"{whole}{_text_of(value) or go_float(value)}"
@@ -221,6 +218,7 @@ def _labelled(name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, f
 
 
 def _named(name: str, lines: list[str]) -> bytes:
+    """Put the name before each line: with the separator, so that each line is a shorter text."""
     joined = f"\n{name}".join(lines)
     return f"{name}{joined}\n".encode() if joined else b""
 
