@@ -40,6 +40,8 @@ class Family:
     help: str
     value: Callable[[TargetState], float | None]
     """The sample's value, or None for no sample."""
+    decimals: int | None = None
+    """How many of the value's decimals mean anything, or None for a value written as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class DataFamily:
     help: str
     value: Callable[[Snapshot, float], float | None]
     """The sample's value from the numbers and the server's time, or None for no sample."""
+    decimals: int | None = None
+    """As in `Family`."""
     type: Literal["gauge"] = "gauge"
 
 
@@ -86,15 +90,25 @@ def labels(target: Target) -> dict[str, str]:
 
 # Plain strings: a member of a StrEnum takes three times as long to format.
 _WAIT_REASONS: Final = tuple(reason.value for reason in WaitReason)
+_MILLISECONDS: Final = 3
+"""Of a moment and of the time since one: beginTime is in milliseconds."""
+_MICROSECONDS: Final = 6
 _POLLED: Final = "; polled on the exporter's own schedule, or on request by /probe."
 
 
-def _data(name: str, text: str, value: Callable[[Snapshot, float], float | None]) -> DataFamily:
-    return DataFamily(name, text + _POLLED, value)
+def _data(
+    name: str,
+    text: str,
+    value: Callable[[Snapshot, float], float | None],
+    decimals: int | None = None,
+) -> DataFamily:
+    return DataFamily(name, text + _POLLED, value, decimals)
 
 
-def _gauge(name: str, text: str, value: Callable[[TargetState], float | None]) -> Family:
-    return Family(name, "gauge", text, value)
+def _gauge(
+    name: str, text: str, value: Callable[[TargetState], float | None], decimals: int | None = None
+) -> Family:
+    return Family(name, "gauge", text, value, decimals)
 
 
 def _counter(name: str, text: str, value: Callable[[TargetState], float]) -> Family:
@@ -166,11 +180,13 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "Time since the beginTime of the longest rest, by the server's clock at the scrape (0 if no"
         " agent is resting, absent if the reply has no usable start time)",
         lambda snapshot, server_time: snapshot.longest_rest(server_time),
+        _MILLISECONDS,
     ),
     _data(
         "agent_rest_longest_rest_start_timestamp_seconds",
         "Unix time at which the longest rest started (beginTime), by the server's clock",
         lambda snapshot, _: snapshot.longest_rest_start,
+        _MILLISECONDS,
     ),
     _data(
         "agent_rest_overdue_agents",
@@ -183,6 +199,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "Time by which the most overdue rest exceeds its restDuration, at the scrape (absent if "
         "the reply has no usable start time)",
         Snapshot.longest_overdue,
+        _MILLISECONDS,
     ),
     _data(
         "agent_rest_unclassified_agents",
@@ -206,6 +223,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "Time since the earliest requested start (beginTime) of an agent who is certainly waiting, "
         "by the server's clock at the scrape (0 if no agent waits, absent if unknown)",
         lambda snapshot, server_time: snapshot.longest_wait(server_time),
+        _MILLISECONDS,
     ),
     LabelledFamily(
         "agent_rest_resting_longer_agents",
@@ -240,16 +258,19 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "agent_rest_last_attempt_timestamp_seconds",
         "Unix time at which the last poll started" + _POLLED,
         lambda state: state.last_attempt,
+        _MILLISECONDS,
     ),
     _gauge(
         "agent_rest_last_success_timestamp_seconds",
         "Unix time at which the last successful poll ended" + _POLLED,
         lambda state: None if state.last_success is None else state.last_success.wall,
+        _MILLISECONDS,
     ),
     _gauge(
         "agent_rest_last_poll_duration_seconds",
         "Duration of the last poll, with all its pages" + _POLLED,
         lambda state: state.duration,
+        _MICROSECONDS,
     ),
     _counter(
         "agent_rest_polls_total",

@@ -15,7 +15,6 @@ from aiohttp import hdrs, web
 from exporter.turns import Turns
 from exporter.web.listening.clients import SEND_TIMEOUT
 from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
-from exporter.web.negotiation import accepts_gzip
 from exporter.web.renderings import Make, Priority, Rendering, Renderings, Reply
 
 MAX_REQUESTS: Final = 40
@@ -75,7 +74,8 @@ class Delivery:
         Requests with the same question share their rendering for a second. `make` is called when it
         is this body's turn, so that it is up to date.
         """
-        question = (self._generation(), question)
+        reply = Reply(request)
+        question = (self._generation(), question, reply.takes_gzip)
         if not self._renderings.shares(question) and self._busy(priority):
             self._refused[Refusal.BUSY] += 1
             return web.Response(
@@ -85,7 +85,7 @@ class Delivery:
                 headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
             )
         return await self._send(
-            request, question, make, web.StreamResponse(headers=headers), priority
+            reply, question, make, web.StreamResponse(headers=headers), priority
         )
 
     async def send_own(
@@ -93,7 +93,7 @@ class Delivery:
     ) -> web.StreamResponse:
         """Reply with a small body that no one else asks for, without a place."""
         response = web.StreamResponse(status=status, headers=headers)
-        return await self._send(request, None, make, response, Priority.SELECTION)
+        return await self._send(Reply(request), None, make, response, Priority.SELECTION)
 
     def _busy(self, priority: Priority) -> bool:
         """Whether no place is left for one more rendering."""
@@ -126,25 +126,25 @@ class Delivery:
 
     async def _send(
         self,
-        request: web.Request,
+        reply: Reply,
         question: Hashable | None,
         make: Make,
         response: web.StreamResponse,
         priority: Priority,
     ) -> web.StreamResponse:
-        reply = Reply(request)
         vary = [*response.headers.getall(hdrs.VARY, ()), hdrs.ACCEPT_ENCODING]
         response.headers[hdrs.VARY] = ", ".join(vary)
-        gzip = accepts_gzip(",".join(request.headers.getall(hdrs.ACCEPT_ENCODING, ())))
-        if gzip:
+        if reply.takes_gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
         rendering = await self._renderings.get(question, make, priority, reply)
         try:
             if question is not None:
                 await self._take_place(reply)
             if reply.present:  # or it left while its body was made
-                response.content_length = len(rendering.compressed) if gzip else rendering.size
-                await self._write(request, reply, response, rendering, gzip=gzip)
+                response.content_length = (
+                    len(rendering.compressed) if reply.takes_gzip else rendering.size
+                )
+                await self._write(reply, response, rendering)
         finally:
             self._renderings.release(rendering, reply)
             self._sending.pop(reply, None)
@@ -152,19 +152,13 @@ class Delivery:
         return response
 
     async def _write(
-        self,
-        request: web.Request,
-        reply: Reply,
-        response: web.StreamResponse,
-        rendering: Rendering,
-        *,
-        gzip: bool,
+        self, reply: Reply, response: web.StreamResponse, rendering: Rendering
     ) -> None:
         try:
             async with asyncio.timeout(self._send_timeout):
-                await response.prepare(request)
-                if request.method != hdrs.METH_HEAD:
-                    for chunk in rendering.chunks(gzip=gzip):
+                await response.prepare(reply.request)
+                if reply.request.method != hdrs.METH_HEAD:
+                    for chunk in rendering.chunks(gzip=reply.takes_gzip):
                         await reply.write(response, chunk)
                 await response.write_eof()
         except TimeoutError:

@@ -1,9 +1,11 @@
 """Bodies of replies: made one at a time, shared, and kept compressed until they are sent.
 
-Ten thousand targets are 12 MB of text. Forty readers of as many renderings would hold half a
-gigabyte, so the same question is answered with the same bytes for a second, and what is kept is
-compressed, once: a tenth of the text. A client that does not take gzip gets it decompressed on the
-way.
+Ten thousand targets are 22 MB of text. Forty readers of as many renderings would hold a gigabyte,
+so the same question is answered with the same bytes for a second, and what is kept is compressed,
+once: a tenth of the text. A client that does not take gzip gets it decompressed on the way.
+
+One scrape may be kept as text, for clients that do not take gzip: nearly always it has been sent
+before another body is made, and if not, it is compressed then.
 """
 
 import asyncio
@@ -15,7 +17,9 @@ from enum import IntEnum
 from itertools import count
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
+
+from exporter.web.negotiation import accepts_gzip
 
 SHARED_FOR: Final = 1.0
 """Seconds for which a rendering answers the same question, from when it was begun."""
@@ -25,6 +29,7 @@ MAX_HELD: Final = 16 << 20
 _LEVEL: Final = 1
 """zlib's fastest level: the default takes many times as long to save a few percent more."""
 _GZIP: Final = zlib.MAX_WBITS | 16
+_ZLIB: Final = zlib.MAX_WBITS
 _TURN: Final = 0.002
 """Seconds for which a body is made before others have their turn."""
 CHUNK: Final = 1 << 16
@@ -49,47 +54,88 @@ class Reply:
     """One reply in progress, from the question to the last byte."""
 
     def __init__(self, request: web.Request) -> None:
-        self._request = request
+        self.request = request
+        accepted = request.headers.getall(hdrs.ACCEPT_ENCODING, ())
+        self.takes_gzip = accepts_gzip(",".join(accepted))
         self.waits_since = math.inf
         """Since when the reader has taken nothing; infinite while it need not."""
 
     @property
     def client(self) -> Hashable:
         """Whose turn it is to take a place."""
-        return getattr(self._request.protocol, "client", None)
+        return getattr(self.request.protocol, "client", None)
 
     @property
     def present(self) -> bool:
         """Whether the connection is open."""
-        return self._request.transport is not None
+        return self.request.transport is not None
 
     def cut(self) -> None:
         """Close the connection."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        if self.request.transport is not None:
+            self.request.transport.abort()
 
-    async def write(self, response: web.StreamResponse, chunk: bytes) -> None:
+    async def write(self, response: web.StreamResponse, chunk: bytes | memoryview) -> None:
         """Send a piece, and wait until the kernel has taken it."""
         self.waits_since = asyncio.get_running_loop().time()
         await response.write(chunk)
-        await self._request.writer.drain()
+        await self.request.writer.drain()
         self.waits_since = math.inf
         await asyncio.sleep(0)
 
 
-class Rendering:
-    """One body, compressed: first waiting for its turn, then being made, then complete."""
+class _Text:
+    """A body as it was made, and compressed piece by piece when its memory is needed."""
 
-    def __init__(self, question: Hashable | None, make: Make, priority: Priority) -> None:
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._compressed = 0
+        """How many of them are, from the first on."""
+
+    def append(self, piece: bytes) -> None:
+        """Add a piece at the end. Small ones become one: a packet for each would be wasteful."""
+        if self._pieces and len(self._pieces[-1]) + len(piece) <= CHUNK:
+            self._pieces[-1] += piece
+        else:
+            self._pieces.append(piece)
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """The body, also while it is being compressed."""
+        for index in range(len(self._pieces)):
+            piece = self._pieces[index]
+            if index < self._compressed:
+                yield from _decompressed(piece, _ZLIB)
+            else:
+                view = memoryview(piece)
+                for start in range(0, len(piece), CHUNK):
+                    yield view[start : start + CHUNK]
+
+    def compress(self) -> Iterator[int]:
+        """Compress what is not: the size of each piece when that is done."""
+        while self._compressed < len(self._pieces):
+            piece = zlib.compress(self._pieces[self._compressed], _LEVEL)
+            self._pieces[self._compressed] = piece
+            self._compressed += 1
+            yield len(piece)
+
+
+class Rendering:
+    """One body: first waiting for its turn, then being made, then complete."""
+
+    def __init__(
+        self, question: Hashable | None, make: Make, priority: Priority, *, as_text: bool
+    ) -> None:
         self.question = question
         self.make = make
         self.priority = priority
         self.begun: float | None = None
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.readers: set[Reply] = set()
+        self.text = _Text() if as_text else None
         self.compressed = b""
+        """The whole, unless it is kept as text."""
         self.held = 0
-        """Bytes, also while it is being made."""
+        """Compressed bytes, also while it is being made."""
         self.size = 0
         """Bytes of the text."""
 
@@ -98,25 +144,33 @@ class Rendering:
         """Whether anyone who asked for it is still there."""
         return any(reader.present for reader in self.readers)
 
-    def chunks(self, *, gzip: bool) -> Iterator[bytes]:
+    def chunks(self, *, gzip: bool) -> Iterator[bytes | memoryview]:
         """The body, in pieces of at most `CHUNK` bytes."""
-        if gzip:
-            for start in range(0, len(self.compressed), CHUNK):
-                yield self.compressed[start : start + CHUNK]
-            return
-        decompressor = zlib.decompressobj(_GZIP)
-        for start in range(0, len(self.compressed), _COMPRESSED_CHUNK):
-            rest = self.compressed[start : start + _COMPRESSED_CHUNK]
-            while rest:
-                yield decompressor.decompress(rest, CHUNK)
-                rest = decompressor.unconsumed_tail
-        yield decompressor.flush()
+        if self.text is not None:
+            return self.text.chunks()
+        return _chunks(self.compressed, CHUNK) if gzip else _decompressed(self.compressed, _GZIP)
+
+
+def _chunks(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def _decompressed(data: bytes, form: int) -> Iterator[bytes]:
+    decompressor = zlib.decompressobj(form)
+    for some in _chunks(data, _COMPRESSED_CHUNK):
+        rest = some
+        while rest:
+            yield decompressor.decompress(rest, CHUNK)
+            rest = decompressor.unconsumed_tail
+    yield decompressor.flush()
 
 
 class Renderings:
     """All bodies that are waited for, being made, or being sent.
 
-    One answers the same question for `shared_for` seconds; all of them hold `max_held` bytes.
+    One answers the same question for `shared_for` seconds; all of them hold `max_held` bytes, and
+    at most one of them is text besides.
     """
 
     def __init__(self, shared_for: float = SHARED_FOR, max_held: int = MAX_HELD) -> None:
@@ -126,6 +180,8 @@ class Renderings:
         self._held: dict[Rendering, None] = {}
         """Those that have bytes, the oldest first."""
         self.held_bytes = 0
+        self._as_text: Rendering | None = None
+        """The one that is kept as text."""
         self._pending: dict[Rendering, None] = {}
         self._waiting: list[tuple[Priority, int, Rendering]] = []
         self._numbers = count()
@@ -136,11 +192,13 @@ class Renderings:
     ) -> Rendering:
         """The answer to a question, for a reader that will be released; None is never shared.
 
-        It is empty if every reader has left before it was made.
+        It is empty if every reader has left before it was made. Readers that take gzip and others
+        must ask different questions.
         """
         rendering = self._find(question)
         if rendering is None:
-            rendering = Rendering(question, make, priority)
+            as_text = priority is Priority.SCRAPE and not reader.takes_gzip
+            rendering = Rendering(question, make, priority, as_text=as_text)
             self._pending[rendering] = None
             if question is not None and self._shared_for:
                 self._shared[question] = rendering
@@ -191,6 +249,7 @@ class Renderings:
         self._held[rendering] = None
         try:
             if rendering.wanted:
+                await self._make_room()
                 await self._fill(rendering)
                 loop.call_at(rendering.begun + self._shared_for, self._forget, rendering)
             else:
@@ -211,8 +270,11 @@ class Renderings:
         turn_ends = loop.time() + _TURN
         for piece in rendering.make():
             rendering.size += len(piece)
-            pieces.append(compressor.compress(piece))
-            self._hold(rendering, len(pieces[-1]))
+            if rendering.text is not None:
+                rendering.text.append(piece)
+            else:
+                pieces.append(compressor.compress(piece))
+                self._hold(rendering, len(pieces[-1]))
             if loop.time() < turn_ends:
                 continue
             await asyncio.sleep(0)
@@ -220,9 +282,29 @@ class Renderings:
             while self._waiting and self._waiting[0][0] < rendering.priority:
                 await self._make(heapq.heappop(self._waiting)[-1])
             turn_ends = loop.time() + _TURN
+        if rendering.text is not None:
+            self._as_text = rendering
+            return
         pieces.append(compressor.flush())
         self._hold(rendering, len(pieces[-1]))
         rendering.compressed = b"".join(pieces)
+
+    async def _make_room(self) -> None:
+        """Before another body is made: compress the text of the last one if it is still being read.
+
+        If not, it is shared no longer.
+        """
+        rendering, self._as_text = self._as_text, None
+        if rendering is None or rendering.text is None:
+            return
+        if not rendering.readers:
+            self._forget(rendering)
+            return
+        for size in rendering.text.compress():
+            self._hold(rendering, size)
+            await asyncio.sleep(0)
+            if rendering not in self._held:  # its last reader has finished
+                return
 
     def _hold(self, rendering: Rendering, size: int) -> None:
         """Count more bytes, and make room for them: the oldest rendering goes first."""
@@ -248,3 +330,5 @@ class Renderings:
         if rendering in self._held and not rendering.readers and not shared:
             del self._held[rendering]
             self.held_bytes -= rendering.held
+            if rendering is self._as_text:
+                self._as_text = None

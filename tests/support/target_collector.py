@@ -47,4 +47,5 @@ def _samples(
             for text, value in family.values(reading):
                 yield Sample(family.name, names | {family.label: text}, value)
         elif (single := value_of(family, reading)) is not None:
-            yield Sample(family.name, names, single)
+            value = single if family.decimals is None else round(single, family.decimals)
+            yield Sample(family.name, names, value)

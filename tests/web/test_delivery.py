@@ -224,6 +224,85 @@ async def test_renderings_hold_no_more_than_they_may() -> None:
         await _until(lambda: renderings.held_bytes == 0)
 
 
+# Scrapes that are kept as text, for readers that do not take gzip
+
+
+@pytest.mark.parametrize("more", ["page", "scrape", "text"])
+async def test_a_text_that_is_still_being_read(more: str) -> None:
+    """It is compressed where it stands before another body is made; the reader does not see it."""
+    renderings = Renderings()
+    delivery = Delivery(renderings=renderings)
+    pieces = [b"%d" % number * 70_000 for number in range(100)] + [b"small"] * 3
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        name = request.query_string
+        priority = Priority.PAGE if name == "page" else Priority.SCRAPE
+        make = (lambda: pieces) if name == "first" else (lambda: [b"other"])
+        return await delivery.send(request, name, make, {}, priority)
+
+    async with _serving(handler) as place, _reader(place, b"first") as (reader, _):
+        head = await reader.readuntil(b"\r\n\r\n")
+        begin = await reader.readexactly(100_000)
+        assert renderings.held_bytes == 0
+        encoding = "identity" if more == "text" else "gzip"
+        async with (
+            aiohttp.ClientSession(headers={"Accept-Encoding": encoding}) as client,
+            client.get(f"http://{place[0]}:{place[1]}/?{more}") as reply,
+        ):
+            assert await reply.read() == b"other"
+        assert 0 < renderings.held_bytes < 100_000
+        whole = b"".join(pieces)
+        assert b"Content-Length: %d\r\n" % len(whole) in head
+        assert begin + await reader.readexactly(len(whole) - len(begin)) == whole
+
+
+async def test_a_text_that_nobody_reads_any_more() -> None:
+    """It is shared until another body is made."""
+    delivery, made = Delivery(), list[str]()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        def slices() -> Iterator[bytes]:
+            made.append(request.query_string)
+            yield b"text"
+
+        return await delivery.send(request, request.query_string, slices, {})
+
+    async with (
+        _serving(handler) as place,
+        aiohttp.ClientSession(
+            f"http://{place[0]}:{place[1]}", headers={"Accept-Encoding": "identity"}
+        ) as client,
+    ):
+        for name in ("a", "a", "b", "b", "a"):
+            async with client.get(f"/?{name}") as reply:
+                assert await reply.read() == b"text"
+    assert made == ["a", "b", "a"]
+
+
+async def test_the_reader_of_a_text_leaves_while_it_is_being_compressed() -> None:
+    """Then the rest of it need not be."""
+    renderings = Renderings(shared_for=0.01)
+    delivery, readers = Delivery(renderings=renderings), list[web.Request]()
+    noise = bytes((7 * number * number) % 251 for number in range(1 << 16))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.query_string == "text":
+            readers.append(request)
+            return await delivery.send(request, "text", lambda: [noise] * 400, {})
+        return await delivery.send(request, "other", lambda: [b"other"], {})
+
+    async with _serving(handler) as place:
+        async with _reader(place, b"text") as (reader, _):
+            await reader.readexactly(1)
+            await asyncio.sleep(0.05)  # it is shared no longer
+            other = asyncio.create_task(_get(place, "other"))
+            await _until(lambda: renderings.held_bytes)
+            assert readers[0].transport is not None
+            readers[0].transport.abort()
+            assert (await other)[1] == b"other"
+        await _until(lambda: renderings.held_bytes == 0)
+
+
 # Places
 
 
