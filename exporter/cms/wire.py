@@ -153,10 +153,8 @@ _LONGEST_RAW_DESCRIPTION: Final = 2**14
 """Bytes: no sentence, so it is left out."""
 _FEW_ROWS: Final = 100
 _WORK_NO_BITS: Final = 63
-_SMALL: Final = 2**14
-"""Bytes of a reply that cannot cost much, whatever it is."""
 _MOST_OBJECTS: Final = 2 * MAX_ROWS + 100
-"""In one reply: CC-CMS sends each row twice."""
+"""In one reply: CC-CMS sends each row twice. An object is two bytes or more."""
 
 
 def request_body(
@@ -183,7 +181,7 @@ def decode(body: bytes | bytearray, api: Api) -> Reply:
         SchemaError: something that the numbers need is missing or malformed. No message quotes a
             value of the reply: it could be a person's name.
     """
-    if len(body) > _SMALL and body.count(b"{") > _MOST_OBJECTS:
+    if len(body) > 2 * _MOST_OBJECTS and body.count(b"{") > _MOST_OBJECTS:
         raise TooManyRowsError
     if api is Api.AGENT_REST_INFOS:
         # one pass is enough for a success; anything else is decoded again, step by step
