@@ -256,6 +256,23 @@ async def test_a_text_that_is_still_being_read(more: str) -> None:
         assert begin + await reader.readexactly(len(whole) - len(begin)) == whole
 
 
+@pytest.mark.parametrize("order", [("identity", "gzip"), ("gzip", "identity")])
+async def test_the_same_question_with_and_without_gzip(order: tuple[str, str]) -> None:
+    """Each gets the whole body in its own form, also while the other's is kept."""
+    delivery = Delivery()
+    body = b"".join(b"%d" % number * 300 for number in range(200))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await delivery.send(request, "", lambda: [body], {})
+
+    async with _serving(handler) as place, aiohttp.ClientSession() as client:
+        for encoding in order:
+            headers = {"Accept-Encoding": encoding}
+            async with client.get(f"http://{place[0]}:{place[1]}/?", headers=headers) as reply:
+                assert reply.headers.get("Content-Encoding", "identity") == encoding
+                assert await reply.read() == body
+
+
 async def test_a_text_that_nobody_reads_any_more() -> None:
     """It is shared until another body is made."""
     delivery, made = Delivery(), list[str]()
