@@ -1,7 +1,7 @@
 """An alert's whole way by real parts: call center, exporter, Prometheus, Alertmanager, people."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,21 @@ from tests.support.processes import free_port, polled_each_second, query, servin
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 NAME = "Canary Name"
+TWO_HOURS = (7200, 5400)
+"""A rest above the limit of an hour, and overdue by half an hour."""
+OVERDUE_ONLY = (1800, 600)
+"""A rest below the limit, and overdue by twenty minutes."""
 RUNBOOKS = "https://github.com/agent-rest-exporter/agent-rest-exporter/blob/main/docs/runbooks"
 
 
-def floors(overstaying: Collection[int]) -> Settings:
-    """A server where one agent of each of these VDNs has rested for two hours, not for 90 min."""
+def floors(resting: Mapping[int, tuple[int, int]]) -> Settings:
+    """A server where one agent of each of these VDNs rests: so long, and so much was requested."""
 
     def floor(_cc_id: int, vdn: int, now: float) -> Floor:
-        if vdn not in overstaying:
+        if vdn not in resting:
             return Floor(0, 0, 0)
-        row = AgentRow(NAME, 55_000 + vdn, 0, int(now - 7200) * 1000, 5400)
+        lasted, requested = resting[vdn]
+        row = AgentRow(NAME, 55_000 + vdn, 0, int(now - lasted) * 1000, requested)
         return Floor(0, 1, 0, (row,))
 
     return Settings(floors=floor)
@@ -32,11 +37,16 @@ def floors(overstaying: Collection[int]) -> Settings:
 
 async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
     """Two VDNs of a server arrive as one message with labels, numbers and a page; then resolve."""
-    overstaying: set[int] = set()
-    async with serving(Simulator(floors(overstaying))) as lima:
+    resting: dict[int, tuple[int, int]] = {}
+    async with serving(Simulator(floors(resting))) as server:
         config = tmp_path / "config.yaml"
         targets = "targets: [{ccId: 1, vdn: 1-2, name: sales, labels: {site: miraflores}}]"
-        config.write_text("cms:\n" + polled_each_second("lima", lima.url, targets), "utf-8")
+        config.write_text(
+            "cms:\n"
+            + polled_each_second("lima", server.url, targets)
+            + polled_each_second("cusco", server.url, "targets: [{ccId: 7, vdn: 5}]"),
+            encoding="utf-8",
+        )
         async with (
             serving_exporter(config) as exporter,
             watching(tmp_path, exporter.address) as watch,
@@ -44,11 +54,11 @@ async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
 
             async def nobody_rests() -> bool:
                 longest = await query(watch.prometheus, "agent_rest_longest_rest_seconds")
-                return list(longest.values()) == [0, 0]
+                return list(longest.values()) == [0, 0, 0]
 
             await until(nobody_rests)
             assert not watch.webhook.told
-            overstaying |= {1, 2}
+            resting |= {1: TWO_HOURS, 2: TWO_HOURS}
             told = await watch.webhook.hears("AgentRestTooLong", "lima")
 
             async def overdue_is_held_back() -> bool:
@@ -56,11 +66,19 @@ async def test_an_overstay_is_told_and_so_is_its_end(tmp_path: Path) -> None:
                 return states == {"1": "suppressed", "2": "suppressed"}
 
             await until(overdue_is_held_back)
-            overstaying.clear()
+            # The group of cusco is younger than that of lima: when cusco's is told, the time at
+            # which lima's would have been is over.
+            resting[5] = OVERDUE_ONLY
+            overdue = await watch.webhook.hears("AgentRestOverdue", "cusco")
+            assert await overdue_is_held_back()
+            assert not watch.webhook.of("AgentRestOverdue", "lima")
+            # From here on nothing is said of lima's: its two alerts end one after the other.
+            resting.clear()
             ended = await watch.webhook.hears_the_end("AgentRestTooLong", "lima", {"1", "2"})
 
+    assert overdue.receiver == "floor-info"
+    assert not watch.webhook.of("AgentRestTooLong", "cusco")
     assert (told.receiver, ended.receiver) == ("floor-warning", "floor-warning")
-    assert not watch.webhook.of("AgentRestOverdue", "lima")
     assert (told.status, ended.status) == ("firing", "resolved")
     assert told.labels() == [
         {
