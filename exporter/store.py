@@ -169,15 +169,12 @@ class Histogram:
 
 
 @dataclass(slots=True)
-class ServerStats:
-    """What was done to one CC-CMS since the exporter started.
+class ServerCondition:
+    """What is known of a server from its replies.
 
-    The client counts requests, polls in flight and the clock skew; the poller counts the rest.
+    Each client begins with nothing known: other settings may lead to another machine.
     """
 
-    requests: int = 0
-    in_flight: int = 0
-    skipped: int = 0
     paused_until: float = 0.0
     """Until when the server asked not to be polled, on the boot clock."""
     clock_skew: float | None = None
@@ -187,13 +184,27 @@ class ServerStats:
     when a connection was last opened. None for http and until then."""
     single_use_until: float | None = None
     """On the boot clock: each poll uses a new connection until then. None if they are kept."""
-    failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
-    duration: Histogram = field(default_factory=lambda: Histogram(POLL_DURATION_BUCKETS))
-    delay: Histogram = field(default_factory=lambda: Histogram(POLL_DELAY_BUCKETS))
 
     def pause(self, now: Moment) -> float:
         """Seconds for which the server will not be polled, because it asked for a pause."""
         return max(0.0, self.paused_until - now.boot)
+
+
+@dataclass(slots=True)
+class ServerStats:
+    """What was done to one CC-CMS since the exporter started, whatever its settings were.
+
+    The client counts requests and polls in flight; the poller counts the rest.
+    """
+
+    condition: ServerCondition = field(default_factory=ServerCondition)
+    """As its present client has found it."""
+    requests: int = 0
+    in_flight: int = 0
+    skipped: int = 0
+    failures: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    duration: Histogram = field(default_factory=lambda: Histogram(POLL_DURATION_BUCKETS))
+    delay: Histogram = field(default_factory=lambda: Histogram(POLL_DELAY_BUCKETS))
 
     def count(self, result: PollResult, due: float) -> None:
         """Count a scheduled poll that was due at `due` on the monotonic clock."""

@@ -197,7 +197,7 @@ def _poll(
             own = [answer.result for answer in answers if answer.target.cms == cms]
             for sentence in (
                 polling.hints.get(cms),
-                expiring(client.stats.certificate_expiry, system_clock().wall),
+                expiring(client.condition.certificate_expiry, system_clock().wall),
                 too_slow(client.server, own),
             ):
                 if sentence:

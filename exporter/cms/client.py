@@ -27,7 +27,7 @@ from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
 from exporter.rest import Asked, Row, Snapshot
 from exporter.server import Auth, Server
-from exporter.store import ServerStats
+from exporter.store import ServerCondition, ServerStats
 
 _HALF_A_SECOND: Final = 0.5
 """`Date` is cut to whole seconds: on average it is half a second too early."""
@@ -91,6 +91,8 @@ class CmsClient:
         self.server = server
         self.stats = ServerStats()
         """Where requests are counted; set it to one that outlives this client."""
+        self.condition = ServerCondition()
+        """What this client has found out about the server."""
         self.on_doubt: Callable[[int, int, Moment, PollError], None] = lambda *_: None
         """Called for each poll that may have been answered by another's reply, after it has ended:
         with ccId, vdn, the poll's end, and why it counts as failed."""
@@ -233,7 +235,7 @@ class CmsClient:
             self.drop_idle()
         if failure.retry_after:
             pause = self._rate_limit.pause(failure.retry_after)
-            self.stats.paused_until = self._clock().boot + pause
+            self.condition.paused_until = self._clock().boot + pause
         return proxy_failures.through(failure, self._proxy)
 
     async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
@@ -353,20 +355,20 @@ class CmsClient:
             return await self._transport.handle_async_request(request)
         finally:
             if exchange.certificate_expiry is not None:
-                self.stats.certificate_expiry = exchange.certificate_expiry
+                self.condition.certificate_expiry = exchange.certificate_expiry
 
     def _uses_connections_once(self) -> bool:
-        until = self.stats.single_use_until
+        until = self.condition.single_use_until
         if until is not None and self._clock().boot >= until:
-            self.stats.single_use_until = until = None
+            self.condition.single_use_until = until = None
             log_messages.CONNECTIONS_KEPT.log({"cms": self.server.name})
         return until is not None
 
     def _surplus_seen(self, connection: Connection) -> None:
         """A connection has received an unexpected reply."""
-        if self.stats.single_use_until is None:
+        if self.condition.single_use_until is None:
             log_messages.SURPLUS_REPLY.log({"cms": self.server.name})
-        self.stats.single_use_until = self._clock().boot + SINGLE_USE
+        self.condition.single_use_until = self._clock().boot + SINGLE_USE
         error = failures.of_surplus_reply(self.server)
         for (cc_id, vdn), ended in connection.answers.items():
             self.on_doubt(cc_id, vdn, ended, error)
@@ -381,7 +383,7 @@ class CmsClient:
         now = progress.replied = self._clock().wall
         server_time = http_date(date)
         if server_time is not None:
-            progress.clock_skew = self.stats.clock_skew = server_time + _HALF_A_SECOND - now
+            progress.clock_skew = self.condition.clock_skew = server_time + _HALF_A_SECOND - now
         status = response.status_code
         if status != httpx.codes.OK and (status in _WITHOUT_BODY or not response.is_success):
             start = await body.excerpt(stream) if status == httpx.codes.BAD_REQUEST else b""

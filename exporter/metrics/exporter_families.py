@@ -85,16 +85,20 @@ class ExporterCollector:
         yield _gauge(
             "clock_skew_seconds",
             "The server's clock minus this host's clock, from the last Date header received.",
-            ((cms, stats.clock_skew) for cms, stats in servers if stats.clock_skew is not None),
+            (
+                (cms, stats.condition.clock_skew)
+                for cms, stats in servers
+                if stats.condition.clock_skew is not None
+            ),
         )
         yield _gauge(
             "tls_certificate_expiry_timestamp_seconds",
             "Unix time of the earliest expiry in the certificate chain that the server sent last, "
             "even if it was not trusted. Absent for http.",
             (
-                (cms, stats.certificate_expiry)
+                (cms, stats.condition.certificate_expiry)
                 for cms, stats in servers
-                if stats.certificate_expiry is not None
+                if stats.condition.certificate_expiry is not None
             ),
         )
         yield _counter(
@@ -116,13 +120,13 @@ class ExporterCollector:
         yield _gauge(
             "pause_remaining_seconds",
             "Time until a server that asked for a pause (Retry-After) is polled again, else 0.",
-            ((cms, stats.pause(now)) for cms, stats in servers),
+            ((cms, stats.condition.pause(now)) for cms, stats in servers),
         )
         yield _gauge(
             "single_use_connections",
             "1 while each request uses a new connection, because the server sent an unexpected "
             "reply, else 0.",
-            ((cms, stats.single_use_until is not None) for cms, stats in servers),
+            ((cms, stats.condition.single_use_until is not None) for cms, stats in servers),
         )
         refused = CounterMetricFamily(
             _PREFIX + "web_refused",

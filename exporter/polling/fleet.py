@@ -87,7 +87,8 @@ class Fleet:
     def apply(self, plan: Plan) -> Changes:
         """Poll by a new configuration from now on."""
         names = [server.name for server in plan.servers]
-        gone = self._members.keys() - set(names)
+        before = dict(self._members)
+        gone = before.keys() - set(names)
         changes = self._changes(plan.targets, {*gone, *plan.clients})
         self._store.replace(plan.targets, names)
         for name in [*gone, *plan.clients]:
@@ -96,8 +97,10 @@ class Fleet:
         for target in plan.targets:
             keys[target.key.cms].append(target.key)
         for name, client in plan.clients.items():
-            # it may be http now, or lead to another machine
-            self._store.server(name).certificate_expiry = None
+            if name in before and before[name].client.server.url == client.server.url:
+                # the gateway that sends surplus replies is the same
+                until = before[name].client.condition.single_use_until
+                client.condition.single_use_until = until
             poller = Poller(client, keys[name], self._store, self._clock)
             self._members[name] = _Member(client, poller, Prober(client))
             self._start(name)

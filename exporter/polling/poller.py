@@ -46,6 +46,7 @@ class Poller:
         self._client = client
         self._store = store
         self._stats = client.stats = store.server(client.server.name)
+        self._stats.condition = client.condition
         client.on_doubt = self._take_back
         self._failure_log = FailureLog(client.server.name)
         self._clock = clock

@@ -48,10 +48,10 @@ def slices(store: Store, now: Moment, query: Query, next_poll: NextPoll) -> Iter
                     "cms": name,
                     "targets": listing.servers[name].total(),
                     "states": {each.value: listing.servers[name][each] for each in TargetStatus},
-                    "clock_skew_seconds": stats.clock_skew,
-                    "pause_remaining_seconds": stats.pause(now) or None,
-                    "tls_certificate_expiry_timestamp_seconds": stats.certificate_expiry,
-                    "single_use_connections": stats.single_use_until is not None or None,
+                    "clock_skew_seconds": stats.condition.clock_skew,
+                    "pause_remaining_seconds": stats.condition.pause(now) or None,
+                    "tls_certificate_expiry_timestamp_seconds": stats.condition.certificate_expiry,
+                    "single_use_connections": stats.condition.single_use_until is not None or None,
                 }
             )
             for name, stats in servers.items()

@@ -1,7 +1,7 @@
 """Sends bodies as fast as they are read, to a bounded number of readers at once.
 
-A reader who takes nothing is not waited for: when its place, or the memory of its body, is needed,
-its connection is closed, and so it is after a minute in any case.
+A reader who takes nothing is not waited for: its connection is closed when its place, or the memory
+of its body, is needed, and after a minute in any case.
 """
 
 import asyncio
@@ -25,14 +25,13 @@ _RETRY_AFTER: Final = 1
 
 
 class Delivery:
-    """Replies to requests whose bodies are worth a bound: all but those of a sentence.
+    """Replies to requests whose bodies are worth a bound: all but one-line replies.
 
-    A place is taken by a rendering that is waited for, however many wait for it, and by a reply
-    that is being sent. Pages, searches and scrapes of some families have half of the places, so
-    that a whole scrape finds one.
+    At most `max_requests` bodies wait to be made or are being made, however many clients wait for
+    each; half of them may be pages, searches and scrapes of some families, so that a whole scrape
+    finds room. At most as many replies are sent at once. 0 is no limit.
 
-    `max_requests` is the number of places; 0 for any number. Two requests share a rendering only if
-    `generation` gives the same for both.
+    Two requests share a rendering only if `generation` gives the same for both.
     """
 
     def __init__(
@@ -45,18 +44,15 @@ class Delivery:
         refused: Refusals | None = None,
     ) -> None:
         self._places = max_requests or math.inf
-        self._renderings = renderings or Renderings()
+        self._places_of_others = max(1, max_requests // 2) if max_requests else math.inf
+        self.renderings = renderings or Renderings()
         self._generation = generation
         self._send_timeout = send_timeout
         self._refused = no_refusals() if refused is None else refused
-        self._sending: dict[Reply, None] = {}
+        self.sending: dict[Reply, None] = {}
+        """Replies that have a place to send from."""
         self._next_to_send = Turns()
         self._sent = asyncio.Event()
-
-    @property
-    def in_progress(self) -> int:
-        """How many places are taken."""
-        return len(self._renderings.pending()) + len(self._sending)
 
     async def send(
         self,
@@ -75,8 +71,8 @@ class Delivery:
         is this body's turn, so that it is up to date.
         """
         reply = Reply(request)
-        question = (self._generation(), question, reply.takes_gzip)
-        if not self._renderings.shares(question) and self._busy(priority):
+        question = (self._generation(), question)
+        if not self.renderings.shares(question, reply) and self._busy(priority):
             self._refused[Refusal.BUSY] += 1
             return web.Response(
                 text="503: too many requests are in progress: ask less often, or raise "
@@ -96,12 +92,12 @@ class Delivery:
         return await self._send(Reply(request), None, make, response, Priority.SELECTION)
 
     def _busy(self, priority: Priority) -> bool:
-        """Whether no place is left for one more rendering."""
-        pending = self._renderings.pending()
+        """Whether there is no room for one more rendering."""
+        pending = self.renderings.pending()
         if len(pending) >= self._places:
             return True
         others = sum(each is not Priority.SCRAPE for each in pending)
-        return priority is not Priority.SCRAPE and others >= max(1, self._places // 2)
+        return priority is not Priority.SCRAPE and others >= self._places_of_others
 
     async def _take_place(self, reply: Reply) -> None:
         """Wait until there is a place to send from: that of someone who does not read, if need be.
@@ -110,19 +106,18 @@ class Delivery:
         """
         loop = asyncio.get_running_loop()
         async with self._next_to_send.turn(reply.client):
-            while len(self._sending) >= self._places:
-                slowest = min(self._sending, key=lambda each: each.waits_since)
+            while len(self.sending) >= self._places:
+                slowest = min(self.sending, key=lambda each: each.waits_since)
                 patience = min(slowest.waits_since - loop.time(), 0.0) + _PATIENCE
                 if patience <= 0:
-                    self._refused[Refusal.SLOW_READER] += 1
-                    del self._sending[slowest]
+                    del self.sending[slowest]
                     slowest.cut()
                     continue
                 self._sent.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(patience):
                         await self._sent.wait()
-            self._sending[reply] = None
+            self.sending[reply] = None
 
     async def _send(
         self,
@@ -136,18 +131,16 @@ class Delivery:
         response.headers[hdrs.VARY] = ", ".join(vary)
         if reply.takes_gzip:
             response.headers[hdrs.CONTENT_ENCODING] = "gzip"
-        rendering = await self._renderings.get(question, make, priority, reply)
+        rendering = await self.renderings.get(question, make, priority, reply)
         try:
             if question is not None:
                 await self._take_place(reply)
             if reply.present:  # or it left while its body was made
-                response.content_length = (
-                    len(rendering.compressed) if reply.takes_gzip else rendering.size
-                )
+                response.content_length = rendering.length
                 await self._write(reply, response, rendering)
         finally:
-            self._renderings.release(rendering, reply)
-            self._sending.pop(reply, None)
+            self.renderings.release(rendering, reply)
+            self.sending.pop(reply, None)
             self._sent.set()
         return response
 
@@ -158,11 +151,8 @@ class Delivery:
             async with asyncio.timeout(self._send_timeout):
                 await response.prepare(reply.request)
                 if reply.request.method != hdrs.METH_HEAD:
-                    for chunk in rendering.chunks(gzip=reply.takes_gzip):
+                    for chunk in rendering.chunks():
                         await reply.write(response, chunk)
                 await response.write_eof()
-        except TimeoutError:
-            self._refused[Refusal.SLOW_READER] += 1
-            reply.cut()
-        except OSError:  # the client has left
+        except OSError:  # it took too long, or the client has left
             reply.cut()

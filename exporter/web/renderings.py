@@ -2,7 +2,8 @@
 
 Ten thousand targets are 22 MB of text. Forty readers of as many renderings would hold a gigabyte,
 so the same question is answered with the same bytes for a second, and what is kept is compressed,
-once: a tenth of the text. A client that does not take gzip gets it decompressed on the way.
+once: a tenth of the text. A client that does not take gzip gets it decompressed on the way. It
+shares a rendering with its like only.
 
 One scrape may be kept as text, for clients that do not take gzip: nearly always it has been sent
 before another body is made, and if not, it is compressed then.
@@ -15,10 +16,11 @@ import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import count
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import hdrs, web
 
+from exporter.web.listening.clients import Connection
 from exporter.web.negotiation import accepts_gzip
 
 SHARED_FOR: Final = 1.0
@@ -62,7 +64,7 @@ class Reply:
 
     @property
     def client(self) -> Hashable:
-        """Whose turn it is to take a place."""
+        """The client that sent the request, as `Turns` tells clients apart."""
         return getattr(self.request.protocol, "client", None)
 
     @property
@@ -71,9 +73,9 @@ class Reply:
         return self.request.transport is not None
 
     def cut(self) -> None:
-        """Close the connection."""
-        if self.request.transport is not None:
-            self.request.transport.abort()
+        """Close the connection, because the reader is slow or has left."""
+        if self.present:
+            cast("Connection", self.request.protocol).end_unread()
 
     async def write(self, response: web.StreamResponse, chunk: bytes | memoryview) -> None:
         """Send a piece, and wait until the kernel has taken it."""
@@ -111,7 +113,7 @@ class _Text:
                     yield view[start : start + CHUNK]
 
     def compress(self) -> Iterator[int]:
-        """Compress what is not: the size of each piece when that is done."""
+        """Compress the pieces that are not. Yields the compressed size of each."""
         while self._compressed < len(self._pieces):
             piece = zlib.compress(self._pieces[self._compressed], _LEVEL)
             self._pieces[self._compressed] = piece
@@ -123,15 +125,17 @@ class Rendering:
     """One body: first waiting for its turn, then being made, then complete."""
 
     def __init__(
-        self, question: Hashable | None, make: Make, priority: Priority, *, as_text: bool
+        self, question: Hashable | None, make: Make, priority: Priority, *, gzip: bool
     ) -> None:
         self.question = question
         self.make = make
         self.priority = priority
+        self.gzip = gzip
+        """Whether its readers take it compressed."""
         self.begun: float | None = None
         self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.readers: set[Reply] = set()
-        self.text = _Text() if as_text else None
+        self.text = _Text() if priority is Priority.SCRAPE and not gzip else None
         self.compressed = b""
         """The whole, unless it is kept as text."""
         self.held = 0
@@ -144,11 +148,18 @@ class Rendering:
         """Whether anyone who asked for it is still there."""
         return any(reader.present for reader in self.readers)
 
-    def chunks(self, *, gzip: bool) -> Iterator[bytes | memoryview]:
-        """The body, in pieces of at most `CHUNK` bytes."""
+    @property
+    def length(self) -> int:
+        """Bytes that each reader gets."""
+        return len(self.compressed) if self.gzip else self.size
+
+    def chunks(self) -> Iterator[bytes | memoryview]:
+        """The body as its readers take it, in pieces of at most `CHUNK` bytes."""
         if self.text is not None:
             return self.text.chunks()
-        return _chunks(self.compressed, CHUNK) if gzip else _decompressed(self.compressed, _GZIP)
+        if self.gzip:
+            return _chunks(self.compressed, CHUNK)
+        return _decompressed(self.compressed, _GZIP)
 
 
 def _chunks(data: bytes, size: int) -> Iterator[bytes]:
@@ -176,7 +187,8 @@ class Renderings:
     def __init__(self, shared_for: float = SHARED_FOR, max_held: int = MAX_HELD) -> None:
         self._shared_for = shared_for
         self._max_held = max_held
-        self._shared: dict[Hashable, Rendering] = {}
+        self._shared: dict[tuple[Hashable, bool], Rendering] = {}
+        """By the question, and by whether gzip is taken."""
         self._held: dict[Rendering, None] = {}
         """Those that have bytes, the oldest first."""
         self.held_bytes = 0
@@ -192,16 +204,14 @@ class Renderings:
     ) -> Rendering:
         """The answer to a question, for a reader that will be released; None is never shared.
 
-        It is empty if every reader has left before it was made. Readers that take gzip and others
-        must ask different questions.
+        It is empty if every reader has left before it was made.
         """
-        rendering = self._find(question)
+        rendering = self._find(question, reader)
         if rendering is None:
-            as_text = priority is Priority.SCRAPE and not reader.takes_gzip
-            rendering = Rendering(question, make, priority, as_text=as_text)
+            rendering = Rendering(question, make, priority, gzip=reader.takes_gzip)
             self._pending[rendering] = None
-            if question is not None and self._shared_for:
-                self._shared[question] = rendering
+            if question is not None:
+                self._shared[question, reader.takes_gzip] = rendering
             heapq.heappush(self._waiting, (priority, next(self._numbers), rendering))
             if self._maker is None:
                 self._maker = asyncio.create_task(self._make_all())
@@ -224,12 +234,12 @@ class Renderings:
             each.priority for each in self._pending if each.question is not None and each.wanted
         ]
 
-    def shares(self, question: Hashable) -> bool:
+    def shares(self, question: Hashable, reader: Reply) -> bool:
         """Whether one more reader of this question costs no rendering."""
-        return self._find(question) is not None
+        return self._find(question, reader) is not None
 
-    def _find(self, question: Hashable | None) -> Rendering | None:
-        rendering = None if question is None else self._shared.get(question)
+    def _find(self, question: Hashable | None, reader: Reply) -> Rendering | None:
+        rendering = self._shared.get((question, reader.takes_gzip))
         if rendering is None or rendering.begun is None:
             return rendering
         now = asyncio.get_running_loop().time()
@@ -238,9 +248,14 @@ class Renderings:
     async def _make_all(self) -> None:
         try:
             while self._waiting:
-                await self._make(heapq.heappop(self._waiting)[-1])
+                await self._make_next()
         finally:
             self._maker = None
+
+    async def _make_next(self) -> None:
+        """Make the one that comes first, and let everything else run, however small it was."""
+        await self._make(heapq.heappop(self._waiting)[-1])
+        await asyncio.sleep(0)
 
     async def _make(self, rendering: Rendering) -> None:
         """Make one body, and let everything else run between its slices."""
@@ -280,7 +295,7 @@ class Renderings:
             await asyncio.sleep(0)
             # a scrape does not wait for the rest of a page
             while self._waiting and self._waiting[0][0] < rendering.priority:
-                await self._make(heapq.heappop(self._waiting)[-1])
+                await self._make_next()
             turn_ends = loop.time() + _TURN
         if rendering.text is not None:
             self._as_text = rendering
@@ -321,14 +336,17 @@ class Renderings:
 
     def _forget(self, rendering: Rendering) -> None:
         """Share it no longer."""
-        if self._shared.get(rendering.question) is rendering:
-            del self._shared[rendering.question]
+        if self._is_shared(rendering):
+            del self._shared[rendering.question, rendering.gzip]
         self._drop_unused(rendering)
 
     def _drop_unused(self, rendering: Rendering) -> None:
-        shared = self._shared.get(rendering.question) is rendering
-        if rendering in self._held and not rendering.readers and not shared:
+        unused = not rendering.readers and not self._is_shared(rendering)
+        if rendering in self._held and unused:
             del self._held[rendering]
             self.held_bytes -= rendering.held
             if rendering is self._as_text:
                 self._as_text = None
+
+    def _is_shared(self, rendering: Rendering) -> bool:
+        return self._shared.get((rendering.question, rendering.gzip)) is rendering

@@ -128,10 +128,10 @@ def _worst_first(
         _Server(
             name,
             listing.servers[name],
-            stats.pause(now),
-            stats.single_use_until is not None,
-            *words.clock(stats.clock_skew),
-            words.certificate(stats.certificate_expiry, now.wall),
+            stats.condition.pause(now),
+            stats.condition.single_use_until is not None,
+            *words.clock(stats.condition.clock_skew),
+            words.certificate(stats.condition.certificate_expiry, now.wall),
         )
         for name, stats in servers.items()
     ]

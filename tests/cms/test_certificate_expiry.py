@@ -56,7 +56,7 @@ def end_of(pem: trustme.Blob) -> float:
 
 def expiry(client: CmsClient) -> float | None:
     """What is exported."""
-    return client.stats.certificate_expiry
+    return client.condition.certificate_expiry
 
 
 async def test_the_first_certificate_of_the_chain_to_expire_counts(

@@ -217,7 +217,7 @@ async def test_a_surplus_reply_with_an_odd_head_is_seen() -> None:
         connected(f"http://127.0.0.1:{peer.port}", max_concurrency=1) as client,
     ):
         read(await client.poll(1, 1))
-        assert client.stats.single_use_until is not None
+        assert client.condition.single_use_until is not None
 
 
 @pytest.mark.anyio

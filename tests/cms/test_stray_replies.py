@@ -207,7 +207,7 @@ async def _seen_at_most_once(shape: Shape, concurrency: int) -> None:
         begin, seen = now(), False
         # on a busy machine, the first polls can all time out
         while now() < begin + 0.8 or (now() < begin + 20 and not (right and seen)):
-            seen = (client.stats.single_use_until is not None) == surplus_is_seen
+            seen = (client.condition.single_use_until is not None) == surplus_is_seen
             await asyncio.sleep(0.002)
             for state in store.states():
                 numbers = state.fresh(system_clock())
@@ -220,7 +220,7 @@ async def _seen_at_most_once(shape: Shape, concurrency: int) -> None:
 
     assert {vdn: len(polls) for vdn, polls in wrong.items() if len(polls) > 1} == {}
     assert right > 0
-    assert (client.stats.single_use_until is not None) == surplus_is_seen
+    assert (client.condition.single_use_until is not None) == surplus_is_seen
 
 
 async def test_the_numbers_of_a_poll_that_was_answered_by_another_go_at_once() -> None:
@@ -318,7 +318,7 @@ async def test_a_reply_in_pieces_is_one_reply(pieces: tuple[bytes, bytes], rest:
         for _ in range(2):
             assert read(await client.poll(1, 1)).snapshot.resting == 7
             await asyncio.sleep(REST)
-        surplus_seen = client.stats.single_use_until is not None
+        surplus_seen = client.condition.single_use_until is not None
 
     assert (surplus_seen, connections) == ((True, 2) if rest else (False, 1))
 
@@ -349,7 +349,7 @@ async def test_bytes_that_the_loop_has_not_read_yet_are_seen() -> None:
             go.set()
             sent.wait(10)
             assert read(await client.poll(1, 2)).snapshot.resting == 2
-            assert client.stats.single_use_until is not None
+            assert client.condition.single_use_until is not None
         thread.join()
 
 
@@ -361,7 +361,7 @@ async def test_a_body_that_is_longer_than_it_says_is_read_as_far_as_it_says(rest
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         assert read(await client.poll(1, 1)).snapshot.resting == 1
-        assert client.stats.single_use_until is not None
+        assert client.condition.single_use_until is not None
 
 
 async def test_stray_line_ends_cost_a_connection_and_nothing_else() -> None:
@@ -383,7 +383,7 @@ async def test_stray_line_ends_cost_a_connection_and_nothing_else() -> None:
             read(await client.poll(1, 1))
             await asyncio.sleep(REST)
 
-    assert client.stats.single_use_until is None
+    assert client.condition.single_use_until is None
 
 
 async def test_connections_are_used_once_for_an_hour(caplog: pytest.LogCaptureFixture) -> None:

@@ -299,9 +299,9 @@ def own_families() -> CollectorRegistry:
     """The exporter's own families with fixed values."""
     store = scenario()
     lima = store.server("lima")
-    lima.requests, lima.skipped, lima.in_flight, lima.clock_skew = 12, 1, 2, -0.25
-    lima.certificate_expiry = 1_700_000_000.0
-    lima.paused_until = NOW.boot + 12.5
+    lima.requests, lima.skipped, lima.in_flight, lima.condition.clock_skew = 12, 1, 2, -0.25
+    lima.condition.certificate_expiry = 1_700_000_000.0
+    lima.condition.paused_until = NOW.boot + 12.5
     lima.failures[Reason.TIMEOUT] = 1
     lima.failures[Reason.AUTH] = 2
     for seconds in (0.125, 0.25, 12.0):

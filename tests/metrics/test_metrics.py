@@ -335,11 +335,11 @@ def test_own_families_of_a_busy_exporter() -> None:
     """Each number of a server's stats reaches its family; a failed reload is told."""
     store = store_of([], ["lima"])
     stats = store.server("lima")
-    stats.requests, stats.skipped, stats.in_flight, stats.clock_skew = 9, 2, 3, -1.5
-    stats.paused_until = ENDED.boot + 45
-    stats.certificate_expiry = 1_700_000_000.0
+    stats.requests, stats.skipped, stats.in_flight, stats.condition.clock_skew = 9, 2, 3, -1.5
+    stats.condition.paused_until = ENDED.boot + 45
+    stats.condition.certificate_expiry = 1_700_000_000.0
     stats.failures[Reason.TLS] += 4
-    stats.single_use_until = 1.0
+    stats.condition.single_use_until = 1.0
     stats.duration.observe(0.3)
     stats.delay.observe(99)
     collector = ExporterCollector(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
@@ -17,7 +18,7 @@ from exporter.polling.build import BuildError
 from exporter.polling.fleet import Changes, Plan
 from exporter.polling.poller import STALLED_AFTER
 from exporter.polling.schedule import phase
-from exporter.store import TargetKey
+from exporter.store import ServerCondition, TargetKey
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Block, Network, World, config, server
 from tests.support.scripted_server import reply
@@ -181,16 +182,33 @@ async def test_a_pause_ends_with_the_server_that_asked_for_it(network: Network) 
         assert {vdn for _, vdn in network.floor("http://elsewhere").asked} == {1, 2}
 
 
-async def test_a_certificate_is_forgotten_with_the_server_that_showed_it(network: Network) -> None:
-    """The changed one may be http, and would be said to have a certificate for ever."""
+async def test_nothing_is_known_of_a_server_with_other_settings(network: Network) -> None:
+    """It may be another machine: no certificate, pause, skew or surplus reply is its own.
+
+    The polls of its predecessor end after it has begun, and their findings are not its own either.
+    """
     assert network.open() == []
     async with working(server("lima"), server("cusco")) as world:
-        for name in ("lima", "cusco"):
-            world.store.server(name).certificate_expiry = 1.0
+        known = {name: world.store.server(name).condition for name in ("lima", "cusco")}
+        for condition in known.values():
+            condition.certificate_expiry, condition.clock_skew = 1.0, 90.0
+            condition.paused_until = condition.single_use_until = math.inf
+        requests = world.store.server("lima").requests
         world.follow(server("lima", url="http://elsewhere"), server("cusco"))
+        known["lima"].certificate_expiry = 2.0
 
-        assert world.store.server("lima").certificate_expiry is None
-        assert world.store.server("cusco").certificate_expiry == 1.0
+        assert world.store.server("lima").condition == ServerCondition()
+        assert world.store.server("lima").requests == requests
+        assert world.store.server("cusco").condition is known["cusco"]
+
+
+async def test_surplus_replies_are_remembered_while_the_url_stays(network: Network) -> None:
+    """Other settings do not change the gateway that sends them."""
+    assert network.open() == []
+    async with working(server("lima")) as world:
+        world.store.server("lima").condition.single_use_until = math.inf
+        world.follow(server("lima", timeout=3))
+        assert world.store.server("lima").condition == ServerCondition(single_use_until=math.inf)
 
 
 async def test_a_server_that_is_changed_time_and_again_loses_nothing(network: Network) -> None:

@@ -81,7 +81,9 @@ async def test_a_probe_tells_of_itself_alone() -> None:
         )
         assert state.snapshot.resting == 3
     assert probed.stats.requests == 2
-    assert probed.stats.clock_skew == pytest.approx(1_750_000_062.5 - EPOCH - 4, abs=0.001)
+    assert probed.client.condition.clock_skew == pytest.approx(
+        1_750_000_062.5 - EPOCH - 4, abs=0.001
+    )
 
 
 async def test_a_probe_that_fails_is_an_answer() -> None:

@@ -103,7 +103,7 @@ async def test_a_server_is_left_alone_for_as_long_as_it_asks(
     assert floor.refused == 1
     stats = store.server("lima")
     assert sum(stats.failures.values()) == 1
-    assert stats.clock_skew == pytest.approx(SKEW, abs=1.0)
+    assert stats.condition.clock_skew == pytest.approx(SKEW, abs=1.0)
     assert all(state.failure is None for state in store.states())
 
 

@@ -128,8 +128,8 @@ def _floor() -> Exporter:
     succeed(store, support, replace(BUSY, deadlines=(NOW.wall - 300,)))
     succeed(store, back_office, QUIET)
     fail(store, back_office)
-    store.server("lima").clock_skew = 0.4
-    store.server("quito").clock_skew = -95.0
+    store.server("lima").condition.clock_skew = 0.4
+    store.server("quito").condition.clock_skew = -95.0
     return Exporter(store)
 
 
@@ -468,7 +468,7 @@ async def test_rows_keep_their_identity_when_they_move(browser: Browser) -> None
         await page.get_by_role("link", name="lima").focus()
         await page.evaluate("window.row = document.querySelectorAll('tbody tr')[2]")
         fail(exporter.store, sales)
-        exporter.store.server("quito").clock_skew = 0.0
+        exporter.store.server("quito").condition.clock_skew = 0.0
         await _refresh(page, exporter)
         await expect(page.locator("tbody th").first).to_contain_text("sales")
         assert await _names(page) == ["sales", "back office", "support"]

@@ -60,7 +60,7 @@ def _floors(count: int = 12) -> Store:
             succeed(store, each, snapshot, when)
         store.sample(Moment(when.wall, when.monotonic, when.boot))
     for name, stats in store.servers():
-        stats.clock_skew = 0.3 if name == "lima" else -0.8
+        stats.condition.clock_skew = 0.3 if name == "lima" else -0.8
     return store
 
 
@@ -88,9 +88,9 @@ def trouble() -> Scene:
         Reason.AUTH,
     )
     succeed(store, listed[2], replace(BUSY, resting=11, deadlines=(NOW.wall - 300,)))
-    store.server("cusco").clock_skew = -95.0
-    store.server("cusco").paused_until = NOW.boot + 75
-    store.server("lima").certificate_expiry = NOW.wall + 6 * 86_400
+    store.server("cusco").condition.clock_skew = -95.0
+    store.server("cusco").condition.paused_until = NOW.boot + 75
+    store.server("lima").condition.certificate_expiry = NOW.wall + 6 * 86_400
     return Scene(store)
 
 

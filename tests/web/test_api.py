@@ -53,10 +53,10 @@ def _full() -> tuple[Store, Target]:
         ),
     )
     fail(store, each)
-    store.server("lima").clock_skew = -1.5
-    store.server("lima").paused_until = NOW.boot + 30
-    store.server("lima").single_use_until = NOW.boot + 3600
-    store.server("lima").certificate_expiry = 1_800_000_000.0
+    store.server("lima").condition.clock_skew = -1.5
+    store.server("lima").condition.paused_until = NOW.boot + 30
+    store.server("lima").condition.single_use_until = NOW.boot + 3600
+    store.server("lima").condition.certificate_expiry = 1_800_000_000.0
     return store, each
 
 

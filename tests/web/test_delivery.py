@@ -12,7 +12,7 @@ from aiohttp import web
 from exporter.web.delivery import Delivery
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.listener import listen
-from exporter.web.listening.refusals import Refusal, no_refusals
+from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
 from exporter.web.renderings import Priority, Renderings
 
 pytestmark = pytest.mark.anyio
@@ -24,10 +24,12 @@ GET = b"GET /?%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @asynccontextmanager
-async def _serving(handler: Handler) -> AsyncIterator[tuple[str, int]]:
+async def _serving(
+    handler: Handler, refused: Refusals | None = None
+) -> AsyncIterator[tuple[str, int]]:
     app = web.Application()
     app.router.add_get("/", handler)
-    listener = await listen(app, [Address("127.0.0.1", 0)])
+    listener = await listen(app, [Address("127.0.0.1", 0)], refused=refused)
     host, _, port = listener.addresses[0].rpartition(":")
     try:
         yield host, int(port)
@@ -72,6 +74,11 @@ async def _until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def _in_progress(delivery: Delivery) -> int:
+    """How many bodies wait to be made, are being made or are being sent."""
+    return len(delivery.renderings.pending()) + len(delivery.sending)
 
 
 # Renderings that are shared
@@ -197,7 +204,7 @@ async def test_a_scrape_does_not_wait_for_a_page() -> None:
         await _until(lambda: made)
         others = [asyncio.create_task(_get(place, name)) for name in ("later", "scrape")]
         await _until(lambda: made.count("scrape") == 3 and others[1].done())
-        await _until(lambda: delivery.in_progress == 2)
+        await _until(lambda: _in_progress(delivery) == 2)
         asked.set()
         assert (await first)[1] == (await others[0])[1] == (await others[1])[1] == b"xxx"
     assert made == ["page", *["scrape"] * 3, *["page"] * 2, *["later"] * 3]
@@ -205,7 +212,7 @@ async def test_a_scrape_does_not_wait_for_a_page() -> None:
 
 async def test_renderings_hold_no_more_than_they_may() -> None:
     """Whoever still reads the oldest loses it; the newest is served, even if it is larger."""
-    renderings = Renderings(shared_for=0.01, max_held=100_000)
+    renderings, refused = Renderings(shared_for=0.01, max_held=100_000), no_refusals()
     delivery = Delivery(renderings=renderings)
     noise = [bytes((7 * n * n + n * seed) % 251 for n in range(65_536)) for seed in range(3)]
 
@@ -214,7 +221,7 @@ async def test_renderings_hold_no_more_than_they_may() -> None:
             return await delivery.send(request, "big", lambda: BIG, {})
         return await delivery.send(request, request.query_string, lambda: noise * 8, {})
 
-    async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
+    async with _serving(handler, refused) as place, _reader(place, b"big") as (reader, _):
         assert (await reader.readexactly(12)).startswith(b"HTTP/1.1 200")
         for name in "abc":
             status, body = await _get(place, name)
@@ -222,6 +229,31 @@ async def test_renderings_hold_no_more_than_they_may() -> None:
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await reader.readexactly(sum(map(len, BIG)))
         await _until(lambda: renderings.held_bytes == 0)
+    assert refused[Refusal.SLOW_READER] == 1
+
+
+async def test_polls_run_between_small_bodies() -> None:
+    """Two hundred who wait for one failed reload get their reports at the same moment."""
+    delivery, event, made, turns = Delivery(), asyncio.Event(), list[int](), list[int]()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        def own() -> Iterator[bytes]:
+            made.append(len(made))
+            yield b"own"
+
+        turns.append(0)
+        await event.wait()
+        return await delivery.send_own(request, own, {})
+
+    async with _serving(handler) as place:
+        replies = [asyncio.create_task(_get(place)) for _ in range(100)]
+        await _until(lambda: len(turns) == 100)
+        event.set()
+        while len(made) < 100:
+            before = len(made)
+            await asyncio.sleep(0)
+            assert len(made) - before <= 1
+        assert {status for status, _ in await asyncio.gather(*replies)} == {200}
 
 
 # Scrapes that are kept as text, for readers that do not take gzip
@@ -323,7 +355,7 @@ async def test_the_reader_of_a_text_leaves_while_it_is_being_compressed() -> Non
 # Places
 
 
-def _places(max_requests: int) -> tuple[Delivery, Handler, dict[str, int], asyncio.Event]:
+def _places(max_requests: int) -> tuple[Delivery, Handler, Refusals, asyncio.Event]:
     """So many places; what is asked decides what is sent, and when."""
     refused, release = no_refusals(), asyncio.Event()
     delivery = Delivery(max_requests, refused=refused)
@@ -350,19 +382,19 @@ async def test_more_than_there_are_places() -> None:
         _reader(place, b"page-waits"),
         aiohttp.ClientSession(f"http://{place[0]}:{place[1]}") as client,
     ):
-        await _until(lambda: delivery.in_progress)
+        await _until(lambda: _in_progress(delivery))
         busy = await client.get("/?page")
         assert (busy.status, busy.headers["Retry-After"]) == (503, "1")
         assert await busy.text() == (
             "503: too many requests are in progress: ask less often, or raise --web.max-requests.\n"
         )
         assert (await client.get("/?scrape")).status == 200
-        await _until(lambda: delivery.in_progress == 1)
+        await _until(lambda: _in_progress(delivery) == 1)
         async with _reader(place, b"scrape-waits"):
-            await _until(lambda: delivery.in_progress == 2)
+            await _until(lambda: _in_progress(delivery) == 2)
             assert (await client.get("/?another-scrape")).status == 503
         release.set()
-        await _until(lambda: not delivery.in_progress)
+        await _until(lambda: not _in_progress(delivery))
         assert (await client.get("/?page")).status == 200
     assert refused[Refusal.BUSY] == 2
 
@@ -372,20 +404,21 @@ async def test_the_same_question_needs_no_place_of_its_own() -> None:
     delivery, handler, refused, release = _places(2)
     async with _serving(handler) as place:
         replies = [asyncio.create_task(_get(place, "waits")) for _ in range(60)]
-        await _until(lambda: delivery.in_progress == 1)
+        await _until(lambda: _in_progress(delivery) == 1)
         await asyncio.sleep(0.1)
         release.set()
         assert {status for status, _ in await asyncio.gather(*replies)} == {200}
-        await _until(lambda: not delivery.in_progress)
+        await _until(lambda: not _in_progress(delivery))
     assert refused[Refusal.BUSY] == 0
 
 
-async def test_no_limit() -> None:
-    """With --web.max-requests=0."""
+@pytest.mark.parametrize("kind", ["scrape", "page"])
+async def test_no_limit(kind: str) -> None:
+    """With --web.max-requests=0, for whatever is asked."""
     delivery, handler, refused, release = _places(0)
     async with _serving(handler) as place:
-        replies = [asyncio.create_task(_get(place, f"{n}-waits")) for n in range(60)]
-        await _until(lambda: delivery.in_progress == 60)
+        replies = [asyncio.create_task(_get(place, f"{kind}-{n}-waits")) for n in range(60)]
+        await _until(lambda: _in_progress(delivery) == 60)
         release.set()
         assert {status for status, _ in await asyncio.gather(*replies)} == {200}
     assert refused[Refusal.BUSY] == 0
@@ -394,7 +427,7 @@ async def test_no_limit() -> None:
 async def test_the_place_of_a_reader_that_does_not_read() -> None:
     """It is given to the next one who asks."""
     _, handler, refused, _ = _places(1)
-    async with _serving(handler) as place, _reader(place, b"big") as (reader, _):
+    async with _serving(handler, refused) as place, _reader(place, b"big") as (reader, _):
         await reader.readexactly(1)
         async with asyncio.timeout(60):
             while (await _get(place, "scrape"))[0] != 200:
@@ -415,7 +448,7 @@ async def test_the_place_of_a_client_that_has_left() -> None:
 
     async with _serving(remembered) as place:
         async with _reader(place, b"waits") as (_, writer):
-            await _until(lambda: delivery.in_progress)
+            await _until(lambda: _in_progress(delivery))
             writer.transport.abort()
         await _until(lambda: requests[0].transport is None)
         reply = asyncio.create_task(_get(place, "scrape"))
@@ -450,8 +483,8 @@ async def test_a_body_that_fails_in_the_making(caplog: pytest.LogCaptureFixture)
 async def test_a_client_that_does_not_read_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     """Its reply would stay in memory for as long as it likes."""
     refused, done = no_refusals(), asyncio.Event()
-    delivery = Delivery(send_timeout=0.05, refused=refused)
-    async with _serving(_replying(delivery, done)) as place:
+    delivery = Delivery(send_timeout=0.05)
+    async with _serving(_replying(delivery, done), refused) as place:
         reader, writer = await asyncio.open_connection(*place)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await done.wait()

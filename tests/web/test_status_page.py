@@ -268,7 +268,7 @@ def test_a_certificate_that_expires_soon(days: float, sentence: str) -> None:
     store = store_of(targets)
     for each in targets:
         succeed(store, each)
-    store.server("quito").certificate_expiry = NOW.wall + days * 86_400
+    store.server("quito").condition.certificate_expiry = NOW.wall + days * 86_400
     assert ("certificate" in _page(store).by_id["servers"]) == bool(sentence)
     assert sentence in _page(store).by_id["servers"]
     assert _servers(_page(store))[0].startswith("quito" if sentence else "lima")
@@ -278,7 +278,7 @@ def test_a_server_that_asked_for_a_pause_says_so() -> None:
     """With the time until it is polled again."""
     store = store_of([target(1)])
     assert "pause" not in _page(store).by_id["servers"]
-    store.server("lima").paused_until = NOW.boot + 75
+    store.server("lima").condition.paused_until = NOW.boot + 75
     assert "asked for a pause: polled again in 1 min" in _page(store).by_id["servers"]
 
 
@@ -287,7 +287,7 @@ def test_a_server_that_sends_replies_unasked_says_so() -> None:
     store = store_of([target(1)])
     sentence = "sent unexpected replies: each poll uses a new connection for an hour"
     assert sentence not in _page(store).by_id["servers"]
-    store.server("lima").single_use_until = NOW.boot + 3600
+    store.server("lima").condition.single_use_until = NOW.boot + 3600
     assert sentence in _page(store).by_id["servers"]
 
 
@@ -501,7 +501,7 @@ def test_servers_in_trouble_come_first_with_their_clocks() -> None:
         succeed(store, each)
     fail(store, targets[4])
     for name, skew in zip(names, (1.4, 30.0, -95.0, None, 4000.0), strict=True):
-        store.server(name).clock_skew = skew
+        store.server(name).condition.clock_skew = skew
     page = _page(store, Query(cms="calm"))
     assert _servers(page) == [
         "down 1 down clock 1 h 6 min ahead of this host\u2019s: synchronize both with NTP",

@@ -29,7 +29,7 @@ MAX_REQUEST_BYTES: Final = 32 * 1024
 """What a client may send before it has its reply: headers, a body, further requests."""
 HANDSHAKE_TIMEOUT: Final = 10.0
 SEND_TIMEOUT: Final = 60.0
-"""Seconds that a client may read nothing, or take for one reply."""
+"""Seconds for which a client may read nothing, and in which it must have read a whole reply."""
 
 _SHARE: Final = 4
 _ACCEPTED_AT_ONCE: Final = 16
@@ -89,7 +89,7 @@ class Connection(web.RequestHandler):
 
     @property
     def made(self) -> bool:
-        """Whether it was ever there: its handshake may fail."""
+        """Whether its handshake, if any, has succeeded."""
         return self._wire is not None
 
     def cut(self) -> None:
@@ -100,6 +100,12 @@ class Connection(web.RequestHandler):
         elif self._handshake is not None:
             with contextlib.suppress(OSError):  # the client has left
                 self._handshake.shutdown(socket.SHUT_RDWR)
+
+    def end_unread(self) -> None:
+        """End it because its reply is not read. It is counted once."""
+        if not self._ended:
+            self._among.refused[Refusal.SLOW_READER] += 1
+            self.cut()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over from the handshake."""
@@ -121,10 +127,10 @@ class Connection(web.RequestHandler):
     def pause_writing(self) -> None:
         """Give the reader some time for what was written."""
         super().pause_writing()
-        self._watchdog = self._clock.call_later(SEND_TIMEOUT, self._end_unread)
+        self._watchdog = self._clock.call_later(SEND_TIMEOUT, self.end_unread)
 
     def resume_writing(self) -> None:
-        """All of it is on its way."""
+        """The kernel has taken all that was written."""
         self._stop_watching()
         super().resume_writing()
 
@@ -209,10 +215,6 @@ class Connection(web.RequestHandler):
         )
         self.force_close()
 
-    def _end_unread(self) -> None:
-        self._among.refused[Refusal.SLOW_READER] += 1
-        self.cut()
-
     def _stop_watching(self) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
@@ -220,7 +222,7 @@ class Connection(web.RequestHandler):
 
 
 def client_of(peer: object) -> str | bytes:
-    """What one client may have many of: an IPv4 address, or the first half of an IPv6 address.
+    """What counts as one client: an IPv4 address, or the first half of an IPv6 address.
 
     Args:
         peer: as `socket.accept` gives it; all clients of a Unix socket count as one.
@@ -312,7 +314,7 @@ class Connections:
         self._idle.pop(connection, None)
 
     def idle(self, connection: Connection) -> None:
-        """It was the last one that was."""
+        """Its request has been answered: it is the one that has been idle for the shortest time."""
         if connection in self._open:
             self._idle[connection] = None
 
