@@ -101,6 +101,8 @@ class PollResult(msgspec.Struct, frozen=True):
     """The server's `Date` less this host's clock in seconds, if a reply had one."""
     moved: bool = False
     """Whether the counters changed between the pages of the listing, in two readings of it."""
+    replied: float | None = None
+    """On the boot clock: when the reply began whose time the snapshot has. None if with `ended`."""
 
     @property
     def duration(self) -> float:

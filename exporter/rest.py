@@ -336,7 +336,9 @@ def classify(seen: Snapshot, rows: Sequence[Row], unit: BeginTimeUnit) -> list[K
         elif start > latest:
             kinds.append(Kind.AHEAD)
         else:
-            kinds.append(Kind.SURPLUS if seen.unclassified else Kind.RESTS)
+            kinds.append(Kind.RESTS)
+    if kinds.count(Kind.RESTS) + kinds.count(Kind.NO_START) > seen.resting:
+        return [Kind.SURPLUS if kind is Kind.RESTS else kind for kind in kinds]
     return kinds
 
 

@@ -73,6 +73,8 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
     """Seconds that the last poll took, all its pages."""
     snapshot: Snapshot | None = None
     failure: Failure | None = None
+    replied: float | None = None
+    """On the boot clock: when it was the server's time that the snapshot has."""
 
     def after(self, result: PollResult) -> "TargetState":
         """The state after one more poll. If it failed, the last numbers stay until they are stale.
@@ -90,6 +92,7 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
                 result.duration,
                 result.snapshot,
                 None,
+                result.ended.boot if result.replied is None else result.replied,
             )
         since = started if self.failure is None else self.failure.since
         return TargetState(
@@ -101,6 +104,7 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
             result.duration,
             self.snapshot,
             Failure(error.reason, error.message, since),
+            self.replied,
         )
 
     def without_numbers(self, ended: Moment, error: PollError, now: Moment) -> "TargetState | None":
@@ -129,11 +133,13 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
         None if there are none, or if they are older than `stale_after`. The server's time follows
         from its last reply: this host's clock need not be right.
         """
-        snapshot, success = self.snapshot, self.last_success
-        if snapshot is None or success is None:
+        snapshot, success, replied = self.snapshot, self.last_success, self.replied
+        if snapshot is None or success is None or replied is None:
             return None
-        age = now.boot - success.boot
-        return (snapshot, snapshot.server_time + age) if age <= self.target.stale_after else None
+        if now.boot - success.boot > self.target.stale_after:
+            return None
+        # most of a large reply comes after its Date
+        return snapshot, snapshot.server_time + now.boot - replied
 
     def fresh(self, now: Moment) -> Snapshot | None:
         """The numbers of the last success, unless there are none or they are too old."""

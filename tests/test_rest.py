@@ -511,6 +511,8 @@ def test_the_kinds_of_rows() -> None:
         (Counters(1, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=past)], "ee"),
         (Counters(0, 1, 0), [Row(1, begin_time=none)], "e"),
         (Counters(0, 2, 0), [Row(1, begin_time=past)], "r"),
+        (Counters(0, 1, 0), [Row(1, begin_time=past), Row(2, begin_time=none)], "ee"),
+        (Counters(0, 2, 0), [Row(1, begin_time=past), Row(2, begin_time=none)], "re"),
         (Counters(0, 1, 1), [Row(1, reason=0, begin_time=past), Row(2, begin_time=past)], "wr"),
         (Counters(0, 1, 1), [Row(1, reason=0, begin_time=past), Row(2, 3, past)], "rw"),
         (Counters(0, 1, 1), [Row(1, reason=1, begin_time=past), Row(2, 2, past)], "ee"),

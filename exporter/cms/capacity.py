@@ -98,6 +98,8 @@ class Allowance:
         self._capacity = capacity
         self._received = 0
         self._is_large = False
+        self.waits = False
+        """Whether it waits for another large poll."""
 
     async def __call__(self, size: int) -> None:
         """Count more bytes, and wait until another large poll of the server has ended.
@@ -109,8 +111,9 @@ class Allowance:
         if self._received > MAX_POLL_BYTES:
             raise TooLargeError(MAX_POLL_BYTES, _TOO_LARGE)
         if self._received > self._capacity.free_bytes and not self._is_large:
+            self.waits = True
             await self._capacity.large.acquire()
-            self._is_large = True
+            self.waits, self._is_large = False, True
 
     def release(self) -> None:
         """The poll has ended, and holds nothing any more."""

@@ -7,19 +7,28 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, cast
 
 import httpx
 
 from exporter import log_messages
 from exporter.clock import Clock, Moment
-from exporter.cms import agent_names, body, failures, proxy_failures, status_failures, wire
+from exporter.cms import (
+    agent_names,
+    body,
+    failures,
+    proxy_failures,
+    status_failures,
+    turn_failures,
+    wire,
+)
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.foreign_text import ForeignText, secrets_of
 from exporter.cms.paging import MAX_PAGES, Listing
+from exporter.cms.progress import MakeExchange, Progress
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests, with_secrets
@@ -35,7 +44,6 @@ _HALF_A_SECOND: Final = 0.5
 SINGLE_USE: Final = 3600.0
 """Seconds for which no connection is used twice after a server has sent a surplus reply."""
 
-MakeExchange = Callable[[Callable[[Connection], None], bool, bool], Exchange]
 _WITHOUT_BODY: Final = frozenset({httpx.codes.NO_CONTENT, httpx.codes.RESET_CONTENT})
 _NO_END: Final = contextlib.nullcontext()
 
@@ -46,25 +54,6 @@ class Inspection:
 
     result: PollResult
     rows: tuple[NamedRow, ...]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How far a poll has come."""
-
-    decode: Decode
-    allowance: Allowance
-    exchange: MakeExchange
-    page: int = 1
-    requests: int = 0
-    clock_skew: float | None = None
-    replied: float = 0.0
-    """When the last reply began, in epoch seconds by this host's clock."""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    """Of the last reply."""
-    exchanges: list[Exchange] = field(default_factory=list)
-    moved: Snapshot | None = None
-    """The last complete listing, if its counters changed while it was read."""
 
 
 class CmsClient:
@@ -142,7 +131,8 @@ class CmsClient:
             vdn: of the virtual call center.
             within: seconds for all of it, waiting included. The poll itself has `timeout` seconds
                 in any case.
-            share: polls that share it are limited among themselves as well.
+            share: polls that share it are limited among themselves as well. They are probes, whose
+                numbers nobody keeps.
             on_start: called when the poll starts.
             decode: of the replies.
             exchange: makes each of its exchanges.
@@ -159,11 +149,14 @@ class CmsClient:
                         held.append(semaphore)
                     await self._rate_limit.wait()
             except TimeoutError:
-                return PollResult(asked, self._clock(), None, failures.of_no_turn(within))
+                ended = self._clock()
+                failure = turn_failures.of_no_turn(within, self.condition.pause(ended))
+                return PollResult(asked, ended, None, failure)
             on_start()
             started = self._clock()
             left = within - (started.monotonic - asked.monotonic)
-            progress = _Progress(decode, Allowance(self._capacity), exchange)
+            allowance, stored = Allowance(self._capacity), share is None
+            progress = Progress(decode, allowance, exchange, within, stored, started)
             return await self._poll(cc_id, vdn, started, min(left, self.server.timeout), progress)
         finally:
             for semaphore in held:
@@ -185,7 +178,7 @@ class CmsClient:
         await self._transport.aclose()
 
     async def _poll(
-        self, cc_id: int, vdn: int, started: Moment, seconds: float, progress: _Progress
+        self, cc_id: int, vdn: int, started: Moment, seconds: float, progress: Progress
     ) -> PollResult:
         snapshot, failure = None, None
         self.stats.in_flight += 1
@@ -201,9 +194,8 @@ class CmsClient:
             if deadline.expired() and progress.moved is not None:
                 snapshot = progress.moved
             elif deadline.expired():
-                failure = failures.of_timeout(
-                    self.server, seconds, progress.page, progress.exchanges[-1], self._proxy
-                )
+                pause = self.condition.pause(self._clock())
+                failure = progress.out_of_time(self.server, self._proxy, seconds, pause)
             else:
                 failure = failures.of_defect(error)
         finally:
@@ -213,11 +205,11 @@ class CmsClient:
             if exchange.doubtful:
                 snapshot, failure = None, failures.of_surplus_reply(self.server)
         ended = self._clock()
-        if failure is None:
+        if failure is not None:
+            failure = self._failed(failure)
+        elif progress.stored:
             for exchange in progress.exchanges:
                 exchange.answered((cc_id, vdn), ended)
-        else:
-            failure = self._failed(failure)
         return PollResult(
             started,
             ended,
@@ -226,6 +218,7 @@ class CmsClient:
             progress.requests,
             progress.clock_skew,
             snapshot is not None and progress.moved is not None,
+            progress.listed,
         )
 
     def _failed(self, failure: PollError) -> PollError:
@@ -238,7 +231,7 @@ class CmsClient:
             self.condition.paused_until = self._clock().boot + pause
         return proxy_failures.through(failure, self._proxy)
 
-    async def _listing(self, cc_id: int, vdn: int, progress: _Progress) -> Snapshot:
+    async def _listing(self, cc_id: int, vdn: int, progress: Progress) -> Snapshot:
         limit = self.server.page_size
         if limit is None:
             reply = await self._ask(wire.request_body(cc_id, vdn), progress)
@@ -255,14 +248,16 @@ class CmsClient:
                 return snapshot
 
     async def _pages(
-        self, cc_id: int, vdn: int, limit: int, progress: _Progress
+        self, cc_id: int, vdn: int, limit: int, progress: Progress
     ) -> tuple[wire.Reply, Listing]:
         """The last page of a listing, and all of it."""
         listing = Listing(limit)
         while listing.pages < MAX_PAGES:
-            if progress.requests:
-                await self._rate_limit.wait()
             progress.page = listing.pages + 1
+            if progress.requests:
+                progress.paced = True
+                await self._rate_limit.wait()
+                progress.paced = False
             question = wire.request_body(cc_id, vdn, listing.offset, limit)
             reply = await self._ask(question, progress)
             if len(reply.rows) > limit:
@@ -271,16 +266,15 @@ class CmsClient:
                 return reply, listing
         raise failures.of_endless_listing(MAX_PAGES, limit)
 
-    async def _reduce(
-        self, reply: wire.Reply, rows: Sequence[Row], progress: _Progress
-    ) -> Snapshot:
-        server_time = progress.replied + (progress.clock_skew or 0.0)
+    async def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: Progress) -> Snapshot:
+        progress.listed = progress.replied.boot
+        server_time = progress.replied.wall + (progress.clock_skew or 0.0)
         snapshot = await self._capacity.reduce(reply.counters, rows, server_time, self._asked)
         if snapshot.rows > self._asked.largest_listing:
             self._asked = self._asked._replace(largest_listing=snapshot.rows)
         return snapshot
 
-    async def _ask(self, question: bytes, progress: _Progress) -> wire.Reply:
+    async def _ask(self, question: bytes, progress: Progress) -> wire.Reply:
         """One request; sent once more if the secrets have changed since they were refused."""
         refused = self._auth
         try:
@@ -315,7 +309,7 @@ class CmsClient:
         auths = self._first_auth, self._auth
         return ForeignText(secrets_of(self.server, auths, self._proxy))
 
-    async def _send(self, question: bytes, progress: _Progress) -> bytes | bytearray:
+    async def _send(self, question: bytes, progress: Progress) -> bytes | bytearray:
         """The body of a reply; a request on a kept-alive connection that was closed is repeated."""
         try:
             try:
@@ -339,7 +333,7 @@ class CmsClient:
             ) from None
 
     async def _transmit(
-        self, question: bytes, progress: _Progress, *, fresh: bool = False
+        self, question: bytes, progress: Progress, *, fresh: bool = False
     ) -> httpx.Response:
         progress.requests += 1
         self.stats.requests += 1
@@ -375,12 +369,13 @@ class CmsClient:
         connection.answers.clear()
 
     async def _check(
-        self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: _Progress
+        self, response: httpx.Response, stream: httpx.AsyncByteStream, progress: Progress
     ) -> str:
         """The coding of a reply that has succeeded. Raises PollError for any other."""
         progress.headers = response.headers.raw
         date, coding = date_and_coding(progress.headers)
-        now = progress.replied = self._clock().wall
+        progress.replied = self._clock()
+        now = progress.replied.wall
         server_time = http_date(date)
         if server_time is not None:
             progress.clock_skew = self.condition.clock_skew = server_time + _HALF_A_SECOND - now

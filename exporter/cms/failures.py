@@ -67,15 +67,6 @@ _REMEDY_FOR_OTHER_CODES: Final = (
 )
 
 
-def of_no_turn(seconds: float) -> PollError:
-    """A poll that could not start in time."""
-    return PollError(
-        Reason.TIMEOUT,
-        f"no free slot for a poll within {seconds:g} s: raise max_concurrency or "
-        "max_requests_per_second, or poll less often",
-    )
-
-
 def of_timeout(
     server: Server, seconds: float, page: int, exchange: Exchange, proxy: ChosenProxy | None = None
 ) -> PollError:

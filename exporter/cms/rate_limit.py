@@ -2,12 +2,8 @@
 
 import asyncio
 import math
-from typing import Final
 
 from exporter.clock import Clock
-
-LONGEST_PAUSE: Final = 900.0
-"""Seconds up to which a `Retry-After` is followed: a wrong one must not stop polls for a day."""
 
 
 class Pace:
@@ -34,8 +30,8 @@ class Pace:
         self.next_start = max(asked, self.next_start) + self.gap
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let no request start for that long, at most `LONGEST_PAUSE`."""
-        self._paused_until = max(self._paused_until, now + min(seconds, LONGEST_PAUSE))
+        """Let no request start for that long."""
+        self._paused_until = max(self._paused_until, now + seconds)
         self.next_start = max(self.next_start, self._paused_until)
 
     def paused(self, now: float) -> bool:
@@ -88,7 +84,7 @@ class RateLimit:
     def pause(self, seconds: float) -> float:
         """Let no request start for that long, including those that already wait.
 
-        Gives how long the pause lasts from now, which is at most `LONGEST_PAUSE`.
+        Gives how long the pause lasts from now: a longer one may have been asked for before.
         """
         now = self._clock().monotonic
         self._pace.pause(now, seconds)

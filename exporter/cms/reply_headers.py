@@ -4,6 +4,10 @@ from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Final
+
+LONGEST_PAUSE: Final = 900.0
+"""Seconds up to which a `Retry-After` is followed: a wrong one must not stop polls for a day."""
 
 
 def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
@@ -41,12 +45,12 @@ def retry_after(value: str | None, now: float) -> float | None:
     `now` is in epoch seconds by the clock of the server that sent it.
 
     Returns:
-        Seconds of 0 or more, or None for a value that cannot be read.
+        Seconds from 0 to `LONGEST_PAUSE`, or None for a value that cannot be read.
     """
     if value is None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text[:9]), LONGEST_PAUSE)
     moment = http_date(text)
-    return None if moment is None else max(0.0, moment - now)
+    return None if moment is None else min(max(0.0, moment - now), LONGEST_PAUSE)

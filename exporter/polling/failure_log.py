@@ -39,6 +39,8 @@ class FailureLog:
     def __init__(self, cms: str) -> None:
         self._cms = cms
         self._failing = Counter[_Cause]()
+        """Targets by the cause for which they fail. A cause that no target has is left out: a
+        server may give another one with each reply."""
         self._doubtful = Counter[Doubt]()
         self._repeat_at = 0.0
         self._paused_until = 0.0
@@ -70,20 +72,20 @@ class FailureLog:
     def _note_failure(
         self, state: TargetState, old: Failure | None, new: Failure | None, now: Moment
     ) -> None:
-        if old is not None and new is not None and old.cause == new.cause:
-            self._repeat(now)
+        if new is None:
+            if old is not None:
+                few = self._ends(old) < SHOWN
+                facts = {"failed_for": format_duration(max(0, round(now.wall - old.since)))}
+                self._say(log_messages.SUCCEED_AGAIN, state, now, facts, few=few)
             return
-        if old is not None:
-            self._failing[old.cause] -= 1
-        if new is not None:
+        if old is None or old.cause != new.cause:
             self._begins(state, new, now)
-        elif old is not None:
-            few = self._failing[old.cause] < SHOWN
-            facts = {"failed_for": format_duration(max(0, round(now.wall - old.since)))}
-            self._say(log_messages.SUCCEED_AGAIN, state, now, facts, few=few)
+            if old is not None:
+                self._ends(old)
+        self._repeat(now)
 
     def _begins(self, state: TargetState, failure: Failure, now: Moment) -> None:
-        if not self._failing.total():
+        if not self._failing:
             self._repeat_at = now.boot + REPEATED_AFTER
         self._failing[failure.cause] += 1
         count = self._failing[failure.cause]
@@ -91,6 +93,14 @@ class FailureLog:
         self._say(log_messages.POLL_FAILED, state, now, facts, few=count <= SHOWN)
         if count == SHOWN + 1:
             self._say(log_messages.MORE_FAIL, None, now, {"reason": failure.reason.value})
+
+    def _ends(self, failure: Failure) -> int:
+        """One target less fails for this cause. Gives how many still do."""
+        self._failing[failure.cause] -= 1
+        left = self._failing[failure.cause]
+        if not left:
+            del self._failing[failure.cause]
+        return left
 
     def _repeat(self, now: Moment) -> None:
         """Say again what still fails, once an hour and in one line."""
@@ -101,7 +111,7 @@ class FailureLog:
         counts = Counter[str]()
         for (each, _), count in self._failing.items():
             counts[each] += count
-        failing = ", ".join(f"{count} {each}" for each, count in counts.most_common() if count)
+        failing = ", ".join(f"{count} {each}" for each, count in counts.most_common())
         fields = {"cms": self._cms, "failing": failing, "reason": reason, "error": message}
         log_messages.STILL_FAIL.log(fields)
 

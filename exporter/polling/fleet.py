@@ -193,5 +193,7 @@ class Fleet:
         member, task = self._members.pop(name, None), self._tasks.pop(name, None)
         if member is not None:
             member.prober.close()
+            # polls whose reply has come end before they can be cancelled
+            member.poller.update(())
         if task is not None:
             task.cancel()

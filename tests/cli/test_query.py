@@ -110,15 +110,15 @@ def test_the_page() -> None:
         f"doubtful: {Doubt.UNUSABLE_BEGIN_TIMES.sentence}",
         "",
         "AGENT  STATE   BEGAN                      AGE     REQUESTED  REASON             NAME",
-        "55001  rests   2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
+        "55001  either  2025-06-15 16:24:30+02:00  42m10s  30m        -                  C***",
         "55002  waits   2025-06-15 17:05:40+02:00  1m      10m        busy               金***",
         "a-3    waits   2025-06-15 17:11:40+02:00  in 5m   0s         awaiting approval  -",
         "55004  either  unusable: 2345             -       -          -                  ***",
         "-      either  -                          -       -          -                  -",
         "",
         "waits: waitRestNum covers every row with this reason",
-        "rests: onRestNum covers every row that can be resting",
         "either: it may be resting, and has no usable beginTime",
+        "either: more rows can be resting than onRestNum says",
     ]
 
 

@@ -40,11 +40,12 @@ async def test_large_polls_go_one_after_another() -> None:
     await first(2 * MEBIBYTE)
     waits = asyncio.create_task(second(2 * MEBIBYTE))
     await asyncio.sleep(0.01)
-    assert not waits.done()
+    assert (waits.done(), second.waits) == (False, True)
 
     first.release()
     first.release()
     await waits
+    assert not second.waits
     second.release()
     assert not capacity.large.locked()
 

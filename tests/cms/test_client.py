@@ -19,6 +19,7 @@ from exporter.cms.transport import StaleConnectionError
 from exporter.errors import PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Api, Auth, Server, Signature, StaticAuthorization, Tls
+from exporter.store import Target, TargetKey, TargetState
 from tests.support.cms_peer import CONNECTION_KEY, NAME, Failed, Reading, answer, failed, read
 from tests.support.signatures import canonical_request
 from tests.support.virtual_time import EPOCH, virtual_clock
@@ -211,6 +212,26 @@ async def test_a_date_gives_the_servers_time() -> None:
 
     assert reading.clock_skew == 90.5
     assert reading.snapshot.server_time == EPOCH + 90.5
+
+
+async def test_ages_count_from_the_date_and_not_from_the_end_of_the_reply() -> None:
+    """The rest of a large reply, and decoding it, take time that an agent rests as well."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        await asyncio.sleep(3)
+        yield answer(1, resting=1)
+
+    def serve(_request: httpx.Request) -> httpx.Response:
+        headers = {"Date": formatdate(EPOCH + 90, usegmt=True)}
+        return httpx.Response(200, content=slowly(), headers=headers)
+
+    result = await client(serve).poll(1, 1)
+    state = TargetState(Target(TargetKey("lima", 1, 1))).after(result)
+    await asyncio.sleep(7)
+
+    numbers = state.numbers(virtual_clock())
+    assert numbers is not None
+    assert numbers[1] == EPOCH + 90.5 + 10
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Foo 1994 08:49:37 GMT"])

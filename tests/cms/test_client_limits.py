@@ -1,7 +1,7 @@
 """How many polls of one server run at once, and how long they wait: on virtual time."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -15,6 +15,15 @@ from exporter.server import Server
 from tests.support.scripted_server import Floor
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
+LATE_TURN = (
+    "no free slot for a poll for 9 s of 11 s, and no complete reply in the rest: raise "
+    "max_concurrency or max_requests_per_second, or poll less often"
+)
+SLOW_SERVER = (
+    "no complete reply from cms:80 within 10 s: the server is slow or a firewall drops packets; "
+    "raise timeout if it is only slow"
+)
+
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
 
 
@@ -23,7 +32,9 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def make_client(floor: Floor, slots: int = 1, **facts: Any) -> CmsClient:
+def make_client(
+    floor: Floor | Callable[[httpx.Request], httpx.Response], slots: int = 1, **facts: Any
+) -> CmsClient:
     """A client of a scripted server."""
     server = Server("http://cms", max_concurrency=slots, timeout=10.0, **facts)
     return CmsClient(server, httpx.MockTransport(floor), virtual_clock)
@@ -81,6 +92,59 @@ async def test_a_deadline_includes_the_waiting() -> None:
     )
     assert reason(await first) is None
     assert [vdn for _, vdn in floor.asked] == [1]
+
+
+async def test_a_deadline_that_ends_in_a_pause() -> None:
+    """The server wanted it so: no limit of ours is blamed."""
+    client = await paused_client(Floor())
+    result = await client.poll(1, 2, within=4.0)
+    assert (now(), reason(result), result.requests) == (4, Reason.RATE_LIMITED, 0)
+    assert result.error is not None
+    assert result.error.message == (
+        "the server asked for a pause (Retry-After), which lasts for another 596 s: lower "
+        "max_requests_per_second or lengthen interval"
+    )
+
+
+@pytest.mark.parametrize(
+    ("within", "message"),
+    [
+        (11.0, LATE_TURN),
+        (19.0, SLOW_SERVER),
+    ],
+)
+async def test_whether_the_server_or_the_wait_for_a_turn_was_long(
+    within: float, message: str
+) -> None:
+    """Two seconds are no fair trial of a server; ten, which is its timeout, are."""
+    floor = Floor(takes=9.0)
+    client = make_client(floor)
+    first = asyncio.create_task(client.poll(1, 1))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(client.poll(1, 2, within=within))
+    await asyncio.sleep(8)
+    floor.takes = 1e9
+    assert reason(await first) is None
+    error = (await second).error
+    assert error is not None
+    assert (error.reason, error.message) == (Reason.TIMEOUT, message)
+
+
+async def test_a_large_listing_that_waits_for_another_one() -> None:
+    """Only one is read at a time, and the one that hangs is to blame."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield bytes(4 << 20)
+        await asyncio.sleep(1e9)
+
+    client = make_client(lambda _: httpx.Response(200, content=endless()), 2)
+    first, second = await asyncio.gather(client.poll(1, 1), client.poll(1, 2))
+    assert (now(), reason(first), reason(second)) == (10, Reason.TIMEOUT, Reason.TIMEOUT)
+    assert str(first.error).startswith("no complete reply from cms:80 within 10 s")
+    assert str(second.error) == (
+        "the reply is large, and another large one of this server was being read for most of 10 s, "
+        "one at a time: raise timeout, or lengthen interval"
+    )
 
 
 async def test_what_is_left_of_a_deadline_is_for_the_poll() -> None:

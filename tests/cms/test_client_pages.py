@@ -200,6 +200,38 @@ async def test_further_pages_wait_for_their_turn() -> None:
     assert floor.times == [0.0, 0.5, 1.0]
 
 
+async def test_pages_that_the_rate_limit_delays_too_long() -> None:
+    """The server answers at once: it is not blamed."""
+    error = failed(await client(Floor(450), max_requests_per_second=0.5, timeout=5.0).poll(1, 1))
+
+    assert (error.reason, error.requests) == (Reason.TIMEOUT, 3)
+    assert error.message == (
+        "page 4 could not be requested within 5 s, because max_requests_per_second allows too few: "
+        "raise it, or raise timeout"
+    )
+
+
+async def test_a_pause_that_begins_between_two_pages() -> None:
+    """Another poll was told of it."""
+    floor, pages = Floor(450, takes=3.0), list[int]()
+
+    async def busy(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["queryParam"]["vdn"] == 2:
+            return httpx.Response(429, headers={"Retry-After": "30"})
+        pages.append(1)
+        return await floor(request)
+
+    asked = client(busy, timeout=5.0)
+    first, _ = await asyncio.gather(asked.poll(1, 1), asked.poll(1, 2))
+
+    error = failed(first)
+    assert (error.reason, error.requests, len(pages)) == (Reason.RATE_LIMITED, 1, 1)
+    assert error.message == (
+        "the server asked for a pause (Retry-After), which lasts for another 25 s: lower "
+        "max_requests_per_second or lengthen interval"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "header", "pause"),
     [
@@ -269,6 +301,7 @@ async def test_a_second_reading_that_takes_too_long_does_not_cost_the_first() ->
     assert read(result).snapshot.resting == 2
     assert result.moved
     assert result.duration == 10.0
+    assert result.replied == 6.0, "ages are counted from the reading that is shown"
 
 
 async def test_a_page_with_too_many_rows() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.rate_limit import LONGEST_PAUSE, Pace, RateLimit
+from exporter.cms.rate_limit import Pace, RateLimit
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
 
@@ -66,14 +66,6 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
 
     assert pace.paused(59.0)
     assert reserve(pace, 1.0) == 59.0
-
-
-def test_a_pause_is_believed_up_to_a_quarter_of_an_hour() -> None:
-    """A wrong header must not blind a whole day."""
-    pace = Pace(None)
-    pace.pause(0.0, 10**9)
-
-    assert reserve(pace, 0.0) == LONGEST_PAUSE == 900.0
 
 
 @given(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.reply_headers import http_date, retry_after
+from exporter.cms.reply_headers import LONGEST_PAUSE, http_date, retry_after
 
 NOW = 784_111_777.0
 """Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""
@@ -17,7 +17,10 @@ NOW = 784_111_777.0
         ("120", 120.0),
         (" 7 ", 7.0),
         ("0", 0.0),
-        ("9" * 400, 999_999_999.0),
+        ("900", 900.0),
+        ("86400", LONGEST_PAUSE),
+        ("9" * 400, LONGEST_PAUSE),
+        ("Mon, 07 Nov 1994 08:49:37 GMT", LONGEST_PAUSE),
         ("Sun, 06 Nov 1994 08:51:37 GMT", 120.0),
         ("Sun, 06 Nov 1994 08:49:00 GMT", 0.0),
         ("", None),
@@ -28,7 +31,7 @@ NOW = 784_111_777.0
     ],
 )
 def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    """RFC 9110, 10.2.3. What cannot be read is no pause."""
+    """RFC 9110, 10.2.3. What cannot be read is no pause, and no pause lasts for a day."""
     assert retry_after(header, NOW) == seconds
 
 

@@ -254,6 +254,35 @@ async def test_the_numbers_of_a_poll_that_was_answered_by_another_go_at_once() -
     assert error.message.replace(str(port), "PORT") == SURPLUS
 
 
+async def test_a_probe_does_not_hide_the_poll_before_it() -> None:
+    """Of one VDN, over one connection: the numbers that are kept are the poll's."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for position in range(3):
+            vdn = vdn_of(await reader.readuntil(b"}}"))
+            writer.write(http(answer(resting=vdn)))
+            if position == 2:
+                await asyncio.sleep(REST)
+                writer.write(http(answer(resting=vdn)))
+
+    doubts = []
+    async with (
+        serving(converse) as port,
+        connected(f"http://127.0.0.1:{port}") as client,
+    ):
+        client.on_doubt = lambda *doubt: doubts.append(doubt)
+        read(await client.poll(1, 1))
+        await asyncio.sleep(REST)
+        kept = await client.poll(1, 2)
+        await asyncio.sleep(REST)
+        read(await client.poll(1, 2, share=asyncio.Semaphore(1)))
+        async with asyncio.timeout(10):
+            while client.condition.single_use_until is None:
+                await asyncio.sleep(0.01)
+
+    assert [(cc_id, vdn, ended) for cc_id, vdn, ended, _ in doubts] == [(1, 2, kept.ended)]
+
+
 async def test_two_replies_to_the_second_request_are_none() -> None:
     """One of them is the first request's: which one, nothing tells."""
     twice = Step(http(answer(resting=1)) + http(answer(resting=2)))

@@ -251,6 +251,21 @@ def test_a_pause_is_told_once(floor: Floor, caplog: pytest.LogCaptureFixture) ->
     assert pauses == [{"pause": "30s", "error": "HTTP 429: too many"}] * 2
 
 
+def test_causes_that_never_come_again(floor: Floor, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that names each request in its errors: what is remembered does not grow.
+
+    What still fails is said every hour all the same, with the newest cause.
+    """
+    for number in range(2000):
+        floor.fails(7, Reason.API, f"request {number:x} failed", seconds=30 * number)
+    assert len(vars(floor.log)["_failing"]) == 1
+    repeated = [fields for _, message, fields in lines(caplog) if message == "polls still fail"]
+    assert len(repeated) == 2000 * 30 // 3600
+    assert repeated[0] == {"failing": "1 api", "reason": "api", "error": "request 78 failed"}
+    floor.succeeds(7, seconds=60_000)
+    assert not vars(floor.log)["_failing"]
+
+
 def test_a_wrong_clock_is_told_with_the_first_reply(
     floor: Floor, caplog: pytest.LogCaptureFixture
 ) -> None:

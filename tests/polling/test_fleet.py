@@ -21,7 +21,7 @@ from exporter.polling.schedule import phase
 from exporter.store import ServerCondition, TargetKey
 from tests.support import scripted_fleet
 from tests.support.scripted_fleet import Block, Network, World, config, server
-from tests.support.scripted_server import reply
+from tests.support.scripted_server import Floor, reply
 from tests.support.virtual_time import EPOCH, virtual_clock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.virtual_time]
@@ -209,6 +209,37 @@ async def test_surplus_replies_are_remembered_while_the_url_stays(network: Netwo
         world.store.server("lima").condition.single_use_until = math.inf
         world.follow(server("lima", timeout=3))
         assert world.store.server("lima").condition == ServerCondition(single_use_until=math.inf)
+
+
+@pytest.mark.parametrize("after", ["removed", "changed", "without the target"])
+async def test_a_reply_that_has_come_when_its_target_is_removed(
+    network: Network, after: str
+) -> None:
+    """The poll ends before it can be cancelled: nobody is told, and everything else goes on."""
+    arrived = asyncio.Event()
+
+    class Waiting(Floor):
+        async def __call__(self, request: httpx.Request) -> httpx.Response:
+            answered = await super().__call__(request)
+            await arrived.wait()
+            return answered
+
+    network.floors["http://lima"] = Waiting()
+    async with working(server("lima"), server("cusco")) as world:
+        while len(network.floor("http://lima").asked) < 2:
+            await asyncio.sleep(1)
+        arrived.set()
+        stays = {
+            "removed": [],
+            "changed": [server("lima", (1,), timeout=3)],
+            "without the target": [server("lima", (1,))],
+        }
+        world.follow(*stays[after], server("cusco"))
+        before = world.polls()
+        await asyncio.sleep(31)
+        polls = world.polls()
+        assert polls["cusco"] == before["cusco"] + 2
+        assert set(polls) == ({"cusco"} if after == "removed" else {"lima", "cusco"})
 
 
 async def test_a_server_that_is_changed_time_and_again_loses_nothing(network: Network) -> None:

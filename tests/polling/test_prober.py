@@ -78,6 +78,7 @@ async def test_a_probe_tells_of_itself_alone() -> None:
             last_success=Moment(EPOCH + now(), now(), now()),
             duration=2.0,
             snapshot=state.snapshot,
+            replied=now(),
         )
         assert state.snapshot.resting == 3
     assert probed.stats.requests == 2
@@ -174,7 +175,7 @@ async def test_probes_during_a_pause_put_nothing_off() -> None:
     probed = Probed(floor, max_requests_per_second=1.0)
     assert reason(await probed.probe()) is Reason.RATE_LIMITED
     for _ in range(11):
-        assert reason(await probed.probe(5.0)) is Reason.TIMEOUT
+        assert reason(await probed.probe(5.0)) is Reason.RATE_LIMITED
     assert reason(await probed.probe(9.0)) is None
     assert [at for at, _ in floor.asked] == [0.0, 60.0]
 
