@@ -1,4 +1,4 @@
-"""One at a time, and clients in turn: one that asks without end delays another by one of its own.
+"""A lock that is fair between clients: a flood from one delays another by a single turn.
 
 A client is what the listening side takes for one: an address, mostly.
 """
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Hashable
 
 
 class Turns:
-    """What clients wait for. Each has one that waits among all, and the others behind it."""
+    """One turn at a time. Of each client's tasks one waits among all, and the others behind it."""
 
     def __init__(self) -> None:
         self._next = asyncio.Lock()

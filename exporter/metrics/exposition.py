@@ -44,7 +44,7 @@ _JOINED: Final = 8
 """Pieces of one family that are yielded as one: a packet for each would be wasteful."""
 
 _TEXTS: Final[dict[float, str]] = {number: f"{number}.0" for number in range(10_000)}
-"""Of small counts, most of all values. A float that is a whole number finds its text here too."""
+"""The text of each small count; most values are one. `5.0` is found like `5`."""
 _text_of: Final = _TEXTS.get
 _SPECIAL: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 _EXPONENTS: Final = tuple(f"e+{digits - 1:02d}" for digits in range(18))
@@ -203,7 +203,7 @@ def _samples(family: TargetFamily, batch: _Batch) -> bytes:
 
 
 def _rounded(name: str, samples: Iterable[tuple[str, float | None]], form: str) -> bytes:
-    """All seventeen digits of a float would take four times as long."""
+    """A line for each sample, with its decimals: all seventeen digits take four times as long."""
     return _named(name, [f"{whole}{value:{form}}" for whole, value in samples if value is not None])
 
 

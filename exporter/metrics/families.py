@@ -41,7 +41,7 @@ class Family:
     value: Callable[[TargetState], float | None]
     """The sample's value, or None for no sample."""
     decimals: int | None = None
-    """How many of the value's decimals mean anything, or None for a value written as it is."""
+    """Decimals to write, or None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def labels(target: Target) -> dict[str, str]:
 # Plain strings: a member of a StrEnum takes three times as long to format.
 _WAIT_REASONS: Final = tuple(reason.value for reason in WaitReason)
 _MILLISECONDS: Final = 3
-"""Of a moment and of the time since one: beginTime is in milliseconds."""
+"""Decimals of timestamps, and of ages that follow from them: beginTime has as many."""
 _MICROSECONDS: Final = 6
 _POLLED: Final = "; polled on the exporter's own schedule, or on request by /probe."
 
@@ -133,7 +133,12 @@ def _resting_longer(reading: Reading) -> Iterable[tuple[str, float]]:
         return ()
     snapshot, server_time = reading.data
     counts = [(bound, snapshot.resting_longer(bound, server_time)) for bound in bounds]
-    return [(f"{bound:g}", count) for bound, count in counts if count is not None]
+    return [(_whole(bound), count) for bound, count in counts if count is not None]
+
+
+def _whole(bound: float) -> str:
+    """Every digit of a bound, without a point where it needs none: 900."""
+    return str(int(bound)) if bound.is_integer() else str(bound)
 
 
 def _doubts(reading: Reading) -> Iterable[tuple[str, float]]:

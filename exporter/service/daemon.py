@@ -42,7 +42,8 @@ class Options:
         telemetry_path: under which path metrics are served.
         reload_interval: seconds between two looks at the configuration's files; 0 for none.
         web_config_file: exporter-toolkit's file for TLS and passwords; None for neither.
-        max_requests: replies in progress at once, other than of a sentence; 0 for any number.
+        max_requests: bodies that may wait, and replies that are sent at once, apart from one-line
+            replies; 0 for any number.
     """
 
     addresses: Sequence[Endpoint] = (Address("", 10072),)

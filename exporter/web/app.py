@@ -19,7 +19,7 @@ from exporter.store import ReloadOutcome, ReloadStatus, Store
 from exporter.web import api, discovery, html_pages, probe, status_page, target_page
 from exporter.web.delivery import MAX_REQUESTS, Delivery
 from exporter.web.html_pages import HtmlPages
-from exporter.web.listening.refusals import Refusals
+from exporter.web.listening.refusals import SERVER, Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
@@ -76,7 +76,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         reload_status: how the configuration was last loaded, for the status page.
         configuration: the current configuration as text without secrets.
         telemetry_path: the path of the metrics.
-        max_requests: replies in progress at once, other than of a sentence; 0 for any number.
+        max_requests: bodies that may wait, and replies that are sent at once, apart from one-line
+            replies; 0 for any number.
         refused: where refusals are counted.
         generation: gives another value after a reload, which the next reply must show.
 
@@ -220,6 +221,6 @@ def _errors_as_text(paths: Collection[str]) -> Middleware:
 
 
 async def _common_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers[hdrs.SERVER] = "agent-rest-exporter"
+    response.headers[hdrs.SERVER] = SERVER
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -18,6 +18,7 @@ from exporter.web import probe
 from exporter.web.delivery import Delivery
 from exporter.web.renderings import Priority
 from exporter.web.target_query import RequestError
+from exporter.web.target_url import parameters
 
 PATH: Final = "/sd"
 
@@ -30,7 +31,7 @@ _SLICE: Final = 200
 def group(target: Target, address: str) -> dict[str, object]:
     """A target as Prometheus discovers it; `address` is where Prometheus reaches the exporter."""
     labels = {"__metrics_path__": probe.PATH}
-    labels |= {f"__param_{name}": value for name, value in probe.parameters(target.key).items()}
+    labels |= {f"__param_{name}": value for name, value in parameters(target.key).items()}
     labels["instance"] = "{}/{}/{}".format(*target.key)
     # to select targets by: the samples of a probe have both anyway
     if target.name is not None:

@@ -1,7 +1,7 @@
 """What a request's headers ask for: the format, and whether compressed. Pure.
 
 Weights follow RFC 9110, section 12: absent means 1, 0 means never, and an item with a malformed
-weight is ignored. Only the first kilobyte of a header counts: its cost must be nobody's weapon.
+weight is ignored. Only the first kilobyte of a header counts, so that a long one costs little.
 """
 
 import re

@@ -1,7 +1,7 @@
 """`/probe`: one poll of a configured target, made now, for a scrape that asks the server itself."""
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
@@ -10,11 +10,12 @@ from aiohttp.typedefs import Handler
 from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition, Format
-from exporter.store import Store, Target, TargetKey, TargetState
+from exporter.store import Store, Target, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.listening.clients import connection_limit
 from exporter.web.negotiation import exposition_format
 from exporter.web.target_query import RequestError
+from exporter.web.target_url import asked_for, configured
 
 PATH: Final = "/probe"
 
@@ -31,36 +32,7 @@ _TIMEOUT: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 _MARGIN: Final = 0.5
 """Seconds to write and send the reply."""
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]*)?")
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _TURN: Final = ("turn", "wait for a free slot and the rate limit")
-
-
-def parameters(key: TargetKey) -> Mapping[str, str]:
-    """The query that asks for a target."""
-    return {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
-
-
-def asked_for(query: Collection[tuple[str, str]], path: str = PATH) -> TargetKey:
-    """The key of the target that a query's names and values ask for, configured or not.
-
-    `path` is that of the page, for an example. Raises RequestError unless it is exactly one.
-    """
-    wrong: list[str] = []
-    values: dict[str, str] = {}
-    for name in TargetKey._fields:
-        given = [value for key, value in query if key == name and value]
-        if len(given) != 1:
-            wrong.append(f"{name} is given {len(given)} times" if given else f"{name} is missing")
-        elif name != "cms" and not _NUMBER.fullmatch(given[0]):
-            wrong.append(f"{name} is not a whole number")
-        else:
-            values[name] = given[0]
-    if wrong:
-        raise RequestError(
-            f"{', '.join(wrong)}: write it like {path}?cms=lima&cc_id=1&vdn=2; /sd lists all "
-            "targets"
-        )
-    return TargetKey(values["cms"], int(values["cc_id"]), int(values["vdn"]))
 
 
 def time_left(scrape_timeout: str | None) -> float | None:
@@ -88,7 +60,7 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
 
     async def answer(request: web.Request) -> web.StreamResponse:
         nonlocal in_progress
-        target = configured(store, asked_for(request.query.items()))
+        target = configured(store, asked_for(request.query.items(), PATH))
         within = time_left(request.headers.get(_TIMEOUT))
         # they hold a connection each, for seconds: others are kept for scrapes and checks
         if in_progress >= connection_limit() // 2:
@@ -100,10 +72,10 @@ def handler(store: Store, probe: Probe, moment: Clock, delivery: Delivery) -> Ha
         finally:
             in_progress -= 1
         if log is not None:
-            log.end(state)
+            steps = log.end(state)
             return await delivery.send_own(
                 request,
-                lambda: [*log.lines(), *samples(exposition.slices([state], moment(), Format.TEXT))],
+                lambda: [steps, *samples(exposition.slices([state], moment(), Format.TEXT))],
                 {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"},
             )
         form = exposition_format(",".join(request.headers.getall(hdrs.ACCEPT, ())))
@@ -130,17 +102,6 @@ def debugged(query: Collection[tuple[str, str]]) -> bool:
     return "true" in given
 
 
-def configured(store: Store, key: TargetKey) -> Target:
-    """The target with this key. Raises RequestError if there is none."""
-    try:
-        return store.state(key).target
-    except KeyError:
-        raise RequestError(
-            f"no target is configured with cms {key.cms!r}, cc_id {key.cc_id} and vdn {key.vdn}: "
-            "/sd lists all targets"
-        ) from None
-
-
 class _Step(NamedTuple):
     name: str
     text: str
@@ -155,36 +116,33 @@ class ProbeLog:
         self._target = target
         self._moment = moment
         self._steps = [_Step(*_TURN, moment().monotonic)]
-        self._ended = self._steps[0].began
-        self._state = TargetState(target)
 
     def note(self, name: str, text: str) -> None:
         """A step begins."""
         self._steps.append(_Step(name, text, self._moment().monotonic))
 
-    def end(self, state: TargetState) -> None:
-        """The probe has ended, and the target's state is this."""
-        self._ended = self._moment().monotonic
-        self._state = state
+    def end(self, state: TargetState) -> bytes:
+        """The probe has ended, and the target's state is this.
 
-    def lines(self) -> Iterator[bytes]:
-        """The text: the outcome, every step, the sum of each, and the heading of the samples."""
+        Returns the text: the outcome, every step, the sum of each, and the heading of the samples.
+        """
+        ended = self._moment().monotonic
         cms, cc_id, vdn = self._target.key
-        failure, first = self._state.failure, self._steps[0].began
+        failure, first = state.failure, self._steps[0].began
         outcome = "succeeded" if failure is None else "failed"
-        took = _milliseconds(self._ended - first)
+        took = _milliseconds(ended - first)
         text = [
             f"The probe of {cms}, call center {cc_id}, VDN {vdn} {outcome} after {took} ms.",
             "",
         ]
         if failure is not None:
             text += [f"{failure.reason.value}: {failure.message}", ""]
-        if self._state.snapshot is not None:
-            text += [f"{each.value}: {each.sentence}" for each in self._state.snapshot.doubts]
-            text += [""] * bool(self._state.snapshot.doubts)
+        if state.snapshot is not None:
+            text += [f"{each.value}: {each.sentence}" for each in state.snapshot.doubts]
+            text += [""] * bool(state.snapshot.doubts)
         text += ["Steps, over a new connection:", "", "     at ms    took ms  step"]
         sums: dict[str, float] = {}
-        ends = [step.began for step in self._steps[1:]] + [self._ended]
+        ends = [step.began for step in self._steps[1:]] + [ended]
         for step, end in zip(self._steps, ends, strict=True):
             sums[step.name] = sums.get(step.name, 0.0) + end - step.began
             last = step is self._steps[-1] and failure is not None
@@ -195,7 +153,7 @@ class ProbeLog:
         text += ["", "Sums in ms:", ""]
         text += [f"{_milliseconds(sum_):>10}  {name}" for name, sum_ in sums.items()]
         text += ["", "The samples that a scrape would have got:", ""]
-        yield "".join(f"{line}\n" for line in text).encode()
+        return "".join(f"{line}\n" for line in text).encode()
 
 
 def _milliseconds(seconds: float) -> str:

@@ -10,11 +10,11 @@ from exporter.clock import Clock, Moment
 from exporter.store import Store, Target, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
-from exporter.web.probe import asked_for, configured, parameters
 from exporter.web.renderings import Priority
 from exporter.web.status_page import due
 from exporter.web.target_query import Query
 from exporter.web.target_search import NextPoll, entry
+from exporter.web.target_url import asked_for, configured, parameters
 
 PATH: Final = "/target"
 

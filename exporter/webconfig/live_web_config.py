@@ -21,7 +21,6 @@ class LiveWebConfig:
     Attributes:
         current: what is in use.
         seen: what was read last, with or without success.
-        problems: why what was read last is not in use.
         tls: for the listening sockets, which keep it: each new connection gets the certificate,
             and everything else, that is then in use. None for plain HTTP.
 
@@ -32,28 +31,26 @@ class LiveWebConfig:
     def __init__(self, path: Path) -> None:
         self.current: WebConfig = load_web_config(path)
         self.seen = self.current.seen
-        self.problems: tuple[Problem, ...] = ()
         self.tls = None if self.current.tls is None else _LatestContext(self._context)
         self._path = path
         self._one_at_a_time = asyncio.Lock()
 
-    async def reload(self) -> tuple[Problem, ...]:
-        """Load the file again. Returns the problems because of which the old one stays in use."""
+    async def reload(self) -> None:
+        """Load the file again. With problems, which are logged, the old one stays in use."""
         async with self._one_at_a_time:
             try:
                 config = await asyncio.to_thread(load_web_config, self._path)
                 self._keep_tls_on_or_off(config)
             except ConfigError as error:
-                self.seen, self.problems = error.seen, error.problems
-                self._keep("; ".join(map(str, self.problems)))
+                self.seen = error.seen
+                self._keep("; ".join(map(str, error.problems)))
             except Exception as error:  # noqa: BLE001  # whatever it is, the old one stays
                 # only another change is worth another try
                 self.seen = await asyncio.to_thread(self.seen.look)
                 self._keep(internal_error(error))
             else:
-                self.current, self.seen, self.problems = config, config.seen, ()
+                self.current, self.seen = config, config.seen
                 log_messages.WEB_CONFIG_RELOADED.log({"file": str(self._path)})
-        return self.problems
 
     def _keep(self, problems: str) -> None:
         fields = {"file": str(self._path), "problems": problems}

@@ -27,7 +27,7 @@ class Passwords:
 
     Only correct ones are remembered, so that guesses cannot push them out. What is kept is a digest
     that means nothing outside of this process. Clients take turns: one that guesses without end
-    delays another by one comparison.
+    delays another by one comparison, whether it waits for its answers or not.
     """
 
     def __init__(
@@ -58,7 +58,13 @@ class Passwords:
             # Prometheus' first scrapes come together: the first check serves the others.
             if self._remembers(users, name, digest):
                 return True
-            matches = await asyncio.to_thread(self._matches, password, hashed)
+            check = asyncio.create_task(asyncio.to_thread(self._matches, password, hashed))
+            try:
+                matches = await asyncio.shield(check)
+            except asyncio.CancelledError:
+                # the thread goes on when the client hangs up, and so does its turn
+                await asyncio.wait({check})
+                raise
         if matches and name in users:
             self._verified = {user: kept for user, kept in self._verified.items() if user in users}
             self._verified[name] = digest

@@ -111,7 +111,7 @@ def _header_problem(name: str, text: object) -> str | None:
     values = ALLOWED_HEADERS[name]
     if values and text not in values:
         return f"must be {' or '.join(values)}"
-    if not (text.isascii() and (text.isprintable() or not text)):
+    if not (text.isascii() and text.isprintable()):
         return "must be plain ASCII without line breaks or control characters"
     return None
 

@@ -216,14 +216,15 @@ def test_somebody_waits_and_nobody_knows_since_when() -> None:
 def test_how_many_rest_longer_than_each_bound() -> None:
     """In seconds, as `rest_bounds` has them; absent without bounds."""
     samples = _target_samples(
-        _polled(target=Target(KEY, rest_bounds=(300.0, 900.5, 3600.0))), ENDED
+        _polled(target=Target(KEY, rest_bounds=(300.0, 900.5, 3600.0, 1_036_800.0, 1_036_801.0))),
+        ENDED,
     )
     longer = {
         bound: value
         for (name, bound), value in samples.items()
         if name == "agent_rest_resting_longer_agents"
     }
-    assert longer == {"300": 1, "900.5": 1, "3600": 0}
+    assert longer == {"300": 1, "900.5": 1, "3600": 0, "1036800": 0, "1036801": 0}
 
 
 def test_limits_are_exported() -> None:

@@ -16,8 +16,9 @@ from exporter.errors import PollError, ProbeRefusedError, Reason
 from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
-from exporter.web.probe import Note, asked_for, parameters, time_left
+from exporter.web.probe import PATH, Note, time_left
 from exporter.web.target_query import RequestError
+from exporter.web.target_url import asked_for, parameters
 from tests.support.example_application import example_application
 from tests.support.raw_client import raw_client
 from tests.support.stores import failure, store_of, success
@@ -89,7 +90,7 @@ def samples(text: str) -> dict[str, dict[str, str]]:
 def test_what_discovery_says_is_what_a_probe_asks(key: TargetKey) -> None:
     """Whatever the server is called."""
     query = [("module", "x"), *parameters(key).items(), ("cms[]", "y")]
-    assert asked_for(query) == key
+    assert asked_for(query, PATH) == key
 
 
 @pytest.mark.parametrize(
@@ -110,14 +111,14 @@ def test_what_discovery_says_is_what_a_probe_asks(key: TargetKey) -> None:
 def test_what_does_not_ask_for_a_target(query: dict[str, str], wrong: str) -> None:
     """Everything that is wrong, and what would be right."""
     with pytest.raises(RequestError) as refusal:
-        asked_for(query.items())
+        asked_for(query.items(), PATH)
     assert str(refusal.value) == f"{wrong}: {ASK}"
 
 
 def test_a_target_is_asked_for_once() -> None:
     """Which of two is meant would be a guess."""
     with pytest.raises(RequestError) as refusal:
-        asked_for([("cms", "a"), ("cc_id", "1"), ("cms", "b"), ("vdn", "1")])
+        asked_for([("cms", "a"), ("cc_id", "1"), ("cms", "b"), ("vdn", "1")], PATH)
     assert str(refusal.value) == f"cms is given 2 times: {ASK}"
 
 

@@ -37,11 +37,11 @@ def test_a_probe_of_two_pages() -> None:
         clock.passed += took
         log.note(name, text)
     clock.passed += 0.0075
-    log.end(
+    shown = log.end(
         TargetState(TARGET).after(success(NOW, NOW, snapshot(NOW.wall, doubts=(Doubt.CUT_OFF,))))
     )
 
-    assert b"".join(log.lines()).decode().splitlines() == [
+    assert shown.decode().splitlines() == [
         "The probe of lima, call center 1, VDN 2 succeeded after 2,522.00 ms.",
         "",
         f"cut_off: {Doubt.CUT_OFF.sentence}",
@@ -76,9 +76,9 @@ def test_a_probe_that_failed() -> None:
     log.note("connect", "connect to 10.22.26.181:28443")
     clock.passed = 10.0
     error = PollError(Reason.CONNECT, "nothing answers at this address")
-    log.end(TargetState(TARGET).after(failure(NOW, NOW, error)))
+    shown = log.end(TargetState(TARGET).after(failure(NOW, NOW, error)))
 
-    assert b"".join(log.lines()).decode().splitlines()[:8] == [
+    assert shown.decode().splitlines()[:8] == [
         "The probe of lima, call center 1, VDN 2 failed after 10,000.00 ms.",
         "",
         "connect: nothing answers at this address",
@@ -88,6 +88,4 @@ def test_a_probe_that_failed() -> None:
         "     at ms    took ms  step",
         "      0.00       0.00  turn     wait for a free slot and the rate limit",
     ]
-    assert b"connect  connect to 10.22.26.181:28443 - the poll failed here\n" in b"".join(
-        log.lines()
-    )
+    assert b"connect  connect to 10.22.26.181:28443 - the poll failed here\n" in shown

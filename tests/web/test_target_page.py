@@ -49,6 +49,17 @@ def test_a_healthy_target() -> None:
     assert '<a href="./">All targets</a>' in html
 
 
+def test_failures_that_are_no_longer_kept() -> None:
+    """The oldest of all targets are dropped: that none was kept does not say that none was."""
+    each = target(2)
+    store = store_of([each])
+    fail(store, each)
+    store.failures.keep(())
+    text = _text(_html(store, each))
+    assert "The failures of this target are no longer kept." in text
+    assert "No poll has failed" not in text
+
+
 def test_poll_now_is_a_form_that_leads_to_the_probe() -> None:
     """Without JavaScript, too; where nothing can be polled there is none."""
     each = target(2, cms="a&b")

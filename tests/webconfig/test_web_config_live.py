@@ -115,6 +115,12 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name.startswith("exporter")]
 
 
+def problems(caplog: pytest.LogCaptureFixture) -> str:
+    """Why the last change is not in use."""
+    told: str = caplog.records[-1].__dict__["fields"]["problems"]
+    return told
+
+
 async def test_a_new_certificate(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """New handshakes get it; connections that stand go on with the old one."""
     caplog.set_level(logging.INFO)
@@ -186,12 +192,10 @@ async def test_a_broken_certificate(site: Site, caplog: pytest.LogCaptureFixture
             "file": str(site.path),
             "problems": problem,
         }
-        assert [str(each) for each in live.problems] == [problem]
         new = site.certify()
         await ticks.tick()
         await ticks.tick()
         assert await shown(port, site.client) == der(new)
-        assert live.problems == ()
     assert lines(caplog) == [KEPT, READ]
 
 
@@ -206,15 +210,14 @@ async def test_a_file_that_is_away_for_a_while(
             path.unlink()
             for _ in range(3):
                 await ticks.tick()
-            assert [each.message for each in live.problems] == [
-                "cannot be read: no such file"
+            assert problems(caplog).endswith(
+                f"{site.path}:1:1: cannot be read: no such file"
                 if path == site.path
-                else f"{path} cannot be read: no such file"
-            ]
+                else f": {path} cannot be read: no such file"
+            )
             path.write_bytes(before)
             for _ in range(3):
                 await ticks.tick()
-            assert live.problems == ()
     assert lines(caplog) == [KEPT, KEPT]
 
 
@@ -243,7 +246,7 @@ async def test_clients_can_be_shut_out(site: Site) -> None:
             "tls_server_config: {cert_file: server.pem, key_file: server.key, client_ca_file:"
             " ca.pem, client_auth_type: RequireAndVerifyClientCert, min_version: TLS13}\n"
         )
-        assert await live.reload() == ()
+        await live.reload()
         with pytest.raises(OSError):  # noqa: PT011 - a reset or an alert, as it comes
             await ask(port, site.client)
         site.ca.issue_cert("prometheus.example").configure_cert(site.client)
@@ -293,8 +296,8 @@ async def test_tls_itself_is_settled_at_the_start(
     live = LiveWebConfig(site.path)
     before = live.current
     site.write(texts[started_with_tls])
-    (problem,) = await live.reload()
-    assert str(problem) == (
+    await live.reload()
+    assert problems(caplog) == (
         f"{site.path}:1:1: tls_server_config: cannot be added or removed while the exporter"
         " is running: restart it, and change the scheme in Prometheus"
     )

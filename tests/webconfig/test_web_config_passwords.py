@@ -151,6 +151,22 @@ async def test_too_many_guesses_are_turned_away() -> None:
     assert await passwords.verify(USERS, "bob", b"right-b")
 
 
+async def test_guesses_of_clients_that_hang_up_are_compared_one_at_a_time() -> None:
+    """A thread cannot be stopped: its turn lasts as long as it does."""
+    compare = Compared()
+    compare.go_on.clear()
+    passwords = Passwords(SALT, compare)
+    for number in range(10):
+        guess = asyncio.create_task(passwords.verify(USERS, "alice", b"wrong-%d" % number, "here"))
+        await asyncio.sleep(0.01)
+        guess.cancel()
+        await asyncio.sleep(0.01)
+    assert len(compare.asked) == 1
+    compare.go_on.set()
+    assert await passwords.verify(USERS, "alice", b"right-a", "there")
+    assert compare.asked == [(b"wrong-0", b"hash-a"), (b"right-a", b"hash-a")]
+
+
 async def test_real_hashes() -> None:
     """Of every version and of several costs; 72 bytes count, as with the tools that make them."""
     long = "x" * 72
