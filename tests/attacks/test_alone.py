@@ -14,6 +14,7 @@ import bcrypt
 import pytest
 
 from tests.support.attacked import FIGURES, MAX_GROWTH, Attacked, assert_unharmed, attacked, watch
+from tests.support.flood import Replies
 from tests.support.hostile_server import ATTACKS, PAGED, serving_attacks
 from tests.support.paths import ROOT
 from tests.support.processes import started
@@ -46,11 +47,10 @@ REQUESTS = {
 
 @contextlib.asynccontextmanager
 async def _flood(
-    exporter: Attacked, request: bytes, connections: int, *, reads: bool
+    exporter: Attacked, request: bytes, connections: int, replies: Replies = Replies.READ
 ) -> AsyncIterator[None]:
     """The same request on many connections, again and again, beside the block."""
-    how = "reads" if reads else "does not read"
-    arguments = str(exporter.address[1]), str(connections), how, request.hex()
+    arguments = str(exporter.address[1]), str(connections), replies, request.hex()
     async with started(sys.executable, "-m", "tests.support.flood", *arguments, cwd=ROOT) as flood:
         await asyncio.sleep(1)
         yield
@@ -64,7 +64,7 @@ async def test_two_hundred_ask(tmp_path: Path, request_: bytes) -> None:
         if request_ == REQUESTS["failed reload"]:
             wrong = "".join(f"  unknown{number}: 1\n" for number in range(3000))
             (tmp_path / "config.yaml").write_text(f"cms:\n- name: lima\n{wrong}", "utf-8")
-        async with _flood(exporter, request_, 200, reads=True):
+        async with _flood(exporter, request_, 200):
             await watch(exporter)
         await assert_unharmed(exporter)
 
@@ -76,13 +76,22 @@ async def test_fifteen_hundred_do_not_read(tmp_path: Path, path: bytes) -> None:
     """Of one address, more than there may be connections."""
     request = b"GET " + path + HOST + b"\r\n"
     async with attacked(tmp_path, targets=300, label_bytes=300) as exporter:
-        async with _flood(exporter, request * 20, 1500, reads=False):
+        async with _flood(exporter, request * 20, 1500, Replies.LEFT):
             await watch(exporter)
         await assert_unharmed(exporter)
 
 
 async def test_passwords_are_guessed(tmp_path: Path) -> None:
     """By two hundred at a time, before Prometheus has scraped once: it waits its turn only."""
+    await _while_passwords_are_guessed(tmp_path, Replies.READ)
+
+
+async def test_passwords_are_guessed_by_clients_that_hang_up(tmp_path: Path) -> None:
+    """A check that has begun goes on without its client, and no other begins beside it."""
+    await _while_passwords_are_guessed(tmp_path, Replies.NOT_AWAITED)
+
+
+async def _while_passwords_are_guessed(tmp_path: Path, replies: Replies) -> None:
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(10)).decode()
     web_config = tmp_path / "web.yaml"
     web_config.write_text(f"basic_auth_users: {{prometheus: {hashed}}}\n", encoding="utf-8")
@@ -94,7 +103,7 @@ async def test_passwords_are_guessed(tmp_path: Path) -> None:
             ),
             encoding="utf-8",
         )
-        async with _flood(exporter, REQUESTS["guessed password"], 200, reads=True):
+        async with _flood(exporter, REQUESTS["guessed password"], 200, replies):
             await asyncio.sleep(4)
             await watch(exporter)
         await assert_unharmed(exporter)
