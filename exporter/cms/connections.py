@@ -76,7 +76,7 @@ class Exchange:
     """Its connection is not kept."""
     phase: Phase = Phase.ASKED
     peer: str = ""
-    """The name that is looked up, or the address that is dialled."""
+    """The name that is being looked up, or the address that is being dialled."""
     dialled: bool = False
     """Whether a connection was opened for it."""
     first_bytes: bytes = b""
@@ -87,6 +87,14 @@ class Exchange:
     connection: "Connection | None" = None
     position: int = 0
     """Its place among the exchanges on its connection, from 1."""
+
+    def reached(self, phase: Phase, peer: str = "") -> None:
+        """The request has come this far, with that peer if one is being looked up or dialled."""
+        self.phase, self.peer = phase, peer
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the reply have come. Called until `first_bytes` is complete."""
+        self.first_bytes = (self.first_bytes + data)[:_BEGINNING]
 
     @property
     def spoke_tls(self) -> bool:
@@ -153,7 +161,7 @@ class Connection(ResponseHandler):
         self._exchanges += 1
         exchange.position = self._exchanges
         # for the request to a proxy aiohttp sets hardly anything
-        exchange.phase = Phase.ASKED if "timer" in params else Phase.TUNNEL
+        exchange.reached(Phase.ASKED if "timer" in params else Phase.TUNNEL)
         self.single_use = exchange.single_use
         self._reply = None
         self._received = 0
@@ -186,7 +194,7 @@ class Connection(ResponseHandler):
         if (self._under_way and not self._has_read_all()) or not data or not self._exchanges:
             self._only_segment = data if self._only_segment == b"" else None
             if self._received < _BEGINNING and self._exchange is not None:
-                self._exchange.first_bytes = (self._exchange.first_bytes + data)[:_BEGINNING]
+                self._exchange.received(data)
             self._received += len(data)
             self._parsing = True
             super().data_received(data)

@@ -71,8 +71,7 @@ class Resolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """The addresses of a name. Raises `OSError` if there are none."""
-        exchange = current.get()
-        exchange.phase, exchange.peer = Phase.RESOLVING, host
+        current.get().reached(Phase.RESOLVING, host)
         if self._dns is None:
             # made with the first name: most servers are given by their address
             self._dns = aiodns.DNSResolver(self._nameservers, asyncio.get_running_loop())

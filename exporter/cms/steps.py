@@ -23,9 +23,12 @@ READ: Final = "read"
 REDUCE: Final = "reduce"
 
 _AT_PHASE: Final = {
+    Phase.RESOLVING: (NAME, "look up {}"),
+    Phase.CONNECTING: (CONNECT, "connect to {}"),
     Phase.HANDSHAKE: (TLS, "shake hands"),
     Phase.ASKED: (WAIT, "send the request and wait for the reply"),
 }
+"""The step that begins with a phase, and what it does, with `{}` for the peer."""
 
 
 class Steps:
@@ -56,7 +59,7 @@ class Steps:
 
 
 class _ToldExchange(Exchange):
-    """An exchange that reports the phases that are set on it."""
+    """An exchange that reports each phase as it is reached, and the beginning of the reply."""
 
     __slots__ = ("_note",)
 
@@ -66,17 +69,15 @@ class _ToldExchange(Exchange):
         super().__init__(on_surplus, fresh=True, single_use=single_use)
         self._note = note
 
-    def __setattr__(self, name: str, value: object) -> None:
-        # while it is made, nothing has happened yet
-        note: Note | None = getattr(self, "_note", None)
-        if note is not None:
-            # a handshake takes several turns
-            if name == "phase" and value in _AT_PHASE and value is not self.phase:
-                note(*_AT_PHASE[value])
-            elif name == "peer" and self.phase is Phase.RESOLVING:
-                note(NAME, f"look up {value}")
-            elif name == "peer" and self.phase is Phase.CONNECTING:
-                note(CONNECT, f"connect to {value}")
-            elif name == "first_bytes" and not self.first_bytes:
-                note(READ, "read the reply")
-        super().__setattr__(name, value)
+    def reached(self, phase: Phase, peer: str = "") -> None:
+        """Also report it. A handshake takes several turns, and is reported once."""
+        if phase in _AT_PHASE and (peer or phase is not self.phase):
+            name, text = _AT_PHASE[phase]
+            self._note(name, text.format(peer))
+        super().reached(phase, peer)
+
+    def received(self, data: bytes) -> None:
+        """Also report that the reply has begun."""
+        if not self.first_bytes:
+            self._note(READ, "read the reply")
+        super().received(data)

@@ -45,7 +45,7 @@ class _Watched(ssl.SSLObject):
     def do_handshake(self) -> None:
         """Take the next step of the handshake."""
         exchange = current.get()
-        exchange.phase = Phase.HANDSHAKE
+        exchange.reached(Phase.HANDSHAKE)
         try:
             super().do_handshake()
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):

@@ -188,7 +188,7 @@ def _translated(error: aiohttp.ClientError | HttpProcessingError, *, reused: boo
 def _dial(address: aiohttp.AddrInfoType) -> socket.socket:
     exchange = current.get()
     exchange.dialled = True
-    exchange.phase = Phase.CONNECTING
     family, kind, protocol, _, (host, port, *_) = address
-    exchange.peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+    peer = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+    exchange.reached(Phase.CONNECTING, peer)
     return socket.socket(family, kind, protocol)

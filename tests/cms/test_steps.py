@@ -114,12 +114,40 @@ async def test_a_poll_that_hangs_is_named_as_ever() -> None:
 def test_an_exchange_that_is_told_knows_what_it_told() -> None:
     """For the sentences about failures, which read it."""
     exchange = Steps(lambda *_: None).exchange(lambda _: None, fresh=False, single_use=True)
-    exchange.phase, exchange.peer = Phase.RESOLVING, "cms.example.com"
-    exchange.first_bytes = b"\x15\x03"
+    exchange.reached(Phase.RESOLVING, "cms.example.com")
+    exchange.received(b"\x15")
+    exchange.received(b"\x03")
 
     assert (exchange.phase, exchange.peer) == (Phase.RESOLVING, "cms.example.com")
     assert exchange.spoke_tls
     assert (exchange.fresh, exchange.single_use) == (True, True)
+
+
+def test_each_phase_is_told_as_it_is_reached() -> None:
+    """Each address that is tried, but a handshake once, and only the beginning of the reply."""
+    told: list[tuple[str, str]] = []
+    steps = Steps(lambda name, text: told.append((name, text)))
+    exchange = steps.exchange(lambda _: None, fresh=False, single_use=True)
+    exchange.reached(Phase.RESOLVING, "cms.example.com")
+    exchange.reached(Phase.CONNECTING, "[2001:db8::1]:443")
+    exchange.reached(Phase.CONNECTING, "192.0.2.1:443")
+    exchange.reached(Phase.TUNNEL)
+    exchange.reached(Phase.HANDSHAKE)
+    exchange.reached(Phase.HANDSHAKE)
+    exchange.reached(Phase.ASKED)
+    exchange.received(b"HT")
+    exchange.received(b"TP/1.1")
+
+    assert told == [
+        ("sign", "prepare request 1"),
+        ("name", "look up cms.example.com"),
+        ("connect", "connect to [2001:db8::1]:443"),
+        ("connect", "connect to 192.0.2.1:443"),
+        ("tls", "shake hands"),
+        WAIT,
+        READ,
+    ]
+    assert (exchange.phase, exchange.peer, exchange.first_bytes) == (Phase.ASKED, "", b"HTTP/")
 
 
 async def test_other_polls_make_plain_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
