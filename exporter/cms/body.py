@@ -29,6 +29,8 @@ _BLANK: Final = b" \t\r\n\xef\xbb\xbf"
 """What may stand before JSON, a byte order mark included."""
 _PIECE: Final = 2**18
 """Bytes that are decompressed before other tasks have their turn."""
+_MOST_MEMBERS: Final = 20
+"""Members of a gzip stream. Servers send one, or a few; each costs, even if it holds nothing."""
 _FEW: Final = 2**20
 """Bytes up to which joining the chunks, and so holding them twice, does not matter."""
 
@@ -186,6 +188,7 @@ class _Decompressor:
         """What has come and is not decompressed yet."""
         self._coding = coding
         self._member: zlib._Decompress | None = None
+        self._members = 1
 
     @property
     def ended(self) -> bool:
@@ -205,6 +208,9 @@ class _Decompressor:
             if not self.left.startswith(_GZIP_MAGIC):
                 self.left = b""
                 return b""
+            self._members += 1
+            if self._members > _MOST_MEMBERS:
+                raise CodingError(self._coding)
             self._member = zlib.decompressobj(_GZIP)
         try:
             piece = self._member.decompress(self.left, most)

@@ -149,6 +149,46 @@ async def test_the_bytes_say_how_they_are_compressed(coding: str, data: bytes, s
     assert (await read(stream(data, size), coding, 1000)).endswith(BODY)
 
 
+@pytest.mark.parametrize("coding", ["", "gzip", "deflate", "none"])
+@pytest.mark.parametrize("size", [1, 20, 2**18])
+async def test_a_body_may_have_a_few_members(coding: str, size: int) -> None:
+    """Some servers compress each part of a reply on its own; an empty part may end it."""
+    parts = [BODY[start : start + 2] for start in range(0, len(BODY), 2)]
+    data = b"".join(gzip.compress(part, mtime=0) for part in [*parts, b""])
+
+    assert await read(stream(data, size), coding, 1000) == BODY
+
+
+@pytest.mark.parametrize("coding", ["", "gzip", "deflate", "none"])
+@pytest.mark.parametrize("size", [1000, 2**18])
+@pytest.mark.parametrize("part", [b"", b" ", b"{}"], ids=["empty", "a blank", "two bytes"])
+@pytest.mark.parametrize("level", [0, 9])
+async def test_very_many_members_are_refused(
+    coding: str, size: int, part: bytes, level: int
+) -> None:
+    """Early: each of them costs far more than its bytes."""
+    member = gzip.compress(part, level, mtime=0)
+    received = 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal received
+        async for chunk in stream(member * 2000, size):
+            received += len(chunk)
+            yield chunk
+
+    with pytest.raises(CodingError):
+        await read(counted(), coding, 2**20)
+    assert coding in {"", "none"} or received <= max(size, 1000)
+
+
+async def test_very_many_members_inside_of_a_compressed_body_are_refused() -> None:
+    """Each layer is counted."""
+    data = gzip.compress(gzip.compress(b"", mtime=0) * 100, mtime=0)
+
+    with pytest.raises(CodingError):
+        await read(stream(data), "gzip", 2**20)
+
+
 async def test_blanks_without_end_are_not_held_back() -> None:
     """While it is told whether a body is compressed."""
     with pytest.raises(TooLargeError):
