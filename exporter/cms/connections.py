@@ -187,25 +187,27 @@ class Connection(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        if len(data) > _AT_ONCE:
-            for start in range(0, len(data), _AT_ONCE):
-                self.data_received(data[start : start + _AT_ONCE])
+        if len(data) <= _AT_ONCE:
+            self.take(data)
             return
+        for start in range(0, len(data), _AT_ONCE):
+            if self._refusal is None:
+                self.take(data[start : start + _AT_ONCE])
+
+    def take(self, data: bytes) -> None:
+        """Handle at most `_AT_ONCE` bytes."""
         if (self._under_way and not self._has_read_all()) or not data or not self._exchanges:
             self._only_segment = data if self._only_segment == b"" else None
-            if self._received < _BEGINNING and self._exchange is not None:
-                self._exchange.received(data)
+            exchange = self._exchange
+            if exchange is not None and len(exchange.first_bytes) < _BEGINNING:
+                exchange.received(data)
             self._received += len(data)
             self._parsing = True
             super().data_received(data)
             self._parsing = False
             if not self._under_way and self._has_read_all() and self._holds_unread_bytes():
                 self._surplus()
-            # a parser that waits for the reader keeps bytes of the body
-            if self._received > MAX_HEAD and not self._reading_paused:
-                body = None if self._reply is None else self._reply.total_bytes
-                if is_too_much(self._received, body):
-                    self._refuse()
+            self._refuse_excess()
             return
         self.force_close()
         if data.strip(b"\r\n"):
@@ -274,9 +276,13 @@ class Connection(ResponseHandler):
         except Exception:  # noqa: BLE001  # whatever the parser makes of them, they are too many
             return True
 
-    def _refuse(self) -> None:
-        """Read no more of this reply."""
-        if self._refusal is not None or self.transport is None:
+    def _refuse_excess(self) -> None:
+        """Read no more of this reply if there is too much around it."""
+        # a parser that waits for the reader keeps bytes of the body
+        if self._received <= MAX_HEAD or self._reading_paused or self.transport is None:
+            return
+        body = None if self._reply is None else self._reply.total_bytes
+        if self._refusal is not None or not is_too_much(self._received, body):
             return
         self._refusal = OverheadError()
         self.set_exception(self._refusal)

@@ -102,7 +102,8 @@ class Chunks:
     def __init__(self) -> None:
         self.ended = False
         """Whether the last one has come. What follows is no part of the body."""
-        self._line = b""
+        self._line = bytearray()
+        """What has come of a line."""
         self._left = 0
         """Bytes of the present chunk."""
         self._in_trailer = False
@@ -111,25 +112,28 @@ class Chunks:
     def feed(self, data: bytes) -> bytes:
         """The rewritten bytes; unchanged from the first invalid size on."""
         out = bytearray()
-        while data and not self.ended:
+        at = 0
+        while at < len(data) and not self.ended:
+            begin = at
             if self._left:
-                out += data[: self._left]
-                rest = data[self._left :]
-                self._left -= len(data) - len(rest)
-                data = rest
+                at = min(begin + self._left, len(data))
+                out += data[begin:at]
+                self._left -= at - begin
                 if not self._left:
                     out += b"\r\n"
                     self._after_chunk = True
                 continue
-            line, newline, data = data.partition(b"\n")
-            self._line += line
-            if newline:
-                line, self._line = self._line.strip(), b""
+            # as far as the line feed, or all there is
+            at = data.find(b"\n", begin) + 1 or len(data)
+            self._line += data[begin:at]
+            if self._line.endswith(b"\n"):
+                line = bytes(self._line.strip())
+                self._line.clear()
                 out += self._rewritten(line)
             elif len(self._line) > MAX_HEAD:
                 self.ended = True
                 out += self._line
-        return bytes(out + data)
+        return bytes(out + data[at:])
 
     def _rewritten(self, line: bytes) -> bytes:
         if self._in_trailer:
@@ -151,52 +155,52 @@ class Chunks:
 class OddConnection(Connection):
     """A connection to a server that has sent a reply which the parser refuses."""
 
-    _head: bytes | None = None
+    _head: bytearray | None = None
     """What has come of a head; None while no head is expected."""
     _chunks: Chunks | None = None
     """Of the present body, if it comes in chunks."""
-    _is_rewritten = False
-    """Whether what comes has been here before: large pieces are passed on in parts."""
 
     def set_response_params(self, **params: Any) -> None:  # noqa: ANN401  # aiohttp's own
         """A request is about to be sent."""
-        self._head, self._chunks = b"", None
+        self._head, self._chunks = bytearray(), None
         super().set_response_params(**params)
 
-    def data_received(self, data: bytes) -> None:
-        """Bytes have come: heads and chunks go on rewritten, everything else as it is."""
-        if self._is_rewritten or not data or not self._under_way:
-            super().data_received(data)
+    def take(self, data: bytes) -> None:
+        """Heads and chunks go on rewritten, everything else as it is."""
+        if not data or not self._under_way:
+            super().take(data)
             return
+        received = self._received + len(data)
         if self._head is not None:
-            data = self._heads(data)
+            data = self._heads(self._head, data)
         elif self._chunks and not self._chunks.ended:
             data = self._chunks.feed(data)
         if data:
-            self._is_rewritten = True
-            try:
-                super().data_received(data)
-            finally:
-                self._is_rewritten = False
+            super().take(data)
+        # what was left out counts as well
+        self._received = received
+        self._refuse_excess()
 
-    def _heads(self, data: bytes) -> bytes:
-        """What can go on of heads, and of a body after them."""
-        held, out, begin = self._head or b"", b"", 0
-        received = held + data
+    def _heads(self, received: bytearray, data: bytes) -> bytes:
+        """What can go on of heads, and of a body after them. `received` keeps the rest."""
+        out = bytearray()
+        begin = 0
         # the empty line may have begun in what came before
-        searched = max(0, len(held) - 3)
+        searched = max(0, len(received) - 3)
+        received += data
         while end := _END.search(received, searched):
-            head = plain(received[begin : end.end()])
-            out, begin = out + head, end.end()
+            head = plain(bytes(received[begin : end.end()]))
+            out += head
+            begin = searched = end.end()
             # after an interim reply another head follows
             if not _INTERIM.match(head):
-                self._head, body = None, received[begin:]
+                self._head, body = None, bytes(received[begin:])
                 if _CHUNKED in head:
                     self._chunks = Chunks()
                     body = self._chunks.feed(body)
-                return out + body
-            searched = begin
-        self._head = received[begin:]
-        if len(self._head) > MAX_HEAD:
-            out, self._head = out + self._head, None
-        return out
+                return bytes(out + body)
+        del received[:begin]
+        if len(received) > MAX_HEAD:
+            self._head = None
+            out += received
+        return bytes(out)

@@ -124,6 +124,30 @@ def test_a_size_that_is_none_stays_refused(sent: bytes) -> None:
     assert Chunks().feed(sent + b"rest").rstrip() == sent + b"rest" or b"rest" not in sent
 
 
+@given(
+    body=st.binary(min_size=1, max_size=300),
+    sizes=st.lists(st.integers(1, 50), min_size=1),
+    pieces=st.integers(1, 40),
+    newline=st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_any_body_comes_out_as_it_is(
+    body: bytes, sizes: list[int], pieces: int, newline: bytes
+) -> None:
+    """Its bytes may look like sizes and line ends."""
+    sent, expected, rest = b"", b"", body
+    for size in [*sizes, len(body)]:
+        chunk, rest = rest[:size], rest[size:]
+        if chunk:
+            sent += b"%x ;a=b%b%b%b" % (len(chunk), newline, chunk, newline)
+            expected += b"%x\r\n%b\r\n" % (len(chunk), chunk)
+    sent += b"0" + newline + newline
+    chunks = Chunks()
+    out = [chunks.feed(sent[start : start + pieces]) for start in range(0, len(sent), pieces)]
+
+    assert b"".join(out) == expected + b"0\r\n\r\n"
+    assert chunks.ended
+
+
 @given(st.binary(max_size=100), st.integers(1, 20))
 def test_no_chunks_raise_and_pieces_change_nothing(data: bytes, size: int) -> None:
     """Whatever comes."""
@@ -135,6 +159,7 @@ def test_no_chunks_raise_and_pieces_change_nothing(data: bytes, size: int) -> No
 # On sockets
 
 
+CHUNKED_ODD = b"HTTP/1.1 200 OK\r\nX Foo: bar\r\nTransfer-Encoding: chunked\r\n\r\n"
 ODD = http(answer(resting=7), **{"X Foo": "bar"})
 
 
@@ -206,6 +231,59 @@ async def test_odd_chunks_are_read(size: bytes, newline: bytes, *, apart: bool) 
             )
         for _ in range(2):
             assert read(await client.poll(1, 1)).snapshot.resting == 7
+
+
+@pytest.mark.anyio
+@pytest.mark.both_loops
+@pytest.mark.parametrize(
+    "around",
+    [b"1 \r\n \r\n", b"1\n \n", b"1;" + b"a" * 100 + b"\r\n \r\n"],
+    ids=["blanks", "line feeds alone", "extensions"],
+)
+async def test_small_chunks_are_refused_before_the_rest_is_rewritten(
+    around: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much a server sends at once: a turn of the loop costs no more than elsewhere."""
+    rewritten: list[int] = []
+    feed = Chunks.feed
+
+    def counted(chunks: Chunks, data: bytes) -> bytes:
+        rewritten.append(len(data))
+        return feed(chunks, data)
+
+    monkeypatch.setattr(Chunks, "feed", counted)
+    sent = CHUNKED_ODD + around * (2**21 // len(around))
+    async with (
+        listening(Step(sent, "hang")) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", timeout=60.0) as client,
+    ):
+        error = failed(await client.poll(1, 1))
+
+    assert (error.reason, error.requests) == (Reason.TOO_LARGE, 2)
+    assert max(rewritten) <= 2**16
+    assert sum(rewritten) <= 3 * 2**16
+
+
+@pytest.mark.anyio
+@pytest.mark.both_loops
+@pytest.mark.parametrize(
+    "sent",
+    [
+        CHUNKED_ODD + b"0 \r\n" + b"A: 1\r\n" * 200_000,
+        CHUNKED_ODD + b"1 ;" + b"a" * 60_000 + b"\r\n{\r\n1;" + b"a" * 60_000 + b"\r\n}\r\n",
+        b"HTTP/1.1 102 Processing\r\nX Foo: bar\r\n\r\n" * 20_000,
+    ],
+    ids=["trailers", "chunk extensions", "headers of interim replies"],
+)
+async def test_what_is_left_out_counts(sent: bytes) -> None:
+    """The allowance is for what a server sends, not for what the parser gets of it."""
+    async with (
+        listening(Step(sent, "hang")) as peer,
+        connected(f"http://127.0.0.1:{peer.port}", timeout=60.0) as client,
+    ):
+        error = failed(await client.poll(1, 1))
+
+    assert (error.reason, error.requests) == (Reason.TOO_LARGE, 2)
 
 
 @pytest.mark.anyio
