@@ -16,10 +16,14 @@ from exporter.rest import Row
 from exporter.secret import Secret
 from exporter.server import Api
 
-_NAME: Final = re.compile(rb'(?i)"agent_?name"\s{0,9}:\s{0,9}("(?:[^"\\]|\\.){0,200}+")')
+_NAME: Final = re.compile(
+    rb'(?i)"agent_?name"\s{0,9}:\s{0,9}(?P<text>"(?:[^"\\]|\\.){0,200}+(?P<end>")?)'
+)
 _SEARCHED: Final = 2**20
 """Bytes of a reply that are searched for names."""
 _MOST_NAMES: Final = 200
+_MOST_CHARACTERS: Final = 4000
+"""Of all names in a reply that are looked for: each costs a search."""
 
 
 class NamedRow(Row, gc=False):
@@ -65,13 +69,14 @@ def mentioned(body: bytes | bytearray) -> set[str] | None:
     Wherever they are in it, because such a reply has no form that is known.
 
     Returns:
-        None if there are more than can be looked for.
+        None if there are more, or longer ones, than can be looked for.
     """
     found = list(itertools.islice(_NAME.finditer(body, 0, _SEARCHED), _MOST_NAMES + 1))
-    if len(found) > _MOST_NAMES or len(body) > _SEARCHED:
+    if len(found) > _MOST_NAMES or len(body) > _SEARCHED or not all(each["end"] for each in found):
         return None
-    names = (_text(msgspec.Raw(match[1])) for match in found)
-    return {name.reveal() for name in names if name is not None}
+    texts = (_text(msgspec.Raw(each["text"])) for each in found)
+    names = {name.reveal() for name in texts if name is not None}
+    return names if sum(map(len, names)) <= _MOST_CHARACTERS else None
 
 
 def _names(body: bytes | bytearray, api: Api) -> list[msgspec.Raw]:

@@ -182,10 +182,29 @@ async def test_names_are_found_wherever_they_are() -> None:
     assert agent_names.mentioned(body) == {"Zhang San", '李"x'}
 
 
-@pytest.mark.parametrize("body", [b'{"agentName":"a"}' * 201, b" " * 2**20 + b" "])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"agentName":"a"}' * 201,
+        b" " * 2**20 + b" ",
+        b"".join(b'{"agentName":"%0100d"}' % number for number in range(41)),
+        b'{"agentName":"%b"}' % (b"a" * 201),
+        rb'{"agentName":"%b"}' % (rb"\u5f20" * 50),
+        b'{"agentName":"Zhang',
+    ],
+    ids=["names", "bytes", "characters", "a long name", "a long escaped name", "half a name"],
+)
 async def test_too_many_names_are_none(body: bytes) -> None:
     """Then no word of the reply is shown."""
     assert agent_names.mentioned(body) is None
+
+
+async def test_as_many_names_as_can_be_looked_for() -> None:
+    """The same name does not count twice."""
+    names = [f"{number:0100}" for number in range(40)]
+    body = "".join(f'{{"agentName":"{name}"}}' * 2 for name in names)
+
+    assert agent_names.mentioned(body.encode()) == set(names)
 
 
 async def test_a_failure_with_too_many_names_has_no_description() -> None:
