@@ -12,6 +12,7 @@ listing is withheld. Pure.
 
 import base64
 import binascii
+import codecs
 import html
 import itertools
 import json
@@ -28,10 +29,14 @@ MASK: Final = "***"
 _LONGEST: Final = 200
 """Characters of a sentence that are shown."""
 _EXAMINED: Final = 1000
-"""Characters of a text that are looked at."""
+"""Characters of a text that are looked at. A secret that begins in them is masked to its end."""
 _SHORTEST_SECRET: Final = 4
 """Characters: masking less would garble every sentence."""
 _SHORTEST_PART: Final = 8
+_BEGINNING: Final = 12
+"""Characters by which a secret is recognized whose end may have been cut off."""
+_SIGNATURE: Final = 64
+"""Characters of a request's signature."""
 _ROUNDS: Final = 2
 """Encodings on top of each other that are seen through."""
 
@@ -46,8 +51,8 @@ _MOST_JOINS: Final = 10
 _HEXADECIMAL: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){4,}")
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))")
 _LISTED: Final = re.compile(r"(?i)agent_?name|agentsrestdetails")
-_NEVER: Final = r"(?!)"
-"""A pattern that matches nothing."""
+_KEPT_IN_URLS: Final = ";,/?:@&=+$#!'()*"
+"""Characters that JavaScript's `encodeURI` leaves as they are."""
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _SEPARATORS: Final = re.compile(r"[\s;,=:/&\"']+")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
@@ -60,7 +65,8 @@ class ForeignText:
     def __init__(self, secrets: Iterable[str]) -> None:
         known = {text for secret in secrets for text in _parts(secret)}
         self._secrets = [_folded(text) for text in known]
-        self._forms = _any_of(form for text in known for form in _forms(text))
+        self._forms = {_alike(form) for text in known for form in _forms(text)}
+        self._longest_form = max(map(len, self._forms), default=0)
 
     def sentence(self, text: str, longest: int = _LONGEST, names: Iterable[str] = ()) -> str:
         """A server's own words, for one line: masked, shortened, without invisible characters.
@@ -68,13 +74,29 @@ class ForeignText:
         At most `longest` characters; none if the text cannot be shown. `names` are those of agents
         in the same reply.
         """
-        clean = _visible(text[:_EXAMINED])
-        for pattern in (_any_of(map(_visible, names)), _AUTHORIZATION, self._forms):
-            clean = pattern.sub(MASK, clean)
-        if _LISTED.search(clean) or self._shows_secret(clean):
+        hidden = {_alike(_visible(name)) for name in names} - {""}
+        # examined as well, so that what begins before the limit is seen to its end
+        beyond = max(self._longest_form, _SIGNATURE, *map(len, hidden))
+        examined = text[: _EXAMINED + beyond]
+        visible = _visible(examined)
+        # of a text that goes on, what begins after this may be cut, and is not shown
+        known = len(visible) if len(examined) == len(text) else max(0, len(visible) - beyond)
+        signatures = (found.span() for found in _AUTHORIZATION.finditer(visible))
+        secrets = _merged([*signatures, *_places(visible, known, self._forms)])
+        end = _EXAMINED
+        for begin, until in secrets:
+            # what is masked does not count
+            end += until - begin if begin < end else 0
+        end = min(end, known)
+        is_cut = end < len(visible)
+        clean = _masked(visible[:end], secrets)
+        if _LISTED.search(clean) or self._shows_secret(clean, is_cut=is_cut):
             return ""
-        if len(text) > _EXAMINED and len(clean) <= longest:
-            # what is left of it may end with half a secret
+        if hidden:
+            # only now: the mask of a name could have split a secret
+            clean = _masked(visible[:end], _merged([*secrets, *_places(visible, end, hidden)]))
+        if is_cut and len(clean) <= longest:
+            # it would be shown to its end, where a secret may have been cut
             return ""
         return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
@@ -86,9 +108,13 @@ class ForeignText:
         """A host of an address, or nothing if it does not look like one."""
         return text if _HOST.fullmatch(text) and self.sentence(text) == text else ""
 
-    def _shows_secret(self, text: str) -> bool:
-        """Whether a secret is still in it, in a form that was not foreseen."""
-        return any(secret in form for form in _decoded(text) for secret in self._secrets)
+    def _shows_secret(self, text: str, *, is_cut: bool) -> bool:
+        """Whether a secret is still in it, in a form that was not foreseen.
+
+        Of a text that is cut, the beginning of a secret is enough.
+        """
+        length = _BEGINNING if is_cut else None
+        return any(secret[:length] in form for form in _decoded(text) for secret in self._secrets)
 
 
 def secrets_of(server: Server, auths: Iterable[Auth], proxy: ChosenProxy | None) -> Iterator[str]:
@@ -137,6 +163,8 @@ def _forms(text: str) -> Iterator[str]:
     yield from (
         text,
         quote(text, safe=""),
+        quote(text),
+        quote(text, safe=_KEPT_IN_URLS),
         quote_plus(text),
         "".join(f"%{byte:02x}" for byte in data),
     )
@@ -159,10 +187,41 @@ def _forms(text: str) -> Iterator[str]:
     yield base64.urlsafe_b64encode(data).decode()
 
 
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    # the longest first, so that no part of one is left
-    ordered = sorted({text for text in texts if text}, key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, ordered)) or _NEVER, re.IGNORECASE)
+def _places(text: str, end: int, hidden: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where each of these begins, before that end, and where it ends.
+
+    Found without a regular expression: compiling one of all names of a reply takes long, and the
+    module `re` keeps what it has compiled.
+    """
+    alike = _alike(text)
+    for each in hidden:
+        last = end + len(each) - 1
+        begin = alike.find(each, 0, last)
+        while begin >= 0:
+            yield begin, begin + len(each)
+            begin = alike.find(each, begin + len(each), last)
+
+
+def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same places in order, with those that overlap as one."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(places):
+        if merged and begin < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], end)
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _masked(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """The text with a mask for each place that begins in it."""
+    pieces: list[str] = []
+    shown = 0
+    for begin, end in places:
+        if begin < len(text):
+            pieces += text[shown:begin], MASK
+            shown = end
+    return "".join([*pieces, text[shown:]])
 
 
 def _decoded(text: str) -> Iterator[str]:
@@ -181,9 +240,13 @@ def _unescaped(found: re.Match[str]) -> str:
 
 def _from_base64(text: str) -> str | None:
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    if len(plain) % 4 == 1:
+        # it was cut
+        plain = plain[:-1]
     with_padding = plain + "=" * (-len(plain) % 4)
     try:
-        return base64.b64decode(with_padding, validate=True).decode()
+        # half a character at its end is one more sign of that
+        return codecs.utf_8_decode(base64.b64decode(with_padding, validate=True))[0]
     except (binascii.Error, UnicodeDecodeError):
         return None
 
@@ -195,6 +258,17 @@ def _from_hexadecimal(text: str) -> str | None:
         return None
 
 
+def _alike(text: str) -> str:
+    """For comparison: without case, and each character in its place."""
+    folded = text.casefold()
+    if len(folded) == len(text):
+        return folded
+    # of some letters several would become
+    return "".join(
+        each if len(each := letter.casefold()) == 1 else letter.lower()[0] for letter in text
+    )
+
+
 def _folded(text: str) -> str:
     """For comparison: without spaces, and without case."""
     return "".join(_visible(text).split()).casefold()
@@ -202,6 +276,8 @@ def _folded(text: str) -> str:
 
 def _visible(text: str) -> str:
     """Without characters that control a terminal, reorder text or cannot be seen."""
+    if text.isprintable():
+        return " ".join(text.split())
     shown = (
         ("" if unicodedata.category(character) == "Cf" else " ")
         if unicodedata.category(character) in _INVISIBLE

@@ -3,9 +3,13 @@
 import base64
 import html
 import json
+import random
+import re
+import string
+import tracemalloc
 import unicodedata
-from collections.abc import Callable
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
 from hypothesis import given
@@ -30,6 +34,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "upper case": str.upper,
     "swapped case": str.swapcase,
     "percent-encoded": lambda text: quote(text, safe=""),
+    "percent-encoded but slashes": quote,
+    "percent-encoded as a URL": lambda text: quote(text, safe=";,/?:@&=+$#!'()*"),
     "percent-encoded in lower case": lambda text: quote(text, safe="").lower(),
     "percent-encoded as a form": quote_plus,
     "percent-encoded whole": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
@@ -108,6 +114,129 @@ def test_a_secret_at_the_end_of_what_is_examined_is_not_shown_in_part() -> None:
     secret = "canary-secret-key-0123456789"
 
     assert foreign(secret).sentence(" ".join([secret] * 200)) == ""
+
+
+def token(length: int) -> str:
+    """Of the letters that tokens have; no part of it comes twice."""
+    letters = random.Random(length)  # noqa: S311  # the same one each time
+    return "Bearer " + "".join(letters.choices(string.ascii_letters + "0123456789-._~+/", k=length))
+
+
+def readings(text: str) -> Iterator[str]:
+    """What anyone can make of a text: without spaces and hidden characters, and decoded."""
+    text = "".join(letter for letter in text if letter not in " \u200b\u00ad")
+    yield unicodedata.normalize("NFKC", text)
+    yield unquote_plus(text)
+    yield html.unescape(text)
+    yield re.sub(r"\\(?:u([0-9A-Fa-f]{4})|(.))", lambda each: chr(int(each[1] or "0", 16)), text)
+    for run in re.findall(r"[A-Za-z0-9+/_-]{12,}", text):
+        for start in range(4):
+            part = run[start:].translate(str.maketrans("-_", "+/"))
+            yield base64.b64decode(part[: len(part) // 4 * 4]).decode("latin-1")
+        if re.fullmatch(r"[0-9A-Fa-f]+", run):
+            yield bytes.fromhex(run[: len(run) // 2 * 2]).decode("latin-1")
+
+
+def shows_a_run(shown: str, secret: str, length: int = 12) -> bool:
+    """Whether so many characters of a secret are seen in a row, however often it is decoded."""
+    hidden = "".join(secret.split()).casefold()
+    runs = {hidden[start : start + length] for start in range(len(hidden) - length + 1)}
+    seen = {shown} | set(readings(shown))
+    seen |= {again for text in seen for again in readings(text)}
+    return any(
+        text[start : start + length].casefold() in runs
+        for text in seen
+        for start in range(len(text) - length + 1)
+    )
+
+
+@pytest.mark.parametrize("length", [200, 1200, 3000])
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+@pytest.mark.parametrize("after", ["", " expired" * 1000], ids=["at the end", "in between"])
+def test_no_part_of_a_long_secret_is_shown(
+    form: Callable[[str], str], length: int, after: str
+) -> None:
+    """Wherever the limits cut it: that of what is shown, and that of what is looked at."""
+    secret = token(length)
+    known = foreign(secret)
+    for longest in (200, 600):
+        for begin in (0, 30, 150, 190, 199, 201, 590, 800, 950, 989, 999, 1000, 1001):
+            said = ("invalid token: " * 100)[:begin] + " " + form(secret) + after
+            assert not shows_a_run(known.sentence(said, longest), secret)
+
+
+@given(
+    begin=st.integers(0, 1200),
+    end=st.integers(0, 4000),
+    forms=st.lists(st.sampled_from(list(FORMS.values())), min_size=1, max_size=2),
+    names=st.lists(st.text(string.ascii_lowercase, max_size=3), max_size=3),
+)
+def test_no_part_of_a_secret_is_shown_at_any_place(
+    begin: int, end: int, forms: list[Callable[[str], str]], names: list[str]
+) -> None:
+    """Even with another form after it, and with names that are a part of it."""
+    secret = token(300)
+    said = (
+        ("no rights, " * 200)[:begin] + " " + " ".join(form(secret) for form in forms) + "!" * end
+    )
+
+    assert not shows_a_run(foreign(secret).sentence(said, names=names), secret)
+
+
+@pytest.mark.parametrize("secret", [token(1200), token(3000)], ids=["1200", "3000"])
+def test_the_rest_around_a_long_secret_is_shown(secret: str) -> None:
+    """It is masked to its end, however far that is from the limit."""
+    known = foreign(secret)
+
+    assert known.sentence(f"invalid token: {secret}") == "invalid token: ***"
+    assert known.sentence(f"invalid {quote(secret)} (401)") == "invalid *** (401)"
+    assert known.sentence("x" * 998 + secret, 1100) == "x" * 998 + "***"
+    assert (
+        known.sentence("x" * 990 + secret * 2 + "x" * 10, 1100) == "x" * 990 + "******" + "x" * 10
+    )
+    assert known.sentence("x" * 990 + secret * 2 + "x" * 11, 1100) == ""
+
+
+def test_names_take_nothing_from_a_secret() -> None:
+    """A mask in the middle of it would leave the rest unrecognized."""
+    assert foreign("canary-secret-1").sentence("bad canary-secret-1!", names=["secret"]) == (
+        "bad ***!"
+    )
+    assert foreign().sentence("ask Zhang San Li", names=["Zhang San", "San Li"]) == "ask ***"
+
+
+def test_a_name_at_the_limit_is_not_shown_in_part() -> None:
+    """It is looked for to its end."""
+    said = "Zhang San " * 100
+
+    assert foreign().sentence(said, 600, names=["Zhang San"]) == ("*** " * 100).strip()
+    assert foreign().sentence(said * 2, 300, names=["Zhang San"]) == ("*** " * 75)[:299] + "…"
+
+
+@pytest.mark.parametrize("name", ["Straße", "İnci", "ΌΣΟΣ", "K2", "Ǆ"])
+def test_letters_that_become_several_keep_their_place(name: str) -> None:
+    """In lower and in upper case: what is masked is the name, and nothing beside it."""
+    for said in (name, name.lower() if len(name.lower()) == len(name) else name):
+        assert foreign().sentence(f"ß: {said} ŉ İ", names=[name]) == "ß: *** ŉ İ"
+
+
+def test_names_of_many_replies_leave_nothing_behind() -> None:
+    """Nothing that was made for those of one reply is kept after it."""
+    known = foreign(KEY)
+
+    def failed_replies(first: int) -> None:
+        for reply in range(first, first + 100):
+            names = [f"{reply}-{number}-".ljust(20, "x") for number in range(200)]
+            assert known.sentence(f"ask {names[7]}", names=names) == "ask ***"
+
+    failed_replies(0)
+    tracemalloc.start()
+    try:
+        failed_replies(100)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
 
 
 def test_short_values_are_not_masked() -> None:
