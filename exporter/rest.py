@@ -387,7 +387,7 @@ def _starts(
 
 
 def _like_a_page(rows: int, asked: Asked) -> bool:
-    """Whether a page may have so many: a round number, or as many as this server never exceeds."""
+    """Whether this may be one page: a round number, or as many as this server's largest listing."""
     return rows > 0 and not asked.paged and (rows % 10 == 0 or rows == asked.largest_listing)
 
 

@@ -15,7 +15,7 @@ MAX_DECOMPRESSED: Final = 4 * 2**20
 
 _EXCERPT: Final = 4096
 _SOON: Final = 1.0
-"""Seconds that are waited for an excerpt."""
+"""Seconds to wait for an excerpt."""
 _GZIP: Final = 31
 _ZLIB: Final = 15
 _RAW: Final = -15
@@ -51,7 +51,7 @@ _NOT_ASKED_FOR: Final = (
 )
 
 Take = Callable[[int], Awaitable[None]]
-"""Called before that many bytes more are kept: it may wait, or raise TooLargeError."""
+"""Called with a number of bytes before they are kept: it may wait, or raise TooLargeError."""
 
 
 class TooLargeError(ValueError):
@@ -201,7 +201,7 @@ class _Decompressor:
         return len(self.left) >= (len(_GZIP_MAGIC) if begins else 1)
 
     def next(self, most: int) -> bytes:
-        """So many bytes more at most. Raises CodingError."""
+        """At most that many more bytes. Raises CodingError."""
         if self._member is None:
             self._member = zlib.decompressobj(_window_bits(self._coding, self.left))
         elif self._member.eof:

@@ -37,7 +37,8 @@ MOST_HEADERS: Final = 500
 """Headers of a reply."""
 
 _AT_ONCE: Final = 2**16
-"""Bytes that are parsed before the reply is looked at: a loop may read four times as many."""
+"""Bytes that are parsed before a look at how much there is around the reply. A loop may read four
+times as many."""
 
 _RECENT: Final = 4
 """Exchanges of a connection whose durations are remembered. With more, one slow reply keeps it out
@@ -54,7 +55,7 @@ Vdn = tuple[int, int]
 
 
 class Phase(Enum):
-    """How far a request has come: what to name when time is up."""
+    """How far a request has come; a time-out names this step."""
 
     RESOLVING = auto()
     CONNECTING = auto()
@@ -131,12 +132,13 @@ class Connection(ResponseHandler):
         self.tainted = False
         """Whether an unexpected reply has come."""
         self.answers: dict[Vdn, Moment] = {}
-        """The polls that it has answered, without the first exchange: each with its end."""
+        """When each poll that it has answered ended; without its first exchange, which is never
+        doubtful."""
         self.made_at: float = loop.time()
         self.expires_at = self.made_at + LONGEST_LIFE
         self.single_use = False
         self.retired = False
-        """Whether it is used for no further request: it is only seen what it receives."""
+        """No more requests use it; it is only watched for surplus replies."""
         self._on_surplus = on_surplus
         self._exchanges = 0
         self._asked_at = self.made_at
@@ -146,7 +148,7 @@ class Connection(ResponseHandler):
         self._exchange: Exchange | None = None
         self._params: dict[str, Any] = {}
         self._received = 0
-        """Bytes of this exchange."""
+        """Bytes that came during this exchange."""
         self._parsing = False
         self._unread: select.poll | None = None
         self._refusal: OverheadError | None = None
@@ -216,7 +218,7 @@ class Connection(ResponseHandler):
             self.transport.close()
 
     def set_exception(self, exc: BaseException, exc_cause: BaseException = _UNSET) -> None:
-        """The exchange has failed: unless there is a whole reply before what made it fail."""
+        """The exchange has failed, unless a whole reply came before the bytes that made it fail."""
         if self._refusal is not None:
             super().set_exception(self._refusal)
             return
@@ -237,20 +239,20 @@ class Connection(ResponseHandler):
         """The exchange is over. Unless it ended cleanly, the connection is not used again.
 
         Returns:
-            When it may be: after as long a silence as its slowest recent exchange took. Had the
-            last one been answered by a surplus reply, its own would arrive by then.
+            When it may be used again: after a silence as long as its slowest recent exchange. If a
+            surplus reply has answered the last one, that one's own reply arrives by then.
         """
         self._under_way = False
         self._durations.append(now - self._asked_at)
         if not self._has_read_all():
             self.force_close()
-        # inside of the parser its state cannot be told: it is looked at once that has returned
+        # a parser that is at work cannot be asked what it holds: `take` does that afterwards
         elif not self._parsing and self._holds_unread_bytes():
             self._surplus()
         return now + max(self._durations)
 
     def may_be_used(self, now: float) -> bool:
-        """Whether its end has not come."""
+        """Whether it can still be used."""
         return (
             not self.retired
             and now < self.expires_at
@@ -273,7 +275,7 @@ class Connection(ResponseHandler):
         """Whether another reply has begun right after the last one."""
         try:
             return self._parser is not None and self._parser.feed_eof() is not None
-        except Exception:  # noqa: BLE001  # whatever the parser makes of them, they are too many
+        except Exception:  # noqa: BLE001  # bytes that it cannot parse are surplus as well
             return True
 
     def _refuse_excess(self) -> None:

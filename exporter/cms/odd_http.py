@@ -32,11 +32,11 @@ _RULES: Final = (
     ("status line", "its status line is malformed"),
     ("header", "one of its headers is malformed"),
 )
-"""What the parser's words mean, by what is in them."""
+"""Which rule is broken, by a word in the parser's message."""
 
 
 def begins(first_bytes: bytes) -> bool:
-    """Whether so a reply begins, if not an entirely valid one."""
+    """Whether these bytes begin an HTTP reply, even an invalid one."""
     return first_bytes.upper() == b"HTTP/"
 
 
@@ -48,7 +48,7 @@ def broken_rule(words: str) -> str:
 
 
 def plain(head: bytes) -> bytes:
-    """The same head as a strict parser takes it, or as it is if that is not possible.
+    """The head as a strict parser accepts it, or unchanged if it is not clear what it means.
 
     Args:
         head: of one reply, with the empty line at its end.
@@ -74,7 +74,7 @@ def plain(head: bytes) -> bytes:
 
 
 def _fields(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """The fields that have a valid name: nothing depends on any other."""
+    """The fields that have a valid name. Others cannot be ones that matter here."""
     for line in lines:
         name, colon, value = line.partition(b":")
         if colon and _NAME.fullmatch(name := name.strip()):

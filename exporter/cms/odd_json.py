@@ -1,8 +1,8 @@
-"""JSON that strict readers refuse, and that proves its numbers all the same. Pure.
+"""JSON that a strict parser refuses, although its numbers are clear. Pure.
 
 Agents' names are the usual cause: in GBK, cut in the middle of a character, with a tab or half of
-an emoji. Besides there are UTF-16, NUL bytes after the text, and `NaN` in a field that nobody
-needs. No number is guessed: what is read here, Python's and most other readers read as well.
+an emoji. Other causes are UTF-16, NUL bytes after the text, and `NaN` in a field that nobody needs.
+No number is guessed: Python's json module and most other parsers accept all of it.
 """
 
 import json
@@ -16,10 +16,10 @@ _CHARSETS: Final = ("gb18030", "latin-1")
 
 
 def mended(body: bytes | bytearray) -> bytes | None:
-    """The same JSON as strict UTF-8, or None if it is not JSON in any reading.
+    """The same JSON as strict UTF-8, or None if it is not JSON in any character set.
 
     Args:
-        body: that a strict reader has refused.
+        body: that a strict parser has refused.
     """
     if len(body) > _LONGEST:
         return None

@@ -55,7 +55,7 @@ class Listing:
 def _unnumbered(row: Row) -> str:
     """What tells a row without a number from others: all that it says.
 
-    Text, because the hash of an integer is no secret: a server could send rows that all have one.
+    Text, because hashes of integers are known: a server could send rows that all have the same.
     """
     values = row.reason, row.begin_time, row.duration
     return "/".join("" if value is None else f"{value:x}" for value in values)

@@ -20,7 +20,7 @@ from aiohttp.tracing import Trace
 from exporter.cms.connections import Connection, current
 
 _KEEPALIVE: Final = 75.0
-"""Longer than a common interval, so that polls meet an open connection."""
+"""Longer than a common interval, so that most polls find an open connection."""
 _WATCHED: Final = 1.0
 """Seconds for which a connection with unread bytes is kept, to see whether they are a reply."""
 _RESTED_AT: Final = operator.itemgetter(1)
@@ -69,10 +69,11 @@ class Pool(aiohttp.TCPConnector):
             return None
         idle = self._conns[key]
         now = self._loop.time()
-        # when there are as many as may be kept, the first idle one has rested while all others were
-        # released: for two exchanges on average. Another one would be closed after its first use
+        # at the limit the first idle one is taken even if it should rest longer: all others were
+        # released after it, so it has rested for two exchanges on average. A new connection would
+        # be closed after its first use
         while idle and (idle[0][1] <= now or len(idle) + len(self._acquired) >= self._most):
-            # of those that have rested the last one: its memory is likely in the processor's cache
+            # of those that have rested the last used: its memory is likely in the processor's cache
             place = max(0, bisect.bisect_right(idle, now, key=_RESTED_AT) - 1)
             connection = cast("Connection", idle[place][0])
             del idle[place]
@@ -111,7 +112,7 @@ class Pool(aiohttp.TCPConnector):
                 idle.append((connection, rested_at))
 
     def _watch(self, key: ConnectionKey, connection: Connection) -> None:
-        """Use it for no further request, and only see what it receives for a moment."""
+        """Stop using it, and watch it briefly for a surplus reply."""
         connection.retired = True
         watched = (connection, self._loop.time() + _WATCHED)
         bisect.insort(self._conns[key], watched, key=_RESTED_AT)

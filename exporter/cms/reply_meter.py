@@ -1,6 +1,6 @@
 """How much a server may send around a reply: interim replies, headers, chunk headers and trailers.
 
-The parser takes all of it without end, and its cost is not that of its bytes: a chunk of one byte
+The parser accepts any amount of it, at a cost that its size does not show: a chunk of one byte
 costs as much as one of a thousand. Pure.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 
 MAX_HEAD: Final = 2**16
-"""Bytes before a body begins, interim replies included. No smaller reply needs a look."""
+"""Bytes before a body begins, interim replies included. Replies up to this size are not checked."""
 MAX_OVERHEAD: Final = MAX_HEAD
 """Bytes that are not the body's, and ..."""
 _OVERHEAD_SHARE: Final = 8

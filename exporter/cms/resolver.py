@@ -38,17 +38,17 @@ _ANSWERS: Final = {
     ARES_EREFUSED: "REFUSED",
     ARES_EBADRESP: "a malformed answer",
 }
-"""What name servers said that have not looked for a name; empty if they were silent."""
+"""The errors that say nothing of the name: how the name servers refused, or empty for silence."""
 _PATIENCE: Final = 0.5
 """Seconds after which IPv4 addresses are looked up alone: some firewalls and old name servers drop
 questions for IPv6 addresses, and the answer for the others would wait for them."""
 
 
 class NameServerError(OSError):
-    """The name servers have not looked for a name.
+    """The name servers refused to look up a name, or did not answer: it may well exist.
 
     Args:
-        answer: what they said, or empty.
+        answer: how they refused, or empty if they did not answer.
     """
 
     def __init__(self, answer: str) -> None:

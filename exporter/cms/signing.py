@@ -1,7 +1,7 @@
 """The C2 request signature (`auth-v2`) of CC-CMS: pure functions over the bytes that are sent.
 
 The source is the vendor's page *C2 Monitoring … Authentication* and its public Java demo. Our
-requests have no query, for which the canonical request has no line then.
+requests have no query, so that the canonical request has no line for it.
 
     prefix     = auth-v2/ACCESS_KEY/TIMESTAMP/SIGNED_HEADERS
     signingKey = hex(HMAC-SHA256(key=SECRET_KEY, message=prefix))

@@ -28,7 +28,8 @@ from exporter.server import Server
 class StaleConnectionError(httpx.ReadError):
     """The request is to be sent once more, over a new connection.
 
-    A kept-alive connection turned out to be closed, or the reply is odd: the next one is read so.
+    A kept-alive connection turned out to be closed, or the reply is odd (see `odd_http`): from now
+    on connections are made that read such replies.
     """
 
 

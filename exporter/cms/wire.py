@@ -150,7 +150,7 @@ _KINDS: Final = {
 }
 """Types, as msgspec calls them."""
 _LONGEST_RAW_DESCRIPTION: Final = 2**14
-"""Bytes: no sentence, so it is left out."""
+"""Bytes. A longer one is not a sentence, and is left out."""
 _FEW_ROWS: Final = 100
 _WORK_NO_BITS: Final = 63
 _MOST_OBJECTS: Final = 2 * MAX_ROWS + 100
