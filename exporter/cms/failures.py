@@ -81,7 +81,7 @@ def of_timeout(
             f"no connection to {named} within {seconds:g} s: nothing answers at this address, or a "
             f"firewall drops packets; check {key}, routes and firewalls",
         )
-    if proxy is not None and proxy_failures.blames_proxy(exchange, proxy):
+    if proxy is not None and proxy_failures.blames_proxy(exchange):
         return proxy_failures.of_timeout(proxy, server, seconds, exchange)
     if exchange.phase is Phase.HANDSHAKE:
         return PollError(
@@ -224,9 +224,10 @@ def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each caus
     `now` is in epoch seconds by this host's clock.
     """
     causes = list(_causes(error))
-    if proxy is not None and proxy_failures.blames_proxy(exchange, proxy):
+    if proxy is not None and proxy_failures.blames_proxy(exchange):
         return proxy_failures.of_transport(causes, proxy, server, exchange, now, foreign)
-    if failure := tls_failures.of_causes(causes, server, exchange, now, foreign):
+    peer = tls_failures.Peer.last(server, proxy)
+    if failure := tls_failures.of_causes(causes, peer, exchange, now, foreign):
         return failure
     for cause in causes:
         match cause:
@@ -287,7 +288,7 @@ def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange
         return PollError(Reason.DISCONNECTED, _closed(server))
     maybe = "this port uses TLS, use https:// in url"
     if server.endpoint.tls:
-        maybe = f"it requires a client certificate, {tls_failures.set_certificate(server)}"
+        maybe = f"it requires a client certificate, {tls_failures.set_certificate(server.tls)}"
     return PollError(
         Reason.DISCONNECTED,
         f"{server.address} closed the connection without a reply: if {maybe}; otherwise look "
@@ -337,7 +338,7 @@ def _not_connected(
         )
     if isinstance(error.os_error, ConnectionResetError):
         # while the connection is being made, only the TLS handshake can be reset
-        return tls_failures.of_hang_up(server)
+        return tls_failures.of_hang_up(tls_failures.Peer.server(server))
     if error.os_error.errno == errno.ECONNREFUSED:
         return PollError(
             Reason.CONNECT,

@@ -11,7 +11,7 @@ from exporter.cms import tls_failures
 from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
-from exporter.errors import PollError, Reason
+from exporter.errors import Clue, PollError, Reason
 from exporter.server import Server
 
 _SCHEMES: Final = {"ntlm": "NTLM", "negotiate": "Negotiate", "digest": "Digest", "bearer": "Bearer"}
@@ -19,12 +19,14 @@ _SCHEMES: Final = {"ntlm": "NTLM", "negotiate": "Negotiate", "digest": "Digest",
 _NO_TUNNELS: Final = frozenset({404, 405, 501})
 _UNREACHED: Final = frozenset({502, 503, 504})
 _SIGN_IN: Final = 511
+_ONLY_OF_SERVERS: Final = frozenset({Clue.PLAIN_HTTP, Clue.OTHER_NAME})
+"""What says nothing of a server, if it is a proxy's."""
 
 
-def blames_proxy(exchange: Exchange, proxy: ChosenProxy | None) -> bool:
-    """Whether an exchange had come to the proxy, and no further."""
+def blames_proxy(exchange: Exchange) -> bool:
+    """Whether an exchange by way of a proxy had come to the proxy, and no further."""
     with_proxy = exchange.phase is Phase.HANDSHAKE and exchange.connection is None
-    return proxy is not None and (with_proxy or exchange.phase is Phase.TUNNEL)
+    return with_proxy or exchange.phase is Phase.TUNNEL
 
 
 def of_timeout(proxy: ChosenProxy, server: Server, seconds: float, exchange: Exchange) -> PollError:
@@ -64,9 +66,11 @@ def of_transport(  # noqa: PLR0913, PLR0917  # all that is known of one request
         if isinstance(cause, aiohttp.ClientHttpProxyError):
             offered = cause.headers.getall("proxy-authenticate", ()) if cause.headers else ()
             return of_status(cause.status, offered, proxy, server)
-    itself = Server(proxy.endpoint.url, tls=server.tls)
+    itself = tls_failures.Peer.proxy(proxy, server)
     if failure := tls_failures.of_causes(causes, itself, exchange, now, foreign):
-        return failure.with_message(failure.message.replace(" in url", f" in {proxy.origin}"))
+        # how the server is to be asked, it does not tell
+        clue = None if failure.clue in _ONLY_OF_SERVERS else failure.clue
+        return PollError(failure.reason, failure.message, clue=clue)
     if exchange.spoke_tls:
         message = f"the proxy {proxy} uses TLS: write https:// into {proxy.origin}"
     elif any(isinstance(cause, HttpProcessingError) for cause in causes):

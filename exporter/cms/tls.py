@@ -68,12 +68,16 @@ class _Watched(ssl.SSLObject):
 
 def _earliest_end(chain: Iterable[Mapping[str, Any]]) -> float | None:
     """When the first of these certificates expires, in epoch seconds."""
-    ends: list[float] = []
-    for certificate in chain:
-        # a date that OpenSSL cannot write must not fail the poll
-        with contextlib.suppress(KeyError, ValueError):
-            ends.append(ssl.cert_time_to_seconds(certificate["notAfter"]))
-    return min(ends, default=None)
+    ends = (date_of(certificate, "notAfter") for certificate in chain)
+    return min((end for end in ends if end is not None), default=None)
+
+
+def date_of(certificate: Mapping[str, Any], key: str) -> float | None:
+    """One of the dates of a certificate, in epoch seconds; None if it has none that can be read."""
+    # a date that OpenSSL cannot write must not fail the poll
+    with contextlib.suppress(KeyError, ValueError):
+        return ssl.cert_time_to_seconds(certificate[key])
+    return None
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:

@@ -8,6 +8,7 @@ has waited for a client certificate.
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,9 +16,11 @@ import aiohttp
 
 from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
-from exporter.cms.tls import handshake_of
+from exporter.cms.proxy import ChosenProxy
+from exporter.cms.tls import date_of, handshake_of
+from exporter.endpoint import is_address
 from exporter.errors import Clue, PollError, Reason
-from exporter.server import Server
+from exporter.server import Server, Tls
 
 _SELF_SIGNED: Final = 18
 _UNTRUSTED: Final = frozenset({19, 20, 21})
@@ -61,11 +64,61 @@ _ALERTS_OF_CLIENT_CERTIFICATES: Final = frozenset(
 )
 _ALERT: Final = re.compile("(SSLV3|TLSV1|TLSV13)_(ALERT_)?")
 _NAMES_SHOWN: Final = 5
+_COUNTING_NAMES: Final = frozenset({"DNS", "IP Address"})
+"""The types of subjectAltName that a connection is checked against. Others need not be text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom a TLS handshake is with: the server, or the proxy in front of it."""
+
+    address: str
+    """For messages."""
+    name: str
+    """What its certificate must be for."""
+    tls: Tls
+    uses_tls: bool
+    """Whether its URL is https."""
+    proxy_origin: str = ""
+    """Where a proxy's address is configured; empty for a server."""
+
+    @classmethod
+    def server(cls, server: Server) -> "Peer":
+        """The server itself."""
+        name = server.tls.server_name or server.endpoint.server_name
+        return cls(server.address, name, server.tls, server.endpoint.tls)
+
+    @classmethod
+    def proxy(cls, proxy: ChosenProxy, server: Server) -> "Peer":
+        """A server's proxy: all options of `tls` apply to it, except `server_name`."""
+        name = proxy.endpoint.server_name
+        return cls(f"the proxy {proxy}", name, server.tls, proxy.endpoint.tls, proxy.origin)
+
+    @classmethod
+    def last(cls, server: Server, proxy: ChosenProxy | None) -> "Peer":
+        """The one that requests are encrypted for: the proxy, if it gets them for an http URL."""
+        if proxy is None or server.endpoint.tls:
+            return cls.server(server)
+        return cls.proxy(proxy, server)
+
+    def __str__(self) -> str:
+        return self.address
+
+    @property
+    def key(self) -> str:
+        """Where its address is configured."""
+        return self.proxy_origin or "url"
+
+    def ask_for(self, name: str) -> str:
+        """How to ask it for another name."""
+        if self.proxy_origin:
+            return f"write {name} into {self.proxy_origin}"
+        return f"set tls.server_name to {name}"
 
 
 def of_causes(
     causes: Sequence[BaseException],
-    server: Server,
+    peer: Peer,
     exchange: Exchange,
     now: float,
     foreign: ForeignText,
@@ -78,24 +131,24 @@ def of_causes(
         # aiohttp's own certificate errors are SSLErrors by name, and have none of their facts
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, aiohttp.ClientError):
             if isinstance(cause, ssl.SSLCertVerificationError):
-                return _certificate(cause, server, now, foreign)
-            return _handshake(cause, server, exchange)
+                return _certificate(cause, peer, now, foreign)
+            return _handshake(cause, peer, exchange)
     reset = any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in causes)
-    if reset and server.endpoint.tls:
+    if reset and peer.uses_tls:
         # TLS 1.3 refuses a client certificate when the handshake has just ended; uvloop closes
         # the connection then, and the alert with the reason is lost
         return _failure(
-            f"{server.address} closed the connection right after the TLS handshake: if it requires "
-            f"a client certificate, {set_certificate(server)}",
+            f"{peer} closed the connection right after the TLS handshake: if it requires "
+            f"a client certificate, {set_certificate(peer.tls)}",
             Clue.CERTIFICATE,
         )
     return None
 
 
-def of_hang_up(server: Server) -> PollError:
+def of_hang_up(peer: Peer) -> PollError:
     """A connection that ended during the handshake without an alert."""
     return _failure(
-        f"{server.address} closed the connection during the TLS handshake: check the port in url, "
+        f"{peer} closed the connection during the TLS handshake: check the port in {peer.key}, "
         "its TLS versions and ciphers (tls.min_version, tls.ciphers), and whether it requires a "
         "client certificate (tls.cert_file)",
         Clue.OLD_TLS,
@@ -107,9 +160,9 @@ def _failure(message: str, clue: Clue | None = None) -> PollError:
 
 
 def _certificate(  # noqa: PLR0911  # a sentence for each cause
-    error: ssl.SSLCertVerificationError, server: Server, now: float, foreign: ForeignText
+    error: ssl.SSLCertVerificationError, peer: Peer, now: float, foreign: ForeignText
 ) -> PollError:
-    peer, code = server.address, error.verify_code
+    code = error.verify_code
     chain = handshake_of(error).certificates
     if code == _SELF_SIGNED:
         return _failure(
@@ -120,11 +173,11 @@ def _certificate(  # noqa: PLR0911  # a sentence for each cause
         issuer = _name(chain[-1], "issuer", foreign) if chain else ""
         by = f"an unknown CA, {issuer}" if issuer else "an unknown CA"
         remedy = "set tls.ca_file to its CA"
-        if server.tls.ca_file:
+        if peer.tls.ca_file:
             remedy = "add its CA to tls.ca_file, or let the server send all certificates in between"
         return _failure(f"the certificate of {peer} is signed by {by}: {remedy}", Clue.UNKNOWN_CA)
     if code in _OTHER_NAME:
-        return _other_name(chain[0] if chain else {}, server, foreign)
+        return _other_name(chain[0] if chain else {}, peer, foreign)
     if code in _NOT_ACCEPTED:
         wrong, remedy = _NOT_ACCEPTED[code]
         return _failure(f"the certificate of {peer} {wrong}: {remedy}", Clue.CERTIFICATE)
@@ -159,39 +212,42 @@ def _first(
     chain: Sequence[Mapping[str, Any]], key: str, wrong: Callable[[float], bool]
 ) -> tuple[str, str]:
     """Which certificate of a chain has a date that is wrong, and the date if it was received."""
-    for index, certificate in enumerate(chain):
-        seconds = ssl.cert_time_to_seconds(certificate[key])
-        if wrong(seconds):
+    dates = [date_of(certificate, key) for certificate in chain]
+    for index, seconds in enumerate(dates):
+        if seconds is not None and wrong(seconds):
             return ("a CA certificate" if index else "the certificate"), _date(seconds)
+    if None in dates:
+        return "a certificate", ""
     # the root, which servers do not send
     return ("the CA certificate (see tls.ca_file)" if chain else "the certificate"), ""
 
 
-def _other_name(certificate: Mapping[str, Any], server: Server, foreign: ForeignText) -> PollError:
-    asked = server.tls.server_name or server.endpoint.host
-    names = [name for _, name in certificate.get("subjectAltName", ())]
+def _other_name(certificate: Mapping[str, Any], peer: Peer, foreign: ForeignText) -> PollError:
+    alternatives = certificate.get("subjectAltName", ())
+    names = [name for kind, name in alternatives if kind in _COUNTING_NAMES]
     # together: what is a secret may be in several
     shown = foreign.sentence(", ".join(names[:_NAMES_SHOWN]))
-    if ("DNS", asked) in certificate.get("subjectAltName", ()):
+    if is_address(peer.name) and ("DNS", peer.name) in alternatives:
         return _failure(
-            f"the certificate of {server.address} has the address {asked} as a name of type DNS, "
-            f"where only one of type IP counts: renew it with IP:{asked}, or use a host name in "
-            "url",
+            f"the certificate of {peer} has the address {peer.name} as a name of type DNS, "
+            f"where only one of type IP counts: renew it with IP:{peer.name}, or use a host name "
+            f"in {peer.key}",
             Clue.CERTIFICATE,
         )
     if names:
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         for_names = f"for {shown}{more}, and not for" if shown else "not for"
         return _failure(
-            f"the certificate of {server.address} is {for_names} {asked}: set tls.server_name to a "
-            "name in the certificate",
+            f"the certificate of {peer} is {for_names} {peer.name}: "
+            f"{peer.ask_for('a name in the certificate')}",
             Clue.OTHER_NAME,
         )
+    of_type = " of type DNS or IP" if alternatives else ""
     common = _name(certificate, "subject", foreign)
     without = f", only the common name {common}," if common else ""
     return _failure(
-        f"the certificate of {server.address} is not for {asked}: it has no subjectAltName"
-        f"{without} and needs one; renew it",
+        f"the certificate of {peer} is not for {peer.name}: it has no subjectAltName"
+        f"{of_type}{without} and needs one; renew it",
         Clue.CERTIFICATE,
     )
 
@@ -207,12 +263,12 @@ def _date(epoch_seconds: float) -> str:
 
 
 def _handshake(  # noqa: PLR0911  # a sentence for each cause
-    error: ssl.SSLError, server: Server, exchange: Exchange
+    error: ssl.SSLError, peer: Peer, exchange: Exchange
 ) -> PollError:
-    peer, reason = server.address, (error.reason or "")
+    reason = error.reason or ""
     refused = reason in _ALERTS_OF_CLIENT_CERTIFICATES
     if reason == "UNEXPECTED_EOF_WHILE_READING" or isinstance(error, ssl.SSLZeroReturnError):
-        return of_hang_up(server)
+        return of_hang_up(peer)
     if exchange.phase is Phase.ASKED and "ALERT" not in reason and "CERTIFICATE" not in reason:
         return _failure(
             f"the TLS connection to {peer} broke after the handshake ({_plain(reason)}): look for "
@@ -220,16 +276,17 @@ def _handshake(  # noqa: PLR0911  # a sentence for each cause
         )
     if reason in _NO_TLS:
         return _failure(
-            f"{peer} does not use TLS: check the port in url, or use http://", Clue.PLAIN_HTTP
+            f"{peer} does not use TLS: check the port in {peer.key}, or use http://",
+            Clue.PLAIN_HTTP,
         )
     if reason in _NO_COMMON_VERSION:
         return _failure(
-            f"{peer} supports no TLS version that this host allows: {_older_versions(server)}",
+            f"{peer} supports no TLS version that this host allows: {_older_versions(peer.tls)}",
             Clue.OLD_TLS,
         )
     if reason in _NO_COMMON_CIPHER or (refused and not handshake_of(error).negotiated):
         return _failure(
-            f"{peer} supports no TLS cipher that this host allows: {_older_ciphers(server)}",
+            f"{peer} supports no TLS cipher that this host allows: {_older_ciphers(peer.tls)}",
             Clue.OLD_TLS,
         )
     if reason == "UNSAFE_LEGACY_RENEGOTIATION_DISABLED":
@@ -238,21 +295,19 @@ def _handshake(  # noqa: PLR0911  # a sentence for each cause
             "requires: update the server, or put a gateway in front of it"
         )
     if refused or "ALERT" in reason or "CERTIFICATE" in reason or "UNRECOGNIZED" in reason:
-        return _alert(reason, server)
+        return _alert(reason, peer)
     return _failure(
-        f"no TLS connection to {peer} ({_plain(reason)}): check the port in url, and "
+        f"no TLS connection to {peer} ({_plain(reason)}): check the port in {peer.key}, and "
         "tls.min_version and tls.ciphers",
         Clue.OLD_TLS,
     )
 
 
-def _alert(reason: str, server: Server) -> PollError:
+def _alert(reason: str, peer: Peer) -> PollError:
     """What a server says before it breaks off."""
-    peer = server.address
     if reason == "TLSV1_UNRECOGNIZED_NAME":
-        asked = server.tls.server_name or server.endpoint.host
         return _failure(
-            f"{peer} does not serve the name {asked}: set tls.server_name to one that it serves",
+            f"{peer} does not serve the name {peer.name}: {peer.ask_for('one that it serves')}",
             Clue.OTHER_NAME,
         )
     if reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
@@ -262,11 +317,13 @@ def _alert(reason: str, server: Server) -> PollError:
         )
     if reason in _ALERTS_OF_CLIENT_CERTIFICATES or "CERTIFICATE" in reason:
         return _failure(
-            f"{peer} requires a client certificate: {set_certificate(server)}", Clue.CERTIFICATE
+            f"{peer} requires a client certificate: {set_certificate(peer.tls)}",
+            Clue.CERTIFICATE,
         )
+    wanted = f"name in {peer.proxy_origin}" if peer.proxy_origin else "tls.server_name"
     return _failure(
-        f"{peer} broke off the TLS handshake ({_plain(reason)}): check its log; it may refuse "
-        "this host, or want another tls.server_name"
+        f"{peer} broke off the TLS handshake ({_plain(reason)}): check its log; it may "
+        f"refuse this host, or want another {wanted}"
     )
 
 
@@ -275,8 +332,7 @@ def _plain(reason: str) -> str:
     return _ALERT.sub("", reason).lower().replace("_", " ") or "OpenSSL gives no reason"
 
 
-def _older_versions(server: Server) -> str:
-    tls = server.tls
+def _older_versions(tls: Tls) -> str:
     if tls.min_version not in {None, "TLS10"}:
         return f"lower tls.min_version, which is {tls.min_version}"
     return (
@@ -285,12 +341,12 @@ def _older_versions(server: Server) -> str:
     )
 
 
-def _older_ciphers(server: Server) -> str:
-    if server.tls.ciphers:
+def _older_ciphers(tls: Tls) -> str:
+    if tls.ciphers:
         return "change tls.ciphers, or remove it; for an old server DEFAULT:@SECLEVEL=0 allows most"
     return "if it is an old server, set tls.ciphers to DEFAULT:@SECLEVEL=0"
 
 
-def set_certificate(server: Server) -> str:
+def set_certificate(tls: Tls) -> str:
     """What to do if a server requires a client certificate."""
-    return "change tls.cert_file" if server.tls.cert_file else "set tls.cert_file"
+    return "change tls.cert_file" if tls.cert_file else "set tls.cert_file"

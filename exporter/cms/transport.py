@@ -55,9 +55,10 @@ class Transport(AiohttpTransport):
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         self._proxy_headers = {} if server.endpoint.tls else headers
         self._tunnel_headers = headers if server.endpoint.tls and headers else None
-        # an http:// URL needs no authorities: to load the system's takes 30 ms for each server
+        proxy_tls = self.proxy_in_use is not None and self.proxy_in_use.endpoint.tls
+        # plain HTTP needs no authorities: to load the system's takes 30 ms for each server
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context = ssl_context(server.tls) if server.endpoint.tls else unused
+        self._context = ssl_context(server.tls) if server.endpoint.tls or proxy_tls else unused
         self._origin = server.endpoint.origin
         self._resolver = Resolver(nameservers)
         self._most_connections = 3 * server.max_concurrency

@@ -465,6 +465,14 @@ GOOD = {"notBefore": PAST, "notAfter": FUTURE}
 LEAF = "the certificate of cms.example.com:28443"
 ISSUER = "a CA certificate of cms.example.com:28443"
 RENEW = "renew it, or correct this host's clock if that is ahead"
+UNASKED = (
+    ("DirName", ((("countryName", "PE"),), (("commonName", "cms"),))),
+    ("email", "cms@lima.example"),
+    ("URI", "https://cms.example.com"),
+    ("Registered ID", "1.2.3.4"),
+    ("othername", "<unsupported>"),
+)
+"""Names as Python gives them that no connection is checked against; one is no text."""
 CORRECT = "correct this host's clock if that is behind, or renew the certificate"
 
 
@@ -502,14 +510,33 @@ CORRECT = "correct this host's clock if that is behind, or renew the certificate
             ),
         ),
         (
-            64,
-            ({"subjectAltName": (("DNS", "cms.example.com"),)},),
+            62,
+            ({"subjectAltName": (*UNASKED, ("DNS", "cms.lima.example"), ("IP Address", "::1"))},),
             (
-                f"{LEAF} has the address cms.example.com as a name of type DNS, where only one of "
-                "type IP counts: renew it with IP:cms.example.com, or use a host name in url"
+                f"{LEAF} is for cms.lima.example, ::1, and not for cms.example.com: set "
+                "tls.server_name to a name in the certificate"
+            ),
+        ),
+        (
+            62,
+            ({"subjectAltName": UNASKED, "subject": ((("commonName", "cms"),),)},),
+            (
+                f"{LEAF} is not for cms.example.com: it has no subjectAltName of type DNS or IP, "
+                "only the common name cms, and needs one; renew it"
             ),
         ),
         (10, (), f"{LEAF} has expired: {RENEW}"),
+        (
+            10,
+            ({"notAfter": "Bad time value"}, GOOD),
+            f"a certificate of cms.example.com:28443 has expired: {RENEW}",
+        ),
+        (
+            10,
+            ({"notAfter": "Bad time value"}, GOOD | {"notAfter": PAST}),
+            f"{ISSUER} expired on 2020-01-01 00:00 UTC: {RENEW}",
+        ),
+        (9, ({},), f"a certificate of cms.example.com:28443 is not valid yet: {CORRECT}"),
         (9, (), f"{LEAF} is not valid yet: {CORRECT}"),
         (
             9,
@@ -549,9 +576,27 @@ def test_a_certificate_that_is_refused(
     error = ssl.SSLCertVerificationError()
     error.verify_code = code
     vars(error)["handshake"] = Handshake(negotiated=True, certificates=chain)
-    failure = tls_failures.of_causes([error], SERVER, Exchange(lambda _: None), NOW, FOREIGN)
+    peer = tls_failures.Peer.server(SERVER)
+    failure = tls_failures.of_causes([error], peer, Exchange(lambda _: None), NOW, FOREIGN)
     assert failure is not None
     assert (failure.reason, failure.message) == (Reason.TLS, sentence)
+
+
+def test_an_address_as_a_name_of_the_wrong_type() -> None:
+    """Browsers accept it, OpenSSL does not."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_code = 64
+    certificate = {"subjectAltName": (("DNS", "10.22.26.181"),)}
+    vars(error)["handshake"] = Handshake(negotiated=True, certificates=(certificate,))
+    server = Server("https://10.22.26.181:28443")
+    assert caused_by(error, server, Phase.HANDSHAKE) == (
+        Reason.TLS,
+        (
+            "the certificate of 10.22.26.181:28443 has the address 10.22.26.181 as a name of type "
+            "DNS, where only one of type IP counts: renew it with IP:10.22.26.181, or use a host "
+            "name in url"
+        ),
+    )
 
 
 # What the commands that look for settings are told

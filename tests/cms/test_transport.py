@@ -44,6 +44,7 @@ from tests.support.cms_peer import (
     said,
     serving,
 )
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.signatures import canonical_request
 
 pytestmark = [
@@ -622,7 +623,7 @@ async def test_a_password_of_a_proxy_goes_to_the_proxy_however_the_url_is_spelle
     ca: trustme.CA, ca_file: Path
 ) -> None:
     """What is https is not told by its letters."""
-    proxy = Proxy()
+    proxy = ConnectProxy()
     async with (
         serving(proxy.converse) as port,
         listening(GOOD, tls=presenting(ca.issue_cert("127.0.0.1"))) as peer,
@@ -748,37 +749,6 @@ async def test_a_client_that_never_polled_closes() -> None:
 # Proxies
 
 
-class Proxy:
-    """A proxy that opens tunnels, or answers with a status instead."""
-
-    def __init__(self, status: str = "200 Connection established") -> None:
-        self.status = status
-        self.heads: list[str] = []
-
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        if not self.status.startswith("2"):
-            writer.write(http(b"", self.status))
-            await reader.read()
-            return
-        host, _, port = head.split()[1].rpartition(":")
-        writer.write(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        back = asyncio.create_task(_pass_on(far_reader, writer))
-        await _pass_on(reader, far_writer)
-        await back
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(4096):
-            writer.write(data)
-    finally:
-        writer.close()
-
-
 @pytest.mark.parametrize(
     ("scheme", "status"),
     [
@@ -796,7 +766,7 @@ async def test_a_tunnel_through_a_proxy(
     However the URL is spelled: the server must never see the proxy's password. Any status 2xx says
     that the tunnel is open (RFC 9110, 9.3.6).
     """
-    proxy = Proxy(status)
+    proxy = ConnectProxy(status)
     async with (
         serving(proxy.converse) as port,
         listening(GOOD, tls=presenting(ca.issue_cert("cms.example.com"))) as peer,
@@ -836,7 +806,7 @@ async def test_a_proxy_from_the_environment() -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
     """The same sentence for a tunnel and for plain HTTP."""
-    proxy = Proxy("407 Proxy Authentication Required")
+    proxy = ConnectProxy("407 Proxy Authentication Required")
     async with serving(proxy.converse) as port:
         url = Secret(f"http://127.0.0.1:{port}")
         error = await failure(f"{scheme}://cms.invalid:28443", proxy_url=url)
@@ -852,7 +822,7 @@ async def test_a_proxy_that_asks_for_a_password(scheme: str) -> None:
 
 async def test_a_proxy_that_refuses_a_tunnel() -> None:
     """By its rules, or because it finds no way."""
-    proxy = Proxy("403 Forbidden")
+    proxy = ConnectProxy("403 Forbidden")
     async with serving(proxy.converse) as port:
         url = Secret(f"http://127.0.0.1:{port}")
         error = await failure("https://cms.invalid:28443", proxy_url=url)
