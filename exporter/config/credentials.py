@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from exporter.config import model
+from exporter.config.fields import is_one_line
 from exporter.config.files import UnreadableError, decode, read_file
 from exporter.config.reader import Reader
 from exporter.config.validation import Block
@@ -16,7 +17,10 @@ from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, Stati
 
 _S = TypeVar("_S", bound=model.Shape)
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What the name of an environment variable must be, to be used as `${NAME}`."""
+VARIABLE_RULE = "use letters, digits and _, not starting with a digit"
+_REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What the client sets itself.
 _OWN_HEADERS = frozenset(
@@ -40,10 +44,12 @@ class SecretError(Exception):
 
 
 def check_text(text: str) -> None:
-    """Any text, such as a secret key."""
+    """Any line of text, such as a secret key."""
     # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("must be UTF-8 text")
+    if not is_one_line(text):
+        raise ValueError("must be one line without control characters")
 
 
 def check_header(text: str) -> None:
@@ -95,16 +101,20 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
     """A value of the file: the value itself, or `${NAME}` from the environment.
 
     Raises:
-        SecretError: if it cannot be used, the variable is unset or empty, or `${` is only a part of
-            the value.
+        SecretError: if it cannot be used, the variable is unset or empty, its name is not valid, or
+            `${` is only a part of the value.
     """
     text = value.reveal()
-    match = _VARIABLE.fullmatch(_without_newline(text))
-    if match:
-        origin = f"the environment variable {match[1]}"
-        if not environ.get(match[1]):
-            raise SecretError(f"{origin} is {'empty' if match[1] in environ else 'not set'}")
-        return _usable(environ[match[1]], check, origin)
+    reference = _REFERENCE.fullmatch(_without_newline(text))
+    if reference:
+        name = reference[1]
+        if not VARIABLE.fullmatch(name):
+            # not repeated: it may be a secret that looks like this by chance
+            raise SecretError(f"not a valid variable name: {VARIABLE_RULE}, as in ${{NAME}}")
+        origin = f"the environment variable {name}"
+        if not environ.get(name):
+            raise SecretError(f"{origin} is {'empty' if name in environ else 'not set'}")
+        return _usable(environ[name], check, origin)
     if "${" in text:
         raise SecretError(
             "an environment variable must be the whole value: write ${NAME} and nothing else"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     GetCoreSchemaHandler,
@@ -35,6 +36,11 @@ _VDN_SCHEMA: dict[str, Any] = {
         {"type": "string", "pattern": _VDN_RANGE},
     ]
 }
+
+
+# Also written into the schema, so in the regular expressions that Python and JavaScript share.
+_CONTROL = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+_OUTER_BLANK = r"^\s|\s$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,23 @@ def _secret(value: object) -> Secret:
     return Secret(value)
 
 
+def is_one_line(text: str) -> bool:
+    """Whether a text has neither line breaks nor other control characters."""
+    return re.search(_CONTROL, text) is None
+
+
+def _line(value: str) -> str:
+    if not is_one_line(value):
+        raise _sentence("must not contain line breaks or control characters")
+    return value
+
+
+def _name(value: str) -> str:
+    if value != value.strip():
+        raise _sentence("must not begin or end with spaces, tabs or line breaks")
+    return value
+
+
 def _vdn_item(value: object) -> range:
     try:
         return parse_vdns(value)
@@ -144,6 +167,21 @@ def _version(value: object) -> object:
 
 
 Text = Annotated[str, Field(min_length=1)]
+Line = Annotated[
+    Text,
+    AfterValidator(_line),
+    WithJsonSchema({"type": "string", "minLength": 1, "not": {"pattern": _CONTROL}}),
+]
+"""What a label's value may be: it is shown in lines, of pages, logs and terminals."""
+Name = Annotated[
+    Text,
+    AfterValidator(_name),
+    AfterValidator(_line),
+    WithJsonSchema(
+        {"type": "string", "minLength": 1, "not": {"pattern": f"{_CONTROL}|{_OUTER_BLANK}"}}
+    ),
+]
+"""A line that people type again, to choose a server by it."""
 SecretText = Annotated[
     Secret, PlainValidator(_secret), WithJsonSchema({"type": "string", "minLength": 1})
 ]

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporter import server
-from exporter.config.fields import Duration, Rate, SecretText, Text, Vdns, Whole, as_version
+from exporter.config.fields import (
+    Duration,
+    Line,
+    Name,
+    Rate,
+    SecretText,
+    Text,
+    Vdns,
+    Whole,
+    as_version,
+)
 from exporter.durations import format_duration
 
 DEFAULT: Final = server.Server("https://cms.invalid")
@@ -112,10 +122,10 @@ class Target(Shape):
     vdn: Vdns = Field(
         description="The VDN's ID, 1 to 5000; a range such as 1-40; or a list of these."
     )
-    name: Text | None = Field(
+    name: Line | None = Field(
         None, description="The label `name`, the same for each VDN of this entry."
     )
-    labels: dict[str, Text] = Field(
+    labels: dict[str, Line] = Field(
         default={},
         description="Additional labels of this entry's samples, except cms, cc_id, vdn, name,"
         " reason, bound, doubt, le, quantile, instance, job, and names that start with __ or"
@@ -139,7 +149,7 @@ class Server(Shape):
 
     model_config = ConfigDict(json_schema_extra=_EITHER_TARGETS)
 
-    name: Text | None = Field(
+    name: Name | None = Field(
         None, description="The label `cms`, unique; default: host:port of url."
     )
     url: Text = Field(

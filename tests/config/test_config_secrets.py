@@ -58,6 +58,7 @@ def test_rotated_to_nonsense(tmp_path: Path, content: bytes, complaint: str) -> 
 
 
 WHITE = "must not begin or end with spaces, tabs or line breaks"
+ONE_LINE = "must be one line without control characters"
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,13 @@ WHITE = "must not begin or end with spaces, tabs or line breaks"
         ("CANARY\n", Secret("CANARY")),
         ("CANARY\r\n", Secret("CANARY")),
         ("CAN ARY\n", Secret("CAN ARY")),
+        ("CAN\nARY", ONE_LINE),
+        ("CAN\r\nARY\n", ONE_LINE),
+        ("CAN\tARY", ONE_LINE),
+        ("CAN\u0007ARY", ONE_LINE),
+        ("CAN\u0085ARY", ONE_LINE),
+        ("CAN\u2028ARY", ONE_LINE),
+        ("CANARY ñ 密钥", Secret("CANARY ñ 密钥")),
         ("CANARY\n\n", WHITE),
         ("CANARY\r", WHITE),
         ("CANARY ", WHITE),
@@ -108,6 +116,30 @@ def test_the_same_rule_wherever_a_secret_comes_from(
 def test_a_variable_may_end_a_block() -> None:
     """YAML's `|` leaves a newline behind the name of a variable."""
     assert from_value(Secret("${KEY}\n"), check_text, {"KEY": "CANARY\r\n"}) == Secret("CANARY")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${CANARY-AK}", "${CANARY }", "${CANARY:-y}", "${1CANARY}", "${}", "${CANARY\n}", "${ñ}\n"],
+)
+def test_a_name_that_no_variable_has(text: str) -> None:
+    """It is the whole value, so it is the name that is wrong. It is not repeated."""
+    with pytest.raises(SecretError) as caught:
+        from_value(Secret(text), check_text, {"CANARY-AK": "CANARY", "CANARY ": "CANARY"})
+    assert str(caught.value) == (
+        "not a valid variable name: use letters, digits and _, not starting with a digit, as in "
+        "${NAME}"
+    )
+
+
+@pytest.mark.parametrize("text", ["a${KEY}", "${KEY}a", "${KEY}${KEY}", "${KEY", "${KEY} ${KEY}"])
+def test_a_variable_that_is_only_a_part(text: str) -> None:
+    """Nothing is put together from several."""
+    with pytest.raises(SecretError) as caught:
+        from_value(Secret(text), check_text, {"KEY": "CANARY"})
+    assert str(caught.value) == (
+        "an environment variable must be the whole value: write ${NAME} and nothing else"
+    )
 
 
 def test_gone(tmp_path: Path) -> None:

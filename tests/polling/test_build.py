@@ -20,7 +20,7 @@ from exporter.store import Target, TargetKey
 def folder(tmp_path: Path) -> Path:
     """Secrets, and a certificate with its key and its CA."""
     for name in ("sk", "token", "proxy"):
-        (tmp_path / name).write_text(f"CANARY-{name}\n", encoding="utf-8")
+        (tmp_path / name).write_text(f"CANARY-{name}", encoding="utf-8")
     (tmp_path / "proxy").write_text("http://user:CANARY@proxy:3128", encoding="utf-8")
     ca = trustme.CA()
     certificate = ca.issue_cert("exporter")
