@@ -146,6 +146,53 @@ def test_deep_nesting(text: str) -> None:
         parse("f.yaml", text)
 
 
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [
+        ("\t", "tab"),
+        ("\u00a0", "invisible character (no-break space)"),
+        ("\u202f", "invisible character (narrow no-break space)"),
+        ("\u3000", "invisible character (ideographic space)"),
+        ("\u200b", "invisible character (zero width space)"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a:\n  b: 1\n ? c: 2\n", "3:2"),
+        ("a:\n  b:\n  ?   c: 1\n      d: 2\n", "3:3"),
+        ("a:\n  - b: 1\n??d: 1\n\n    c: 2\n", "3:1"),
+    ],
+    ids=["at once", "one level deeper", "seen on the line below"],
+)
+@pytest.mark.parametrize("parser", ["CSafeLoader", "SafeLoader"])
+def test_what_looks_like_a_space_in_the_indentation(  # noqa: PLR0917  # each way
+    monkeypatch: pytest.MonkeyPatch,
+    parser: str,
+    text: str,
+    place: str,
+    character: str,
+    name: str,
+) -> None:
+    """It is named, where it is, because nobody can see it."""
+    monkeypatch.setattr(document, "_Parser", getattr(yaml, parser))
+    with pytest.raises(ConfigError) as caught:
+        parse("f.yaml", text.replace("?", character))
+    assert (
+        str(caught.value) == f"f.yaml:{place}: {name} in the indentation: YAML allows only spaces"
+    )
+
+
+def test_other_lines_are_not_blamed() -> None:
+    """An odd space further above can be meant, as can one within a line."""
+    text = "a: |\n  \u00a0b\nc: 1\nd: \u00a0g\ne: f: 2\n"
+    with pytest.raises(ConfigError) as caught:
+        parse("f.yaml", text)
+    assert str(caught.value) == (
+        'f.yaml:5:5: unexpected ":": wrong indentation above, or text that must be quoted'
+    )
+
+
 def test_repr_shows_no_text() -> None:
     """A document in a log shows nothing of what is in it."""
     assert "CANARY" not in repr(Document("f.yaml", "CANARY"))

@@ -1,6 +1,7 @@
 """A YAML text as plain data, and the way back from a value to its line and column."""
 
 import re
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,13 +12,12 @@ from exporter.config.yaml.nodes import DEEPEST, Composer, ListNode, MappingNode,
 from exporter.config.yaml.plain import NotPlainError, read_plain
 
 _TAB = "tab in the indentation: YAML allows only spaces"
+_UNEXPECTED_COLON = 'unexpected ":": wrong indentation above, or text that must be quoted'
 _INDENTATION = 'wrong indentation, a list item without "- ", or text after a closing quote'
 # What a parser complains of, in plain sentences. Each key is a part of what libyaml or PyYAML's own
 # parser says; their words are never repeated, because they can contain a piece of the text.
 _SENTENCES = {
-    "mapping values are not allowed": (
-        'unexpected ":": wrong indentation above, or text that must be quoted'
-    ),
+    "mapping values are not allowed": _UNEXPECTED_COLON,
     "could not find expected ':'": 'missing ":" after a key, or text that must be quoted',
     "did not find expected key": _INDENTATION,
     "'-' indicator": _INDENTATION,
@@ -41,6 +41,12 @@ _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What the parsers reject. It is searched for beforehand, because they count its place in bytes.
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+# A tab, or what editors show like a space or not at all: of the categories Zs and Cf.
+_ODD_INDENTATION = re.compile(
+    " *(?P<character>[\t\xa0\xad\u1680\u180e\u2000-\u200f\u202a-\u202f"
+    "\u205f-\u2064\u2066-\u206f\u3000])"
 )
 
 # How JSON writes a character beyond U+FFFF. YAML has an escape of ten characters for it instead.
@@ -206,7 +212,20 @@ def _explain(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
     at_line, column = (mark.line, mark.column) if mark else (0, 0)
     if at_line >= len(lines):
         at_line, column = len(lines) - 1, len(lines[-1])
-    indentation = lines[at_line][: len(lines[at_line]) - len(lines[at_line].lstrip())]
-    if "\t" in indentation:
-        message, column = _TAB, indentation.index("\t")
+    suspects = [at_line]
+    if message == _UNEXPECTED_COLON:
+        # of a text that began on the line above, because that one does not count as indented
+        suspects += [line for line in range(at_line - 1, -1, -1) if lines[line].strip()][:1]
+    for line in suspects:
+        odd = _ODD_INDENTATION.match(lines[line])
+        if odd:
+            at_line, column = line, odd.start("character")
+            message = _odd_indentation(odd["character"])
     return Problem(file, at_line + 1, column + 1, "", message)
+
+
+def _odd_indentation(character: str) -> str:
+    if character == "\t":
+        return _TAB
+    name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
+    return f"invisible character ({name}) in the indentation: YAML allows only spaces"
