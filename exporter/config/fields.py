@@ -38,8 +38,9 @@ _VDN_SCHEMA: dict[str, Any] = {
 }
 
 
-# Also written into the schema, so in the regular expressions that Python and JavaScript share.
-_CONTROL = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+# Also written into the schemas, so in what the regular expressions of Python, JavaScript and Go
+# (Helm) share: the characters themselves, because each has other escapes for them.
+_CONTROL = "[\x00-\x1f\x7f-\x9f\u2028\u2029]"
 _OUTER_BLANK = r"^\s|\s$"
 
 
