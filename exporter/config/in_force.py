@@ -74,7 +74,7 @@ def _server(server: Server, targets: Sequence[Target]) -> dict[str, _Value]:
         "max_requests_per_second": server.max_requests_per_second,
         "begin_time_unit": server.begin_time_unit.value,
         "rest_bounds": [_duration(bound) for bound in server.rest_bounds],
-        "tls": _tls(server.tls) if server.endpoint.tls else None,
+        "tls": _tls(server.tls) if server.endpoint.tls or server.tls != Tls() else None,
         **_secret("proxy_url", server.proxy_url),
         "headers": {name: _Bare(MASK) for name, _ in server.headers},
         "host_header": server.host,

@@ -210,7 +210,7 @@ class Server(Shape):
         f" {MAX_BOUNDS}, each above 0s. Default: none.",
         json_schema_extra={"maxItems": MAX_BOUNDS},
     )
-    tls: Tls | None = Field(None, description="For https only.")
+    tls: Tls | None = Field(None, description="For an https server, or an https proxy.")
     proxy_url: SecretText | None = Field(
         None,
         description="An http proxy, with user and password if it requires them, or ${NAME}."

@@ -81,7 +81,7 @@ class Reader:
         return self._contents[real]
 
     def follow(self, path: Path) -> None:
-        """Have a further name of a file among those that were read: it may lead elsewhere later."""
+        """Also watch this path: a link to a file already read, which may change."""
         with suppress(UnreadableError):
             self.read(path)
 

@@ -3,14 +3,13 @@
 import ssl
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from exporter.config import model
 from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
 from exporter.config.model import DEFAULT
-from exporter.config.pem import WEAK, refusal
+from exporter.config.pem import PemError, load_authorities, load_pair
 from exporter.config.reader import Reader
 from exporter.config.targets import Targets
 from exporter.config.validation import Block, validate
@@ -32,7 +31,8 @@ def server_and_targets(
 ) -> tuple[Server, tuple[Target, ...]] | None:
     """The server of a block and its targets; None if the block cannot be read at all.
 
-    The result is of use only if there were no problems. The name is empty if there is one with it.
+    The result is of use only if there were no problems. The name is empty if it, or
+    the url that it defaults to, is invalid.
     """
     entries = data.get("targets") if isinstance(data, dict) else None
     if isinstance(data, dict) and isinstance(entries, list):
@@ -61,6 +61,7 @@ def server_and_targets(
         headers=further_headers(block),
         host=_host_header(block),
     )
+    _check_use_of_tls(block, server)
     if shape.name is None and url != DEFAULT.url and "name" not in broken:
         server = replace(server, name=server.address)
     default = Target(
@@ -105,10 +106,24 @@ def _url(block: Block[model.Server]) -> str:
     except ValueError as error:
         block.report("url", str(error))
         return DEFAULT.url
-    tls = block.shape.tls
-    if tls and tls.model_fields_set and not found.tls:
-        block.report("tls", "only applies to https urls", on_key=True)
     return found.url
+
+
+def _check_use_of_tls(block: Block[model.Server], server: Server) -> None:
+    """Report options of TLS that no connection has: that of an http url, without an https proxy."""
+    shape = block.shape
+    if server.endpoint.tls or not shape.tls or not shape.tls.model_fields_set:
+        return
+    if server.proxy_url is not None:
+        used = proxy_endpoint(server.proxy_url.loaded.reveal()).tls
+    elif {"proxy_url", "proxy_url_file"} & (shape.model_fields_set | block.broken):
+        used = True  # for all that is known of it
+    else:
+        environ = block.reader.environ
+        proxy = environ.get("http_proxy") or environ.get("HTTP_PROXY") or ""
+        used = proxy.strip().lower().startswith("https://")
+    if not used:
+        block.report("tls", "only applies to https urls", on_key=True)
 
 
 def _host_header(block: Block[model.Server]) -> str | None:
@@ -198,29 +213,28 @@ def _tls(block: Block[model.Tls]) -> Tls:
         tls.set_protocol(context)
     except ValueError as error:
         block.report("ciphers", str(error))
-    if "ca_file" in pems and refusal(context.load_verify_locations, pems["ca_file"]):
-        block.report("ca_file", f"{paths['ca_file']} does not contain a usable PEM certificate")
-    pair = [key for key in ("cert_file", "key_file") if key in paths]
-    if pair == ["key_file"]:
+    if "ca_file" in pems:
+        try:
+            load_authorities(context, pems["ca_file"])
+        except PemError as error:
+            block.report("ca_file", f"{paths['ca_file']} {error}")
+    key = "key_file" if "key_file" in paths else "cert_file"
+    if "cert_file" not in paths and key in paths:
         block.report("key_file", "requires cert_file", on_key=True)
-    elif pair and all(key in pems for key in pair):
-        # with a password in place OpenSSL does not ask for one at the terminal
-        load = partial(context.load_cert_chain, password="")
-        why = refusal(load, *(pems[key] for key in pair))
-        files = " and ".join(str(paths[key]) for key in pair)
-        do = "do" if len(pair) > 1 else "does"
-        if why in WEAK:
-            block.report(
-                "cert_file",
-                f"{paths['cert_file']} contains a certificate that OpenSSL rejects as too weak: "
-                "create a new one, or set ciphers to DEFAULT:@SECLEVEL=0",
-            )
-        elif why:
-            block.report(
-                "cert_file",
-                f"{files} {do} not contain a usable PEM certificate and its unencrypted key",
-            )
+    elif "cert_file" in pems and key in pems:
+        try:
+            load_pair(context, pems["cert_file"], pems[key])
+        except PemError as error:
+            at = key if error.of_key else "cert_file"
+            block.report(at, f"{paths[at]} {error}{_remedy(error, key)}")
     return tls
+
+
+def _remedy(error: PemError, key: str) -> str:
+    """What a client can do besides about its certificate; its key is that of the option `key`."""
+    if error.weak:
+        return ", or set ciphers to DEFAULT:@SECLEVEL=0"
+    return "; set key_file if it is in another file" if error.of_key and key == "cert_file" else ""
 
 
 def _server_name(block: Block[model.Tls]) -> str | None:

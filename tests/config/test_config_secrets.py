@@ -21,7 +21,7 @@ from exporter.secret import Secret
 from exporter.server import Server, Signature
 from tests.support.web_config import weak_pair
 
-_NO_PAIR = " not contain a usable PEM certificate and its unencrypted key"
+_NO_KEY = " does not contain a usable, unencrypted PEM key"
 
 
 def test_rotated_file(tmp_path: Path) -> None:
@@ -243,6 +243,7 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "locked").write_bytes(locked)
     (folder / "weak").write_bytes(weak_pair())
+    (folder / "empty").touch()
     return folder
 
 
@@ -278,14 +279,32 @@ def test_ciphers_say_how_weak_a_client_certificate_may_be(pems: Path) -> None:
             "ca_file: key",
             "1:44: cms[0].tls.ca_file: {folder}/key does not contain a usable PEM certificate",
         ),
-        ("cert_file: cert", "1:46: cms[0].tls.cert_file: {folder}/cert does" + _NO_PAIR),
+        (
+            "ca_file: empty",
+            "1:44: cms[0].tls.ca_file: {folder}/empty does not contain a usable PEM certificate",
+        ),
+        (
+            "cert_file: cert",
+            (
+                f"1:46: cms[0].tls.cert_file: {{folder}}/cert{_NO_KEY}; set key_file if it is in "
+                "another file"
+            ),
+        ),
+        (
+            "cert_file: key, key_file: key",
+            "1:46: cms[0].tls.cert_file: {folder}/key does not contain a usable PEM certificate",
+        ),
         (
             "cert_file: cert, key_file: other",
-            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/other do" + _NO_PAIR,
+            "1:62: cms[0].tls.key_file: {folder}/other does not match the certificate",
         ),
         (
             "cert_file: cert, key_file: locked",
-            "1:46: cms[0].tls.cert_file: {folder}/cert and {folder}/locked do" + _NO_PAIR,
+            f"1:62: cms[0].tls.key_file: {{folder}}/locked{_NO_KEY}",
+        ),
+        (
+            "cert_file: cert, key_file: empty",
+            f"1:62: cms[0].tls.key_file: {{folder}}/empty{_NO_KEY}",
         ),
         (
             "cert_file: weak",
