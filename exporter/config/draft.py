@@ -1,18 +1,14 @@
 """A configuration as text, with comments: what `init` and `simulate --print-config` write. Pure."""
 
-import json
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.yaml.plain import resolve
+from exporter.config.yaml.plain import scalar
 
 _WIDTH: Final = 100
 _INDENT: Final = "  "
-_PLAIN: Final = re.compile(r"[A-Za-z0-9/$][A-Za-z0-9 _./+:${}-]*[A-Za-z0-9_/}-]|[A-Za-z0-9/]")
-"""Text that means the same without quotes: no comment, no key and no flow can begin in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +78,10 @@ def _comment(text: str, indent: str) -> list[str]:
 
 
 def _scalar(value: Scalar) -> str:
-    """As YAML reads it back: quoted unless that cannot matter."""
     if isinstance(value, Text):
         return value.text
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
         return str(value)
-    plain = _PLAIN.fullmatch(value) and isinstance(resolve(value), str)
-    if plain and ": " not in value and not value.endswith(":"):
-        return value
-    return json.dumps(value, ensure_ascii=not value.isprintable())
+    return scalar(value)

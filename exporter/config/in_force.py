@@ -4,13 +4,14 @@ It is a configuration again, once the secrets are put in. A secret is masked by 
 by its key's name: the only thing that is read of a source is the path of its file.
 """
 
+import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from exporter.config.credentials import SecretFile
-from exporter.config.load import Config
+from exporter.config.yaml.plain import scalar
 from exporter.durations import format_duration
 from exporter.server import Auth, SecretSource, Server, Signature, Tls
 from exporter.store import Target
@@ -19,14 +20,12 @@ MASK: Final = "<secret>"
 
 _HEAD: Final = """\
 # The current configuration, with every default filled in. Secrets are masked, targets of
-# target_files are listed among the others, and paths are absolute. SHA-256 of its files:
+# target_files are listed among the others, and paths are absolute. SHA-256 of the lines below,
+# as they are before shards divide them:
 # {digest}
-cms:
 """
 _LINES: Final = 200
 """In one slice."""
-_PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
-_RESERVED: Final = frozenset({"true", "false", "null"})
 
 _Value = str | float | Sequence[object] | Mapping[str, object] | None
 
@@ -37,14 +36,27 @@ class _Bare(str):
     __slots__ = ()
 
 
-def in_force(config: Config) -> Iterator[bytes]:
-    """The configuration as YAML, in slices to be joined."""
-    yield _HEAD.format(digest=config.digest).encode()
-    targets: dict[str, list[Target]] = {server.name: [] for server in config.servers}
-    for target in config.targets:
-        targets[target.key.cms].append(target)
-    for server in config.servers:
-        own = targets[server.name]
+def in_force(servers: Iterable[Server], targets: Iterable[Target], digest: str) -> Iterator[bytes]:
+    """The configuration with this digest as YAML, in slices to be joined."""
+    yield _HEAD.format(digest=digest).encode()
+    yield from _masked(servers, targets)
+
+
+def digest_of(servers: Iterable[Server], targets: Iterable[Target]) -> str:
+    """SHA-256 in hex of a configuration as it is shown: no secret can be guessed by it."""
+    found = hashlib.sha256()
+    for lines in _masked(servers, targets):
+        found.update(lines)
+    return found.hexdigest()
+
+
+def _masked(servers: Iterable[Server], targets: Iterable[Target]) -> Iterator[bytes]:
+    yield b"cms:\n"
+    by_server: dict[str, list[Target]] = {}
+    for target in targets:
+        by_server.setdefault(target.key.cms, []).append(target)
+    for server in servers:
+        own = by_server.get(server.name, [])
         lines = [*_mapping(_server(server, own)), "    targets:"]
         for entry in _entries(own):
             lines.append(f"      - {_text(entry)}")
@@ -124,8 +136,8 @@ def _entries(targets: Sequence[Target]) -> Iterator[dict[str, object]]:
 
 
 def _continues(before: Target, target: Target) -> bool:
-    expected = before.key._replace(vdn=before.key.vdn + 1)
-    return target.key == expected and _entry(before, 0) == _entry(target, 0)
+    cms, cc_id, vdn = before.key
+    return target.key == (cms, cc_id, vdn + 1) and replace(target, key=before.key) == before
 
 
 def _entry(target: Target, vdn: int | str) -> dict[str, object]:
@@ -151,25 +163,25 @@ def _mapping(keys: Mapping[str, _Value], first: str = "  - ", rest: str = "    "
             continue
         if isinstance(value, Mapping):
             below = f"{rest}  "
-            yield f"{first}{key}:"
+            yield f"{first}{scalar(key)}:"
             yield from _mapping(value, below, below)  # type: ignore[arg-type]  # one level of them
         else:
-            yield f"{first}{key}: {_text(value)}"
+            yield f"{first}{scalar(key)}: {_text(value)}"
         first = rest
 
 
 def _text(value: object) -> str:
     """A value in YAML's flow style."""
+    # by exact type, the most frequent first: every load writes all of its targets, for its digest
+    kind = type(value)
+    if kind is str:
+        return scalar(value, in_flow=True)  # type: ignore[arg-type]  # it is one
+    if kind is _Bare or kind is int:
+        return str(value)
     if isinstance(value, Mapping):
-        items = [
-            f"{_text(key)}: {_text(each)}"
-            for key, each in value.items()
-            if each is not None and each != {}
-        ]
+        # the keys are ours, or names of labels
+        items = [f"{key}: {_text(each)}" for key, each in value.items() if each not in (None, {})]
         return f"{{{', '.join(items)}}}"
-    if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
-        return value if plain or isinstance(value, _Bare) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, Sequence):
         return f"[{', '.join(map(_text, value))}]"
     return json.dumps(value)

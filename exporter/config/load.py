@@ -1,12 +1,13 @@
 """From a file's name to a configuration, or to everything that is wrong with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from exporter.config import model
 from exporter.config.files import Seen
+from exporter.config.in_force import digest_of, in_force
 from exporter.config.problems import ConfigError
 from exporter.config.reader import Reader
 from exporter.config.servers import server_and_targets
@@ -27,8 +28,8 @@ class Config:
     Args:
         servers: in the order of the file.
         targets: of all servers, in their order.
-        digest: SHA-256 in hex over the configuration and its target files; secrets and
-            certificates are not part of it.
+        digest: SHA-256 in hex of the configuration as `/config` shows it, before shards divide
+            it; no secret is part of it.
         seen: every file that was read, for a watch to compare with.
     """
 
@@ -36,6 +37,10 @@ class Config:
     targets: tuple[Target, ...]
     digest: str = ""
     seen: Seen = field(default_factory=Seen)
+
+    def shown(self) -> Iterator[bytes]:
+        """It as YAML with every secret masked, in slices to be joined."""
+        return in_force(self.servers, self.targets, self.digest)
 
 
 def load(
@@ -62,7 +67,7 @@ def load(
         _read_servers(document, reader, servers, targets)
     if reader.problems:
         raise ConfigError(reader.problems, reader.seen)
-    return Config(tuple(servers), tuple(targets), reader.digest, reader.seen)
+    return Config(tuple(servers), tuple(targets), digest_of(servers, targets), reader.seen)
 
 
 def _read_servers(

@@ -1,6 +1,5 @@
 """One load of a configuration: reads each file once, remembers it, and collects what is wrong."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +48,6 @@ class Reader:
         self._files: dict[Path, str] = {}
         self._matches: dict[Pattern, list[str]] = {}
         self._documents: dict[Path, Document | None] = {}
-        self._digest = hashlib.sha256()
 
     def report(self, place: Place, message: str, *, on_key: bool = False) -> None:
         """Add a problem."""
@@ -113,17 +111,9 @@ class Reader:
         """Every file that was read, and every pattern, as they were."""
         return Seen(self._files, self._matches)
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the documents' contents, in the order in which they were read."""
-        return self._digest.hexdigest()
-
     def _parse(self, path: Path, place: Place | None, missing: str) -> Document | None:
         try:
-            content = self.read(path)
-            # the length keeps two files apart from the same text in one
-            self._digest.update(b"%d\n" % len(content) + content)
-            document = parse(str(path), decode(content))
+            document = parse(str(path), decode(self.read(path)))
         except UnreadableError as error:
             reason = f"cannot be read: {error}"
             if missing and str(error) == "no such file":

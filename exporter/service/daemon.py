@@ -15,7 +15,6 @@ from typing import Final
 
 from exporter import __version__, log_messages
 from exporter.clock import Clock
-from exporter.config.in_force import in_force
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.polling.fleet import Fleet
 from exporter.service.reloader import Load, Reloader, watch_files
@@ -103,7 +102,7 @@ class Daemon:
             reload=self._reloader.reload,
             poll=self._fleet.probe,
             reload_status=lambda: self._reloader.status,
-            configuration=lambda: in_force(self._reloader.config),
+            configuration=lambda: self._reloader.config.shown(),  # noqa: PLW0108  # reloads replace it
             version=__version__,
             next_polls=self._fleet.next_polls,
             telemetry_path=options.telemetry_path,

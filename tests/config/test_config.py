@@ -1,6 +1,5 @@
 """The configuration as users meet it: good files, and bad ones to the letter."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -75,8 +74,6 @@ def test_smallest() -> None:
     assert config.servers == (Server(name="10.22.26.181:443", url="https://10.22.26.181"),)
     assert config.targets == (Target(TargetKey("10.22.26.181:443", 1, 1)),)
     assert list(config.seen.files) == [_GOOD / "smallest.yaml"]
-    content = (_GOOD / "smallest.yaml").read_bytes()
-    assert config.digest == hashlib.sha256(b"%d\n" % len(content) + content).hexdigest()
 
 
 def test_empty_values() -> None:
@@ -244,7 +241,7 @@ def test_secrets() -> None:
 
 
 def test_digest_follows_contents(tmp_path: Path) -> None:
-    """The digest changes with the configuration and its target files, not with a secret."""
+    """The digest changes with the configuration and its target files, not with a secret's file."""
     (tmp_path / "targets.yaml").write_text("- {ccId: 1, vdn: 1}", encoding="utf-8")
     (tmp_path / "key").write_text("old", encoding="utf-8")
     path = tmp_path / "config.yaml"

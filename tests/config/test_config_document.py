@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exporter.config.load import load
@@ -13,7 +13,7 @@ from exporter.config.problems import ConfigError, did_you_mean, dotted
 from exporter.config.yaml import document
 from exporter.config.yaml.document import Document, Place, parse
 from exporter.config.yaml.nodes import Composer
-from exporter.config.yaml.plain import NotPlainError, read_plain, resolve
+from exporter.config.yaml.plain import NotPlainError, read_plain, resolve, scalar
 from tests.support.paths import FIXTURES
 
 _FIXTURES = FIXTURES / "config"
@@ -99,6 +99,55 @@ def test_scalars(text: str, value: object) -> None:
     """Numbers and booleans are those that nobody could take for text."""
     assert resolve(text) == value
     assert type(resolve(text)) is type(value)
+
+
+_TRICKY = st.text(" \n\t\r:#-{}[],&*!|>'\"%@`?~\\ab1.0e+/$_\x7f\x85\u2028\ufeff\u00a0\U0001f600")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(st.characters(codec="utf-8")) | _TRICKY)
+@example("a\x7fb")
+@example("a\x85b")
+@example("true")
+@example("3.8")
+@example("${NAME}")
+@example("a: b")
+@example("\U0001f600\\ud83d\\ude00")
+def test_any_text_is_read_as_it_was_written(text: str) -> None:
+    """In a block and in a flow, as a value and as a key."""
+    flow = scalar(text, in_flow=True)
+    written = (
+        f"block: {scalar(text)}\nlist:\n  - {scalar(text)}\nflow: {{a: {flow}, b: [{flow}]}}\n"
+    )
+    written += f"key:\n  {flow}: 1\n"
+    if len(flow) < 100:  # longer ones need a "?" before them
+        assert parse("f.yaml", written).data == {
+            "block": text,
+            "list": [text],
+            "flow": {"a": text, "b": [text]},
+            "key": {text: 1},
+        }
+
+
+@pytest.mark.parametrize(
+    ("text", "block", "flow"),
+    [
+        ("lima", "lima", "lima"),
+        ("https://10.22.26.181:28443", "https://10.22.26.181:28443", "https://10.22.26.181:28443"),
+        ("${NAME}", "${NAME}", '"${NAME}"'),
+        ("floor 3", "floor 3", "floor 3"),
+        ("3.6", '"3.6"', '"3.6"'),
+        ("null", '"null"', '"null"'),
+        ("", '""', '""'),
+        ("a, b", '"a, b"', '"a, b"'),
+        ("ñandú 密", '"ñandú 密"', '"ñandú 密"'),
+        ('"\\', '"\\"\\\\"', '"\\"\\\\"'),
+        ("a\x7f\n", '"a\\U0000007f\\n"', '"a\\U0000007f\\n"'),
+    ],
+)
+def test_quotes_where_they_matter(text: str, block: str, flow: str) -> None:
+    """A person would write it so."""
+    assert (scalar(text), scalar(text, in_flow=True)) == (block, flow)
 
 
 def test_locate() -> None:

@@ -1,13 +1,21 @@
 """`/config`: what it shows is a valid configuration, and shows no secret."""
 
+import hashlib
+import json
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.config.in_force import MASK, in_force
-from exporter.config.load import load
+from exporter.config.in_force import MASK
+from exporter.config.load import Config, load
+from exporter.config.shard import Shard, part
+from exporter.config.yaml.document import parse
 from exporter.secret import Secret
+from exporter.server import Server, Signature
+from exporter.store import Target, TargetKey
 from tests.support.paths import ROOT
 
 CANARY = "canary-secret"
@@ -54,16 +62,16 @@ def path(tmp_path: Path) -> Path:
 
 def shown(path: Path) -> str:
     """What is in force after this file was loaded."""
-    return b"".join(in_force(load(path, {}))).decode()
+    return b"".join(load(path, {}).shown()).decode()
 
 
 def test_it_is_written_as_a_person_would(path: Path) -> None:
     """Each server with its keys in the order of the documents, targets in ranges."""
     text = shown(path)
     folder = path.parent
-    assert text.splitlines()[4:32] == [
+    assert text.splitlines()[5:33] == [
         "  - name: lima",
-        '    url: "https://10.22.26.181:28443/gateway"',
+        "    url: https://10.22.26.181:28443/gateway",
         "    auth:",
         "      access_key: <secret>",
         f"      secret_key_file: {folder}/sk",
@@ -87,7 +95,7 @@ def test_it_is_written_as_a_person_would(path: Path) -> None:
         "    proxy_url: <secret>",
         "    headers:",
         "      x-tenant: <secret>",
-        '    host_header: "10.22.26.181"',
+        "    host_header: 10.22.26.181",
         "    targets:",
         "      - {ccId: 1, vdn: 1, max_resting: 30}",
     ]
@@ -137,9 +145,67 @@ def test_no_secret_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("reveal", "read", "__str__", "__repr__", "__format__", "loaded"):
         monkeypatch.setattr(Secret, name, property(refuse) if name == "loaded" else refuse)
     monkeypatch.setattr(Path, "open", refuse)
-    text = b"".join(in_force(config)).decode()
+    text = b"".join(config.shown()).decode()
     assert CANARY not in text
     assert text.count(MASK) == 4
+
+
+def test_the_digest_is_that_of_the_text(path: Path) -> None:
+    """`sha256sum` finds the same, where no shard has taken its part."""
+    config = load(path, {})
+    head, lines = shown(path).split("\ncms:\n")
+    assert head.splitlines()[-1] == f"# {config.digest}"
+    assert config.digest == hashlib.sha256(f"cms:\n{lines}".encode()).hexdigest()
+    own = part(config, Shard(0, 2))
+    assert own.targets != config.targets
+    assert f"\n# {config.digest}\ncms:\n" in b"".join(own.shown()).decode()
+
+
+def test_no_secret_can_be_guessed_by_the_digest(path: Path) -> None:
+    """The page needs no password by default, and a weak secret is found by trying them all."""
+    before = load(path, {}).digest
+    text = path.read_text(encoding="utf-8")
+    assert text.count(CANARY) == 5
+    path.write_text(text.replace(CANARY, "canary-other"), encoding="utf-8")
+    assert load(path, {}).digest == before
+    path.write_text(text.replace("vdn: 2-9", "vdn: 2-8"), encoding="utf-8")
+    assert load(path, {}).digest != before
+
+
+@pytest.mark.parametrize("name", ["*x", "!x", "&x", "%x", "|", "#x", "`x", "'x", "-", "x"])
+def test_a_header_of_any_name(tmp_path: Path, name: str) -> None:
+    """HTTP allows characters in front that mean something to YAML."""
+    path = tmp_path / "config.yaml"
+    quoted = json.dumps(name)
+    path.write_text(
+        f"cms: [{{url: 'http://a', headers: {{{quoted}: a}}, targets: [{{ccId: 1, vdn: 1}}],"
+        f" auth: {{access_key: a, secret_key: b, signed_headers: [host, {quoted}]}}}}]"
+    )
+    before = load(path, {}).servers
+    path.write_text(shown(path).replace(MASK, "a"))
+    after = load(path, {}).servers
+    assert after[0].headers == before[0].headers
+    assert isinstance(before[0].auth, Signature)
+    assert isinstance(after[0].auth, Signature)
+    assert after[0].auth.signed_headers == before[0].auth.signed_headers
+
+
+@settings(deadline=None)  # files are written, on a machine that may be busy
+@given(
+    name=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"]), min_size=1),
+    value=st.text("{}[],:#&*!|>'\"%@`? -ab1.~\u00a0\u200b\U0001f600", min_size=1),
+)
+def test_any_name_and_label(name: str, value: str) -> None:
+    """What is shown is what was loaded, whatever its letters mean to YAML."""
+    targets = (
+        Target(TargetKey("lima", 1, 1), name, (("site", value),)),
+        Target(TargetKey("lima", 1, 3), value, (("_site", name),)),
+    )
+    config = Config((Server("http://lima", name="lima"),), targets)
+    text = b"".join(config.shown()).decode()
+    (block,) = cast("Any", parse("config.yaml", text).data)["cms"]
+    assert [entry["name"] for entry in block["targets"]] == [name, value]
+    assert [entry["labels"] for entry in block["targets"]] == [{"site": value}, {"_site": name}]
 
 
 def test_ten_thousand_targets_come_in_slices(tmp_path: Path) -> None:
@@ -147,7 +213,7 @@ def test_ten_thousand_targets_come_in_slices(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     targets = "".join(f"      - {{ccId: 1, vdn: {n}, name: n{n}}}\n" for n in range(1, 2001))
     path.write_text(f"cms:\n  - url: http://lima\n    targets:\n{targets}", encoding="utf-8")
-    slices = list(in_force(load(path, {})))
+    slices = list(load(path, {}).shown())
     assert len(slices) >= 10
     assert max(map(len, slices)) < 20_000
     assert b"".join(slices).decode().endswith(targets)

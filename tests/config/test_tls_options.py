@@ -9,7 +9,6 @@ from typing import NoReturn
 import pytest
 
 from exporter.config import pem
-from exporter.config.in_force import in_force
 from exporter.config.load import load
 from exporter.config.problems import ConfigError
 from tests.support.web_config import weak_pair
@@ -78,7 +77,7 @@ def test_options_for_a_proxy_that_is_not_known(tmp_path: Path, block: str, probl
 def test_options_for_a_proxy_are_shown(tmp_path: Path) -> None:
     """They are in force."""
     assert problems(tmp_path, ", proxy_url: 'https://proxy:3128'", {}) == []
-    text = b"".join(in_force(load(tmp_path / "config.yaml", {}))).decode()
+    text = b"".join(load(tmp_path / "config.yaml", {}).shown()).decode()
     assert "    tls:\n      insecure_skip_verify: true\n" in text
 
 

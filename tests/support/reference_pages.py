@@ -332,8 +332,8 @@ def logs() -> str:
         "`cms`, `cc_id` and `vdn` name the target. `error` and `meaning` are sentences that name "
         "the remedy: the status page shows the same ones. `reason` is that of the [metrics]"
         "(metrics.md), `failed_for` and `pause` are durations such as `12m30s`, `config` is the "
-        "beginning of the configuration's SHA-256, and `exception` names a type and a place in the "
-        "code. No line has a secret, an agent's name, or the message of an exception.\n\n"
+        "beginning of the SHA-256 that `/config` shows, and `exception` names a type and a place "
+        "in the code. No line has a secret, an agent's name, or the message of an exception.\n\n"
         "Lines about targets are bounded: 30 at once for each server, then one a minute; the "
         "others have the level `debug`. [Reliability](../reliability.md) has all bounds."
     )

@@ -1,4 +1,4 @@
-"""A YAML parser's events as plain data, fast, and what an unquoted scalar means.
+"""A YAML parser's events as plain data, fast; what an unquoted scalar means, and how to write one.
 
 Leaves aliases, tags, errors and the places of values to `nodes.py`, which reads the text again: a
 load of ten thousand targets would spend most of its time on places that nobody asks for.
@@ -8,6 +8,7 @@ reads `no` as false, `010` as 8 and `1:30` as 90. Here a site called `no` keeps 
 could be read in two ways stays text.
 """
 
+import json
 import re
 from typing import Any, Protocol
 
@@ -21,6 +22,9 @@ _WORDS = {
 # No leading zeros, and no more digits than any key of ours could use.
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?")
+
+# Text that means the same without quotes: no comment and no key can begin in it.
+_PLAIN = re.compile(r"[A-Za-z0-9/$][A-Za-z0-9 _./+:${}-]*[A-Za-z0-9_/}-]|[A-Za-z0-9/]")
 
 # Far more than our own files need; `nodes.py` rejects deeper ones.
 _DEEPEST = 20
@@ -103,3 +107,18 @@ def resolve(text: str) -> str | int | float | bool | None:
         if _DECIMAL.fullmatch(text):
             return float(text)
     return text
+
+
+def scalar(text: str, *, in_flow: bool = False) -> str:
+    """A text as it is read again: in quotes unless they cannot matter.
+
+    `in_flow` is for one between brackets or braces.
+    """
+    plain = _PLAIN.fullmatch(text) and ": " not in text and isinstance(resolve(text), str)
+    if plain and not (in_flow and set("{}") & set(text)):
+        return text
+    # JSON leaves as it is what YAML forbids, or reads as a line break
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(text, ensure_ascii=False)
+    )
