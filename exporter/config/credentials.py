@@ -167,7 +167,7 @@ def authentication(server: Block[model.Server]) -> Auth:
     auth = server.shape.auth
     if auth is None:
         return None
-    block = Block(auth, server.place / "auth", server.reader)
+    block = server.below("auth", auth)
     authorization = secret(block, "authorization", check_header)
     access_key = secret(block, "access_key", check_access_key)
     secret_key = secret(block, "secret_key", check_text)
@@ -213,7 +213,7 @@ def further_headers(block: Block[model.Server]) -> tuple[tuple[str, SecretSource
 def _signed_headers(auth: Block[model.Auth], server: Block[model.Server]) -> tuple[str, ...]:
     if auth.shape.signed_headers is None:
         return SIGNED_HEADERS
-    place, reader = auth.place / "signed_headers", auth.reader
+    place, reader = auth.items("signed_headers"), auth.reader
     known = {*SIGNED_HEADERS, *map(str.lower, server.shape.headers)}
     names = [name.lower() for name in auth.shape.signed_headers]
     for index, name in enumerate(names):

@@ -56,7 +56,7 @@ def server_and_targets(
         max_requests_per_second=shape.max_requests_per_second,
         begin_time_unit=BeginTimeUnit(shape.begin_time_unit),
         rest_bounds=_limits(block),
-        tls=_tls(Block(shape.tls, place / "tls", reader)) if shape.tls else DEFAULT.tls,
+        tls=_tls(block.below("tls", shape.tls)) if shape.tls else DEFAULT.tls,
         proxy_url=secret(block, "proxy_url", proxy_endpoint),
         headers=further_headers(block),
         host=_host_header(block),
@@ -75,7 +75,7 @@ def server_and_targets(
     targets = Targets(default, reader)
     if isinstance(entries, list):
         targets.add_entries(entries, place / "targets")
-    targets.add_files(shape.target_files, place / "target_files")
+    targets.add_files(shape.target_files, block.items("target_files"))
     if not targets.found and targets.complete and not broken & {"targets", "target_files"}:
         why = ", ".join(["no targets", *targets.empty])
         reader.report(place, f"{why}: list them in targets or target_files")
@@ -170,7 +170,7 @@ def _limits(block: Block[model.Server]) -> tuple[float, ...]:
     for index, bound in enumerate(bounds):
         if bound == 0 or bound in bounds[:index]:
             wrong = "duplicate bound" if bound else "must be above 0s"
-            block.reader.report(block.place / "rest_bounds" / index, wrong)
+            block.reader.report(block.items("rest_bounds") / index, wrong)
     return tuple(sorted(bounds))
 
 

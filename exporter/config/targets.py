@@ -44,7 +44,7 @@ class Targets:
         for index, data in enumerate(entries):
             entry = validate(model.Target, data, place / index, self._reader)
             if entry:
-                self._add(entry.shape, entry.place)
+                self._add(entry.shape, entry.place, entry.items("vdn"))
             else:
                 self.complete = False
 
@@ -75,7 +75,7 @@ class Targets:
             message = "must be a list of targets, such as - {ccId: 1, vdn: 1}"
             self._reader.report(Place(document), message)
 
-    def _add(self, entry: model.Target, place: Place) -> None:
+    def _add(self, entry: model.Target, place: Place, vdn_place: Place) -> None:
         for label in entry.labels:
             self._check_label(label, place / "labels" / label)
         for key in ("max_rest", "max_wait"):
@@ -85,7 +85,7 @@ class Targets:
         labels = tuple(sorted(entry.labels.items()))
         max_resting = default.max_resting if entry.max_resting is None else entry.max_resting
         for index, vdns in enumerate(entry.vdn):
-            at_vdn = place / "vdn" / index
+            at_vdn = vdn_place / index
             repeated: list[int] = []
             for vdn in vdns:
                 if self._first.setdefault((entry.cc_id, vdn), at_vdn) is not at_vdn:

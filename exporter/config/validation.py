@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from exporter.config.reader import Reader
 from exporter.config.yaml.document import Place
 
 _S = TypeVar("_S", bound=Shape)
+_Below = TypeVar("_Below", bound=Shape)
 
 _UNKNOWN = "extra_forbidden"
 # pydantic's error types, as what it had expected.
@@ -50,12 +51,25 @@ class Block(Generic[_S]):
         place: of the mapping.
         reader: reads the files that it names, and collects the problems.
         broken: the keys under which something was wrong, so that no follow-up is reported.
+        removed: where it was wrong, in steps below the mapping.
     """
 
     shape: _S
     place: Place
     reader: Reader
     broken: frozenset[str] = frozenset()
+    removed: tuple[Steps, ...] = ()
+
+    def items(self, key: str) -> Place:
+        """The place of a list, less its wrong items."""
+        gone = {rest[0] for first, *rest in self.removed if first == key and rest}
+        indices = sorted(index for index in gone if isinstance(index, int))
+        return replace(self.place / key, gone=tuple(indices))
+
+    def below(self, key: str, shape: _Below) -> "Block[_Below]":
+        """The block of a mapping in this one."""
+        removed = tuple(tuple(rest) for first, *rest in self.removed if first == key and rest)
+        return Block(shape, self.place / key, self.reader, removed=removed)
 
     def report(self, key: str, message: str, *, on_key: bool = False) -> None:
         """Add a problem with the value of a key, or with the key."""
@@ -102,13 +116,14 @@ def validate(
     )
     if not isinstance(data, dict):
         return None
-    data = _without(data, [wrong["loc"] for wrong in errors])
+    removed = tuple(filter(None, (wrong["loc"] for wrong in errors)))
+    data = _without(data, removed)
     try:
         rest = shape.model_validate({**(stand_ins or {}), **data})
     except ValidationError:
         return None
-    broken = [*(wrong["loc"] for wrong in errors), *meant]
-    return Block(rest, place, reader, frozenset(str(first) for first, *_ in filter(None, broken)))
+    broken = frozenset(str(first) for first, *_ in filter(None, [*removed, *meant]))
+    return Block(rest, place, reader, broken, removed)
 
 
 def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
@@ -166,17 +181,20 @@ def _remedy(kind: str, value: object) -> str:
     return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
 
 
-def _without(data: dict[str, Any], locations: Iterable[Steps]) -> dict[str, Any]:
-    """A copy of a mapping without the values at these places, or without a list that holds one."""
+def _without(data: dict[Any, Any], locations: Iterable[Steps]) -> dict[Any, Any]:
+    """A copy of a mapping without the values at these places; lists below it are shorter then."""
     gone: set[str | int] = set()
-    below: dict[str, list[Steps]] = {}
+    below: dict[str | int, list[Steps]] = {}
     for step, *rest in locations:
-        if rest and isinstance(data.get(str(step)), dict):
-            below.setdefault(str(step), []).append(tuple(rest))
+        if rest and isinstance(data.get(step), dict | list):
+            below.setdefault(step, []).append(tuple(rest))
         else:
             gone.add(step)
-    return {
-        key: _without(value, below[key]) if key in below else value
-        for key, value in data.items()
-        if key not in gone
-    }
+    left = {key: value for key, value in data.items() if key not in gone}
+    for key in below.keys() & left.keys():
+        value = left[key]
+        if isinstance(value, list):
+            left[key] = [*_without(dict(enumerate(value)), below[key]).values()]
+        else:
+            left[key] = _without(value, below[key])
+    return left

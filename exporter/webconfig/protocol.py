@@ -76,7 +76,7 @@ def _version(name: str | None, place: Place, reader: Reader) -> ssl.TLSVersion |
 
 
 def _cipher_suites(block: Block[TlsServer], context: ssl.SSLContext) -> None:
-    tls, place, reader = block.shape, block.place / "cipher_suites", block.reader
+    tls, place, reader = block.shape, block.items("cipher_suites"), block.reader
     chosen = []
     for index, name in enumerate(tls.cipher_suites):
         if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
@@ -99,7 +99,7 @@ def _cipher_suites(block: Block[TlsServer], context: ssl.SSLContext) -> None:
 
 def _curve(block: Block[TlsServer], context: ssl.SSLContext) -> None:
     names = block.shape.curve_preferences
-    place, reader = block.place / "curve_preferences", block.reader
+    place, reader = block.items("curve_preferences"), block.reader
     unknown = [index for index, name in enumerate(names) if name not in CURVES]
     for index in unknown:
         meant = did_you_mean(names[index], CURVES)

@@ -1,6 +1,7 @@
 """YAML: two ways to read it that must agree, and the way back to a line."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,15 @@ def test_locate() -> None:
     assert str((entry / "b" / 0).problem("x")) == "f.yaml:2:8: a[0].b: x"
     assert str((entry / "d").problem("x")) == "f.yaml:2:5: a[0].d: x"
     assert str((entry / "d" / "e").problem("x")) == "f.yaml:2:5: a[0].d.e: x"
+
+
+def test_items_that_are_left_of_a_list() -> None:
+    """They keep the places that they have in the file."""
+    items = replace(Place(parse("f.yaml", "a: [1, 2, 3, 4, 5]\n")) / "a", gone=(0, 1, 3))
+    assert [str((items / index).problem("x")) for index in (0, 1)] == [
+        "f.yaml:1:11: a[2]: x",
+        "f.yaml:1:17: a[4]: x",
+    ]
 
 
 def test_merged_value_stands_at_its_anchor() -> None:

@@ -139,12 +139,20 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A value's place in a document: cheap to make for every value, looked up when shown."""
+    """A value's place in a document: cheap to make for every value, looked up when shown.
+
+    `gone` are the indices of items that were taken out of a list, ascending: those that are left
+    are counted without them.
+    """
 
     document: Document
     steps: Steps = ()
+    gone: tuple[int, ...] = ()
 
     def __truediv__(self, step: str | int) -> "Place":
+        if isinstance(step, int):
+            for index in self.gone:
+                step += index <= step
         return Place(self.document, (*self.steps, step))
 
     def problem(self, message: str, *, on_key: bool = False) -> Problem:
