@@ -17,7 +17,8 @@ import httpx
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exporter.cms import signing
@@ -159,6 +160,41 @@ async def test_a_certificate_for_another_name(
         Reason.TLS,
         (
             f"the certificate of 127.0.0.1:PORT is for cms.example.com, and not for {asked}: set "
+            "tls.server_name to a name in the certificate"
+        ),
+    )
+
+
+async def test_a_certificate_with_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """A directory name, which Python gives in parts: no connection is checked against it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cms")])
+    now = dt.datetime.now(dt.UTC)
+    alternatives = [x509.DirectoryName(name), x509.DNSName("cms.example.com")]
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    both = tmp_path / "both.pem"
+    both.write_bytes(private + pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    async with listening(GOOD, tls=context) as peer:
+        error = await failure(f"https://127.0.0.1:{peer.port}", tls=Tls(ca_file=both))
+
+    assert said(error, peer.port) == (
+        Reason.TLS,
+        (
+            "the certificate of 127.0.0.1:PORT is for cms.example.com, and not for 127.0.0.1: set "
             "tls.server_name to a name in the certificate"
         ),
     )

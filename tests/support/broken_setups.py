@@ -448,3 +448,13 @@ async def _(site: Site) -> Target:
     port = await site.plain(Step(b"HTTP/1.1 400 Bad Request\r\n\r\n", "hang up"))
     facts = {"proxy_url": Secret(f"https://127.0.0.1:{port}"), "timeout": 0.5}
     return Target("https://cms.example.com:28443", facts, {str(port): "3128"})
+
+
+@case("proxy with a certificate for another name")
+async def _(site: Site) -> Target:
+    port = await site.tls("proxy.example.com")
+    facts = {
+        "proxy_url": Secret(f"https://127.0.0.1:{port}"),
+        "tls": Tls(ca_file=site.ca_file, server_name="cms.example.com"),
+    }
+    return Target("http://cms.example.com:28080", facts, {str(port): "3128"})
