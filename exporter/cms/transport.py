@@ -20,6 +20,7 @@ from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Pha
 from exporter.cms.odd_http import OddConnection, begins
 from exporter.cms.pool import Pool
 from exporter.cms.proxy import chosen_proxy
+from exporter.cms.proxy_failures import blames_proxy
 from exporter.cms.resolver import Resolver
 from exporter.cms.tls import ssl_context
 from exporter.server import Server
@@ -55,10 +56,11 @@ class Transport(AiohttpTransport):
         # aiohttp sends these to the proxy when it opens a tunnel, and there is none for http://
         self._proxy_headers = {} if server.endpoint.tls else headers
         self._tunnel_headers = headers if server.endpoint.tls and headers else None
-        proxy_tls = self.proxy_in_use is not None and self.proxy_in_use.endpoint.tls
+        self._server_tls = server.endpoint.tls
+        self._proxy_tls = self.proxy_in_use is not None and self.proxy_in_use.endpoint.tls
         # plain HTTP needs no authorities: to load the system's takes 30 ms for each server
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context = ssl_context(server.tls) if server.endpoint.tls or proxy_tls else unused
+        self._context = ssl_context(server.tls) if self._server_tls or self._proxy_tls else unused
         self._origin = server.endpoint.origin
         self._resolver = Resolver(nameservers)
         self._most_connections = 3 * server.max_concurrency
@@ -117,6 +119,10 @@ class Transport(AiohttpTransport):
         except (ValueError, OSError) as error:
             # a value that HTTP does not allow, or a socket that this host cannot open
             raise httpx.ConnectError("no request can be made") from error
+        finally:
+            if self._proxy_tls and (not self._server_tls or blames_proxy(exchange)):
+                # the certificates were the proxy's
+                exchange.certificate_expiry = None
         body = _Body(response, self._read_odd_replies)
         return httpx.Response(
             response.status, headers=response.raw_headers, stream=body, request=request

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import datetime as dt
 import ssl
 from pathlib import Path
 
@@ -19,7 +20,19 @@ from exporter.endpoint import proxy_endpoint
 from exporter.errors import Clue, PollError, Reason
 from exporter.secret import Secret
 from exporter.server import Server, Tls
-from tests.support.cms_peer import Step, answer, failure, http, listening, reading, said, serving
+from tests.support.cms_peer import (
+    Step,
+    answer,
+    connected,
+    failed,
+    failure,
+    http,
+    listening,
+    read,
+    reading,
+    said,
+    serving,
+)
 from tests.support.connect_proxy import ConnectProxy
 
 pytestmark = [
@@ -150,6 +163,48 @@ async def test_the_server_behind_a_proxy_with_a_certificate_for_another_name(
             f"the proxy http://127.0.0.1:{port} (from proxy_url)"
         ),
     )
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("names", [("127.0.0.1",), ("proxy.example.com",)])
+async def test_a_proxys_certificate_is_not_exported_as_the_servers(
+    ca: trustme.CA, ca_file: Path, scheme: str, names: tuple[str, ...]
+) -> None:
+    """Whether its handshake fails, or the proxy answers by itself."""
+    proxy = ConnectProxy("403 Forbidden")
+    async with (
+        serving(proxy.converse, presenting(ca, *names)) as port,
+        connected(
+            f"{scheme}://cms.invalid",
+            proxy_url=Secret(f"https://127.0.0.1:{port}"),
+            tls=Tls(ca_file=ca_file),
+        ) as client,
+    ):
+        failed(await client.poll(1, 1))
+
+        assert client.condition.certificate_expiry is None
+
+
+async def test_the_servers_certificate_in_a_tunnel_is_exported(
+    ca: trustme.CA, ca_file: Path
+) -> None:
+    """The handshake with the proxy came before."""
+    proxy, last = ConnectProxy(), dt.datetime.now(dt.UTC).replace(microsecond=0)
+    last += dt.timedelta(days=3)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", not_after=last).configure_cert(context)
+    async with (
+        serving(proxy.converse, presenting(ca, "127.0.0.1")) as port,
+        listening(GOOD, tls=context) as peer,
+        connected(
+            f"https://127.0.0.1:{peer.port}",
+            proxy_url=Secret(f"https://127.0.0.1:{port}"),
+            tls=Tls(ca_file=ca_file),
+        ) as client,
+    ):
+        read(await client.poll(1, 1))
+
+        assert client.condition.certificate_expiry == last.timestamp()
 
 
 async def test_a_proxy_that_drops_the_connection_in_the_handshake() -> None:
