@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from exporter.config.credentials import SecretFile
 from exporter.config.yaml.plain import scalar
 from exporter.durations import format_duration
@@ -20,8 +22,8 @@ MASK: Final = "<secret>"
 
 _HEAD: Final = """\
 # The current configuration, with every default filled in. Secrets are masked, targets of
-# target_files are listed among the others, and paths are absolute. SHA-256 of the lines below,
-# as they are before shards divide them:
+# target_files are listed among the others, and paths are absolute. Equal configurations have the
+# same digest, before shards divide them, whatever their secrets:
 # {digest}
 """
 _LINES: Final = 200
@@ -43,11 +45,12 @@ def in_force(servers: Iterable[Server], targets: Iterable[Target], digest: str) 
 
 
 def digest_of(servers: Iterable[Server], targets: Iterable[Target]) -> str:
-    """SHA-256 in hex of a configuration as it is shown: no secret can be guessed by it."""
-    found = hashlib.sha256()
-    for lines in _masked(servers, targets):
-        found.update(lines)
-    return found.hexdigest()
+    """A digest in hex of what a configuration says, without its secrets: none can be guessed by it.
+
+    Targets are not written as YAML for it, which would be a tenth of the time of a load.
+    """
+    settings = b"".join(_masked(servers, ()))
+    return hashlib.sha256(settings + msgspec.json.encode([*targets])).hexdigest()
 
 
 def _masked(servers: Iterable[Server], targets: Iterable[Target]) -> Iterator[bytes]:
@@ -172,7 +175,7 @@ def _mapping(keys: Mapping[str, _Value], first: str = "  - ", rest: str = "    "
 
 def _text(value: object) -> str:
     """A value in YAML's flow style."""
-    # by exact type, the most frequent first: every load writes all of its targets, for its digest
+    # by exact type, the most frequent first
     kind = type(value)
     if kind is str:
         return scalar(value, in_flow=True)  # type: ignore[arg-type]  # it is one

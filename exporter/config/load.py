@@ -28,8 +28,8 @@ class Config:
     Args:
         servers: in the order of the file.
         targets: of all servers, in their order.
-        digest: SHA-256 in hex of the configuration as `/config` shows it, before shards divide
-            it; no secret is part of it.
+        digest: equal for equal configurations, before shards divide them; secrets are no part of
+            it.
         seen: every file that was read, for a watch to compare with.
     """
 
