@@ -20,7 +20,6 @@ from exporter.cms import (
     failures,
     proxy_failures,
     status_failures,
-    turn_failures,
     wire,
 )
 from exporter.cms.agent_names import NamedRow
@@ -28,7 +27,7 @@ from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.foreign_text import ForeignText, secrets_of
 from exporter.cms.paging import MAX_PAGES, Listing
-from exporter.cms.progress import MakeExchange, Progress
+from exporter.cms.progress import MakeExchange, Progress, of_no_turn
 from exporter.cms.rate_limit import RateLimit
 from exporter.cms.reply_headers import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests, with_secrets
@@ -150,7 +149,7 @@ class CmsClient:
                     await self._rate_limit.wait()
             except TimeoutError:
                 ended = self._clock()
-                failure = turn_failures.of_no_turn(within, self.condition.pause(ended))
+                failure = of_no_turn(within, self.condition.pause(ended))
                 return PollResult(asked, ended, None, failure)
             on_start()
             started = self._clock()

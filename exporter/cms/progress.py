@@ -1,14 +1,17 @@
-"""How far one poll has come, and what to blame if its time is up."""
+"""How far one poll has come, and what to blame if its time is up.
+
+It need not be the server: a poll may have waited for its turn until it was too late.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from exporter.clock import Moment
-from exporter.cms import failures, turn_failures
+from exporter.cms import failures
 from exporter.cms.capacity import Allowance, Decode
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.proxy import ChosenProxy
-from exporter.errors import PollError
+from exporter.errors import PollError, Reason
 from exporter.rest import Snapshot
 from exporter.server import Server
 
@@ -53,10 +56,58 @@ class Progress:
             pause: seconds for which the server will not be polled, because it asked for a pause.
         """
         if self.allowance.waits:
-            return turn_failures.of_large_listings(seconds)
+            return _of_large_listings(seconds)
         if self.paced:
-            return turn_failures.of_next_page(seconds, self.page, pause)
+            return _of_next_page(seconds, self.page, pause)
         waited = self.within - seconds
         if seconds < min(waited, server.timeout):
-            return turn_failures.of_late_turn(waited, self.within)
+            return _of_late_turn(waited, self.within)
         return failures.of_timeout(server, seconds, self.page, self.exchanges[-1], proxy)
+
+
+def of_no_turn(seconds: float, pause: float) -> PollError:
+    """A poll that could not start in time; `pause` are seconds for which the server wants none."""
+    if pause:
+        return _of_pause(pause)
+    return PollError(
+        Reason.TIMEOUT,
+        f"no free slot for a poll within {seconds:g} s: raise max_concurrency or "
+        "max_requests_per_second, or poll less often",
+    )
+
+
+def _of_late_turn(waited: float, seconds: float) -> PollError:
+    """A poll that could start only when most of its time had passed."""
+    return PollError(
+        Reason.TIMEOUT,
+        f"no free slot for a poll for {waited:.3g} s of {seconds:g} s, and no complete reply in "
+        "the rest: raise max_concurrency or max_requests_per_second, or poll less often",
+    )
+
+
+def _of_next_page(seconds: float, page: int, pause: float) -> PollError:
+    """A listing whose next page had to wait for the rate limit, or for the end of a pause."""
+    if pause:
+        return _of_pause(pause)
+    return PollError(
+        Reason.TIMEOUT,
+        f"page {page} could not be requested within {seconds:g} s, because "
+        "max_requests_per_second allows too few: raise it, or raise timeout",
+    )
+
+
+def _of_large_listings(seconds: float) -> PollError:
+    """A large listing that had to wait for another."""
+    return PollError(
+        Reason.TIMEOUT,
+        f"the reply is large, and another large one of this server was being read for most of "
+        f"{seconds:g} s, one at a time: raise timeout, or lengthen interval",
+    )
+
+
+def _of_pause(seconds: float) -> PollError:
+    return PollError(
+        Reason.RATE_LIMITED,
+        f"the server asked for a pause (Retry-After), which lasts for another {seconds:.0f} s: "
+        "lower max_requests_per_second or lengthen interval",
+    )
