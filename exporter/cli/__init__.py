@@ -25,12 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _run(sys.argv[1:] if arguments is None else arguments, signals)
             sys.stdout.flush()
         except Stopped as stopped:
+            # a reader that does not read must not hold up the end
+            _discard_output(1, 2)
             return stopped.status
         except KeyboardInterrupt:
             return 130
         except BrokenPipeError:
             # the reader of stdout has gone, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _discard_output(1)
             return 1
         except Exception as error:  # noqa: BLE001  # whatever it is, it ends in a line
             return _fail(error)
@@ -49,6 +51,14 @@ def _open_standard_streams() -> None:
             except OSError:
                 os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # for as long as the process
+
+
+def _discard_output(*descriptors: int) -> None:
+    """Leave out what is still to be written: the interpreter writes it when it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _run(arguments: Sequence[str], signals: Signals) -> int:

@@ -12,12 +12,20 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[None, None, T]) -> T:
-    """Run to the end on uvloop, or on asyncio's own loop where uvloop is not installed."""
-    if importlib.util.find_spec("uvloop") is None:
-        return asyncio.run(main)
-    import uvloop
+    """Run to the end on uvloop, or on asyncio's own loop where uvloop is not installed.
 
-    return uvloop.run(main)
+    Signals are handled afterwards as they were before: a closed loop would swallow them.
+    """
+    before = {number: signal.getsignal(number) for number in (*STOPS, signal.SIGHUP)}
+    try:
+        if importlib.util.find_spec("uvloop") is None:
+            return asyncio.run(main)
+        import uvloop
+
+        return uvloop.run(main)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_until_stopped(main: Coroutine[None, None, T], signals: Signals) -> T:
@@ -35,9 +43,13 @@ def run_until_stopped(main: Coroutine[None, None, T], signals: Signals) -> T:
         return await work
 
     try:
-        return run(cancellable())
+        result = run(cancellable())
     except asyncio.CancelledError:
         raise Stopped(signals.stopped_by) from None
+    if signals.stopped_by:
+        # it came when the work was done and the loop was closing
+        raise Stopped(signals.stopped_by)
+    return result
 
 
 def stop_event(signals: Signals, reload: Callable[[], None] | None = None) -> asyncio.Event:
