@@ -5,13 +5,18 @@ or SIGTERM ended it early. Errors go to stderr, one line each, without a traceba
 are imported after the signal handlers are set, and only by the commands that need them.
 """
 
+import errno
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import Final
 
 from exporter.cli.signals import Signals, Stopped
+
+_UNWRITTEN: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a write fails with if there is no room for it, or the device is broken."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,9 +97,15 @@ def _fail(error: Exception) -> int:
     from exporter.web.app import TelemetryPathError
     from exporter.web.listening.addresses import ListenError
 
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
     message, status = str(error), 2
     if isinstance(error, ListenError):
         status = 1 if error.in_use else 2
+    elif isinstance(error, OSError) and error.errno in _UNWRITTEN and error.filename is None:
+        # whoever writes to a file says so: this is what a command prints
+        message, status = f"cannot write to stdout: {error.strerror}", 1
+        _discard_output(1)
     elif not isinstance(error, ConfigError | BuildError | TelemetryPathError):
         # its own message may quote a reply
         message, status = internal_error(error), 1
@@ -104,15 +115,17 @@ def _fail(error: Exception) -> int:
 
 def _complain(message: str) -> None:
     """Print lines to stderr; those that are too long for a terminal are wrapped at words."""
-    for line in message.split("\n"):
-        if sys.stderr.isatty():
-            wrapped = textwrap.wrap(
-                line,
-                max(shutil.get_terminal_size().columns, 20),
-                subsequent_indent="  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            print(*wrapped, sep="\n", file=sys.stderr)
-        else:
-            print(line, file=sys.stderr)
+    lines = message.split("\n")
+    if sys.stderr.isatty():
+        wrapper = textwrap.TextWrapper(
+            max(shutil.get_terminal_size().columns, 20),
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines = [part for line in lines for part in wrapper.wrap(line)]
+    try:
+        print(*lines, sep="\n", file=sys.stderr)
+    except OSError:
+        # the exit status is all that is left to tell
+        _discard_output(2)

@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from exporter import __version__
-from exporter.cli.flags import Command, Flag, Level, Parsed, Program, show_help
+from exporter.cli.flags import Command, FileName, Flag, Level, Parsed, Program, show_help
 
 PROGRAM: Final = "agent-rest-exporter"
 COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
@@ -16,7 +16,7 @@ COMPLETION_VARIABLE: Final = "_AGENT_REST_EXPORTER_COMPLETE"
 ACCESS_KEY: Final = "AKEXAMPLE0001"
 SECRET_KEY: Final = "not-a-real-secret"  # noqa: S105  # only the simulator accepts it
 
-_PATH: Final = click.Path(dir_okay=False, readable=False)
+_PATH: Final = FileName()
 _DURATION: Final = Parsed("duration", "exporter.durations:parse_duration")
 _TCP: Final = Parsed("address", "exporter.web.listening.addresses:Address.parse")
 _NAMED: Final = Parsed(
@@ -315,7 +315,7 @@ _SIMULATE: Final = Command(
             Flag(
                 "request-log",
                 "Append a line for each request to this file; - is stderr.",
-                type=click.Path(dir_okay=False, allow_dash=True),
+                type=FileName(allow_dash=True),
             ),
             Flag("list", "List all scenarios and exit.", is_flag=True),
             Flag(

@@ -3,6 +3,7 @@
 Every import here costs each `--help`, each health check and each TAB of a completing shell.
 """
 
+import os
 import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -53,6 +54,24 @@ class Parsed(click.ParamType[object]):
         """The suggestions that begin like that."""
         found = pkgutil.resolve_name(self._suggestions) if self._suggestions else ()
         return click.Choice(found).shell_complete(ctx, param, incomplete)
+
+
+class FileName(click.Path):
+    """The name of a file. `allow_dash` lets - stand for a stream."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(dir_okay=False, readable=False, allow_dash=allow_dash)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """The name as it was given."""
+        if value == "":
+            self.fail("the value is empty: name a file", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Level(click.Choice[str]):

@@ -28,6 +28,7 @@ from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret,
 from exporter.cli.loop import run_until_stopped
 from exporter.cli.signals import Signals
 from exporter.cli.terminal import console, say
+from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock
 from exporter.cms.client import Inspection
 from exporter.config.credentials import SecretError
@@ -262,15 +263,13 @@ def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]
             if not folder.exists():
                 folder.mkdir(mode=0o700)
                 made.append(folder)
-            _write_new(secret.new_file, f"{secret.source.loaded.reveal()}\n", 0o600)
+            with whole_file(secret.new_file, 0o600) as write:
+                write(f"{secret.source.loaded.reveal()}\n")
             made.append(secret.new_file)
-        _write_new(file, text, 0o666)
+        with whole_file(file) as write:
+            write(text)
         made.append(file)
+    except WriteError as error:
+        refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename} cannot be written: {error.strerror}")
-
-
-def _write_new(path: Path, text: str, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from exporter.cli.whole_file import WriteError, whole_file
 from exporter.endpoint import is_address
 
 _MARK: Final = (
@@ -52,7 +53,8 @@ def make_ca(ca_file: Path, hosts: Iterable[str], days: int) -> ssl.SSLContext:
         days: for which it is valid; with 0 it has expired.
 
     Raises:
-        CertificateError: `openssl` is not there, or the file cannot be written.
+        CertificateError: `openssl` is not there, or fails.
+        WriteError: the file cannot be written.
     """
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -76,10 +78,9 @@ def make_ca(ca_file: Path, hosts: Iterable[str], days: int) -> ssl.SSLContext:
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no reason"])[-1]
                 raise CertificateError(f"openssl {arguments[0]} has failed: {last}")
-        try:
-            ca_file.write_text(_MARK + (place / "ca.pem").read_text("ascii"), encoding="ascii")
-        except OSError as error:
-            raise CertificateError(f"{ca_file} cannot be written: {error.strerror}") from None
+        # the key of a CA that is there has gone: without the file nothing is lost
+        with whole_file(ca_file, overwrite=True) as write:
+            write(_MARK + (place / "ca.pem").read_text("ascii"))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(place / "server.pem", place / "server.key")
     return context
@@ -87,11 +88,12 @@ def make_ca(ca_file: Path, hosts: Iterable[str], days: int) -> ssl.SSLContext:
 
 def _check(ca_file: Path) -> None:
     try:
-        ours = ca_file.read_bytes()[: len(_MARK)] == _MARK.encode()
+        with ca_file.open("rb") as file:
+            ours = file.read(len(_MARK)) == _MARK.encode()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise CertificateError(f"{ca_file} cannot be written: {error.strerror}") from None
+        raise WriteError(ca_file, error) from None
     if not ours:
         raise CertificateError(
             f"{ca_file} exists, and is not a CA of the simulator: choose another name"

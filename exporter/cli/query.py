@@ -8,7 +8,7 @@ its request is signed can be shown without sending it (`--explain-signature`).
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.live import Live
@@ -21,6 +21,7 @@ from exporter.cli.signals import Signals, Stopped
 from exporter.cli.signature_page import explanation
 from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines, say, sentence_lines
 from exporter.cli.watch import Lines, Screen, View, repeat
+from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.foreign_text import MASK
@@ -161,11 +162,15 @@ def _message(arrow: str, shown: Shown) -> Iterator[Line]:
 def _record(signals: Signals, server: Server, page: Page, file: str) -> int:
     """Poll, keep what was exchanged, and show the page."""
     target = page.question.target
-    with _new_file(file) as write:
-        client, transport = _recording(server)
-        inspection = run_until_stopped(_ask(client, page.question), signals)
-        recorded = transport.recorded
-        write(document(recorded, inspection.result, server, (target.cc_id, target.vdn)))
+    try:
+        # opened at once, so that nothing is polled in vain
+        with whole_file(Path(file)) as write:
+            client, transport = _recording(server)
+            inspection = run_until_stopped(_ask(client, page.question), signals)
+            recorded = transport.recorded
+            write(document(recorded, inspection.result, server, (target.cc_id, target.vdn)))
+    except WriteError as error:
+        refuse(f"--record: {error}")
     status = _show(page, inspection)
     sys.stdout.flush()
     say(
@@ -173,25 +178,6 @@ def _record(signals: Signals, server: Server, page: Page, file: str) -> int:
         f"recorded to {file}, without names, keys, hosts and times: look at it before you send it",
     )
     return status
-
-
-@contextlib.contextmanager
-def _new_file(name: str) -> Iterator[Callable[[str], object]]:
-    """What writes a new file. It is opened at once, so that nothing is polled in vain."""
-    path = Path(name)
-    try:
-        file = path.open("x", encoding="utf-8")
-    except FileExistsError:
-        refuse(f"--record: {name} exists, and is not overwritten: choose another name")
-    except OSError as error:
-        refuse(f"--record: {name} cannot be written: {error.strerror}")
-    with file:
-        try:
-            yield file.write
-        finally:
-            # nothing was recorded
-            if not file.tell():
-                path.unlink()
 
 
 def _recording(server: Server) -> tuple[CmsClient, RecordingTransport]:

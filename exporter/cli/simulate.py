@@ -16,6 +16,7 @@ from exporter.cli.flags import refuse
 from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.signals import Signals
 from exporter.cli.terminal import console, print_table
+from exporter.cli.whole_file import WriteError
 from exporter.config.files import UnreadableError, read_file
 from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.simulator.replay import Recordings
@@ -165,7 +166,7 @@ def _tls(cert_file: str | None, key_file: str | None) -> ssl.SSLContext | None:
 def _made(ca_file: Path, listen: Address, days: int) -> ssl.SSLContext:
     try:
         return make_ca(ca_file, rehearsal.hosts(listen), days)
-    except CertificateError as error:
+    except (CertificateError, WriteError) as error:
         refuse(f"--tls.make-ca: {error}")
 
 

@@ -317,6 +317,20 @@ def test_a_missing_configuration(tmp_path: Path) -> None:
             "agent-rest-exporter simulate: invalid value for --speed: '0' is not a number above 0",
         ),
         (
+            ["query", "--cc-id=1", "--vdn=1", "--record="],
+            (
+                "agent-rest-exporter query: invalid value for --record: the value is empty: name a "
+                "file"
+            ),
+        ),
+        (
+            ["simulate", "--request-log="],
+            (
+                "agent-rest-exporter simulate: invalid value for --request-log: the value is "
+                "empty: name a file"
+            ),
+        ),
+        (
             ["simulate", "--seed=1.5"],
             "agent-rest-exporter simulate: invalid value for --seed: '1.5' is not a whole number",
         ),

@@ -27,6 +27,7 @@ from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.simulator.stand_in import Address
+from tests.support.file_room import room_for
 from tests.support.processes import COMMAND, clean_environment
 from tests.support.simulated import simulating
 from tests.support.terminal import Terminal, terminal
@@ -439,6 +440,20 @@ def test_a_place_for_the_secret_that_cannot_be_used(
     assert said.err == f"agent-rest-exporter init: {shown}; see agent-rest-exporter init --help\n"
     assert said.status == 2
     assert not (folder / "config.yaml").exists()
+
+
+def test_a_secret_without_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a part of it nor its folder stays: the next run would take it for the secret."""
+    with simulating() as address, room_for(4):
+        flags = [f"--url={address.url}", "--name=lima", "--access-key=AKEXAMPLE0001"]
+        answers = ["canary-sk"]
+        said = conversation(monkeypatch, *flags, "--cc-id=1", "--vdn=1", answers=answers)
+    assert said.status == 2
+    assert said.err == (
+        "agent-rest-exporter init: secrets/lima-sk cannot be written: File too large; see "
+        "agent-rest-exporter init --help\n"
+    )
+    assert [path.name for path in folder.iterdir()] == ["sk"]
 
 
 def test_one_who_gives_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
