@@ -17,7 +17,11 @@ from exporter.secret import Secret
 
 SIGNED_HEADERS: Final = ("content-length", "content-type", "host")
 """The headers that CC-CMS's page signs."""
-
+CC_IDS: Final = range(1, 65_536)
+VDNS: Final = range(1, 5_001)
+"""The vendor's bounds: *Querying Agent Rest Information*, request parameters."""
+PAGE_SIZE: Final = 100
+"""Rows of a page, the most that CTI 3.6 sends."""
 
 CLOCKS_AGREE: Final = 2.0
 """Seconds: a `Date` header has whole seconds, and takes a while to arrive."""

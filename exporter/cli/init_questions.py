@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import click
 
 from exporter.cli.flags import refuse
+from exporter.cli.ids import parse_cc_id
 from exporter.cli.init_answers import (
     Answers,
     SecretAnswer,
@@ -16,7 +17,6 @@ from exporter.cli.init_answers import (
     tidy_url,
     typed,
 )
-from exporter.cli.query import parse_cc_id
 from exporter.config.credentials import SecretError, check_access_key
 from exporter.endpoint import server_endpoint
 from exporter.errors import Clue

@@ -222,19 +222,3 @@ def _question(config: Config, server: Server, target: TargetKey) -> Question:
         if known.key == target:
             return Question(target, known.name, server.begin_time_unit)
     return Question(target, None, server.begin_time_unit, configured=False)
-
-
-def parse_cc_id(text: str) -> int:
-    """ID of a call center. Raises ValueError with a sentence."""
-    return _whole_number(text, 65_535)
-
-
-def parse_vdn(text: str) -> int:
-    """ID of a VDN. Raises ValueError with a sentence."""
-    return _whole_number(text, 5_000)
-
-
-def _whole_number(text: str, highest: int) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= highest):
-        raise ValueError(f"{text!r} is not a whole number from 1 to {highest}")
-    return int(text)

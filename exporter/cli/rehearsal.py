@@ -12,12 +12,12 @@ from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import ENVIRONMENT_PREFIX
 from exporter.config.draft import Entry, Text, written
 from exporter.config.fields import written_vdns
+from exporter.server import PAGE_SIZE
 from exporter.simulator.replay import Recordings
 from exporter.simulator.scenarios import Fault, Scenario
 from exporter.web.listening.addresses import Address
 
 _TARGETS: Final = tuple((1, vdn) for vdn in range(1, 5))
-_PAGE: Final = 100
 _HEAD: Final = (
     "For the simulated CC-CMS, printed by `agent-rest-exporter simulate --print-config`: run "
     "`simulate` with the same options, and `serve` with this file."
@@ -46,7 +46,7 @@ def configuration(found: Rehearsal) -> str:
     replay = found.recordings
     legacy = replay.legacy if replay else any(_is_legacy_only(each) for each in found.scenarios)
     targets = replay.targets if replay else _targets(found.scenarios)
-    paged = replay.page_size if replay else (_PAGE if found.cti_version == "3.6" else None)
+    paged = replay.page_size if replay else (PAGE_SIZE if found.cti_version == "3.6" else None)
     entries = [
         Entry("name", "simulator"),
         Entry("url", _url(found)),
@@ -54,7 +54,7 @@ def configuration(found: Rehearsal) -> str:
         *_tls(found),
         *([Entry("api", "agentrestinfo")] if legacy else []),
         *([Entry("cti_version", "3.6")] if paged and not legacy else []),
-        *([Entry("page_size", paged)] if paged and paged != _PAGE and not legacy else []),
+        *([Entry("page_size", paged)] if paged and paged != PAGE_SIZE and not legacy else []),
         Entry("interval", "10s", "Shorter than for a real server, so that changes show soon."),
         Entry("max_resting", 10, "Limits for the alert rules."),
         Entry("max_rest", "45m"),

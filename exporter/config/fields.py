@@ -23,12 +23,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 
 from exporter import durations
 from exporter.secret import Secret
+from exporter.server import VDNS
 
 EXPECTED = "expected"
 SENTENCE = "sentence"
 
-# The vendor's bounds: *Querying Agent Rest Information*, request parameters.
-LOWEST_VDN, HIGHEST_VDN = 1, 5000
+LOWEST_VDN, HIGHEST_VDN = VDNS[0], VDNS[-1]
 _VDN_RANGE = r"^[0-9]{1,4}-[0-9]{1,4}$"
 _VDN_SCHEMA: dict[str, Any] = {
     "anyOf": [

@@ -25,8 +25,6 @@ from exporter.durations import format_duration
 
 DEFAULT: Final = server.Server("https://cms.invalid")
 """Where every default value comes from."""
-PAGE_SIZE: Final = 100
-"""The default, where there are pages."""
 MAX_BOUNDS: Final = 10
 """Each bound is one more series for each target."""
 
@@ -116,7 +114,7 @@ class Tls(Shape):
 class Target(Shape):
     """One or more VDNs of a call center."""
 
-    cc_id: Annotated[int, Whole(1, 65535)] = Field(
+    cc_id: Annotated[int, Whole(server.CC_IDS[0], server.CC_IDS[-1])] = Field(
         alias="ccId", description="The call center's ID: 1 to 65535."
     )
     vdn: Vdns = Field(
@@ -166,8 +164,8 @@ class Server(Shape):
         description="The version of the CTI platform. 3.6 is queried page by page.",
         json_schema_extra={"enum": ["3.6", "3.8", 3.6, 3.8], "type": ["string", "number"]},
     )
-    page_size: Annotated[int, Whole(1, 100)] = Field(
-        PAGE_SIZE,
+    page_size: Annotated[int, Whole(1, server.PAGE_SIZE)] = Field(
+        server.PAGE_SIZE,
         description="Rows per page, 1 to 100; only with cti_version 3.6 and agentrestinfos.",
     )
     interval: Duration = Field(

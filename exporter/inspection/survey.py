@@ -14,10 +14,8 @@ from exporter.cms.client import Inspection
 from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.inspection.diagnosis import is_refused_signature, signature_variants
 from exporter.rest import BeginTimeUnit, usable_start
-from exporter.server import Api, Server, Signature, Tls
+from exporter.server import PAGE_SIZE, Api, Server, Signature, Tls
 
-PAGE_SIZE: Final = 100
-"""Rows of a page, the most that CTI 3.6 sends."""
 MOST_ASKED: Final = 20
 """VDNs that are asked in search of one with agents to tell by."""
 _ENOUGH: Final = 2
