@@ -22,6 +22,7 @@ from exporter.cli.init_answers import (
     configuration,
     from_file,
     from_variable,
+    parse_access_key,
     tidy_url,
 )
 from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret, what_now
@@ -31,7 +32,9 @@ from exporter.cli.terminal import console, say
 from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock
 from exporter.cms.client import Inspection
+from exporter.cms.tls import TlsFileError, ssl_context
 from exporter.config.credentials import SecretError
+from exporter.config.files import UnreadableError, read_file
 from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
 from exporter.inspection.diagnosis import explain_refusal
@@ -79,16 +82,14 @@ def run(  # noqa: PLR0913  # a flag each
         answers = Answers(
             url=plain,
             guess_scheme=guess,
-            name=name or "",
-            access_key=access_key or "",
+            name=(name or "").strip(),
+            access_key=_access_key(access_key),
             secret=_secret(secret_flags, access_key, file.parent, terminal=terminal),
             cc_id=cc_id or 0,
             vdns=vdn or Vdns(),
-            tls=Tls(
-                ca_file=_absolute(tls_ca_file),
-                cert_file=_absolute(tls_cert_file),
-                key_file=_absolute(tls_key_file),
-                server_name=tls_server_name,
+            tls=_tls(
+                {"ca_file": tls_ca_file, "cert_file": tls_cert_file, "key_file": tls_key_file},
+                tls_server_name,
             ),
         )
         if missing := answers.missing:
@@ -207,8 +208,38 @@ async def _poll(server: Server, vdn: Vdn) -> Inspection:
         await client.aclose()
 
 
-def _absolute(file: str | None) -> Path | None:
-    return Path(file).absolute() if file else None
+def _access_key(text: str | None) -> str:
+    try:
+        return parse_access_key(text or "")
+    except ValueError as error:
+        refuse(f"--access-key: {error}")
+
+
+def _tls(files: Mapping[str, str | None], server_name: str | None) -> Tls:
+    """What the flags say about TLS; files that cannot be used are refused."""
+    if files["key_file"] and not files["cert_file"]:
+        refuse("--tls.key-file requires --tls.cert-file")
+    paths = {key: Path(file).absolute() for key, file in files.items() if file}
+    for key, path in paths.items():
+        try:
+            read_file(path)
+        except UnreadableError as error:
+            refuse(f"{_tls_flag(key)}: {files[key]} cannot be read: {error}")
+    tls = Tls(
+        paths.get("ca_file"),
+        paths.get("cert_file"),
+        paths.get("key_file"),
+        (server_name or "").strip() or None,
+    )
+    try:
+        ssl_context(tls)
+    except TlsFileError as error:
+        refuse(f"{_tls_flag(error.option)}: {files[error.option]}: {error}")
+    return tls
+
+
+def _tls_flag(key: str) -> str:
+    return f"--tls.{key.replace('_', '-')}"
 
 
 def _check_place(file: Path) -> None:

@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from exporter.config.credentials import Check, SecretFile, check_header, check_text, from_value
+from exporter.cms.tls import TlsFileError, ssl_context
+from exporter.config.credentials import (
+    Check,
+    SecretError,
+    SecretFile,
+    check_access_key,
+    check_header,
+    check_text,
+    from_value,
+)
 from exporter.config.draft import Entry, Scalar, Text, written
-from exporter.config.fields import parse_vdns
+from exporter.config.fields import parse_vdns, written_vdns
 from exporter.endpoint import server_endpoint
 from exporter.inspection.survey import Found
 from exporter.secret import Secret
@@ -54,15 +63,20 @@ class SecretAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Vdns:
-    """VDNs of a call center: numbers and ranges."""
+    """VDNs of a call center, in the order in which they were named."""
 
-    parts: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
+
+    @property
+    def typed(self) -> str:
+        """As `parse_numbers` reads it."""
+        return ",".join(written_vdns(self.numbers))
 
     @property
     def entry(self) -> str:
         """As the configuration has it."""
-        return self.parts[0] if len(self.parts) == 1 else f"[{', '.join(self.parts)}]"
+        parts = written_vdns(self.numbers)
+        return parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +100,7 @@ class Answers:
     @property
     def missing(self) -> list[str]:
         """The flags of what is not known, and has no default."""
-        needed = {"--url": self.url, "--cc-id": self.cc_id, "--vdn": self.vdns.parts}
+        needed = {"--url": self.url, "--cc-id": self.cc_id, "--vdn": self.vdns.numbers}
         return [flag for flag, value in needed.items() if not value]
 
     @property
@@ -107,17 +121,35 @@ class Answers:
 
 def parse_numbers(text: str) -> Vdns:
     """VDNs such as `7`, `1-40` or `1,5,9-12`. Raises ValueError with a sentence."""
-    parts = [part.strip() for part in text.split(",")]
     numbers: list[int] = []
-    for part in parts:
+    for part in map(str.strip, text.split(",")):
         try:
-            found = parse_vdns(int(part) if part.isascii() and part.isdecimal() else part)
+            numbers += parse_vdns(int(part) if part.isascii() and part.isdecimal() else part)
         except ValueError as error:
             raise ValueError(f"{text!r}: {error}") from None
-        numbers += found
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{text!r} names a VDN twice")
-    return Vdns(tuple(parts), tuple(numbers))
+    return Vdns(tuple(numbers))
+
+
+def parse_access_key(text: str) -> str:
+    """An access key that the configuration can contain. Raises ValueError with a sentence."""
+    check_access_key(text)
+    if "${" in text:
+        raise ValueError("must not contain ${: in the configuration, it begins a variable")
+    return text
+
+
+def parse_ca_file(text: str) -> Path:
+    """A file with a CA, absolute. Raises ValueError with a sentence."""
+    path = Path(text.strip())
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    try:
+        ssl_context(Tls(ca_file=path))
+    except TlsFileError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return path.absolute()
 
 
 def tidy_url(text: str) -> tuple[str, bool]:
@@ -147,6 +179,8 @@ def from_file(key: str, path: Path, base: Path) -> SecretAnswer:
 
 def from_variable(key: str, name: str) -> SecretAnswer:
     """A secret that is in the environment. Raises SecretError."""
+    if not (name.isascii() and name.isidentifier()):
+        raise SecretError(f"{name!r} is not a valid name of an environment variable")
     written = f"${{{name}}}"
     return SecretAnswer(key, written, from_value(Secret(written), _check(key), os.environ))
 

@@ -13,11 +13,13 @@ from exporter.cli.init_answers import (
     Answers,
     SecretAnswer,
     from_file,
+    parse_access_key,
+    parse_ca_file,
     parse_numbers,
     tidy_url,
     typed,
 )
-from exporter.config.credentials import SecretError, check_access_key
+from exporter.config.credentials import SecretError
 from exporter.endpoint import server_endpoint
 from exporter.errors import Clue
 
@@ -38,7 +40,7 @@ def ask(base: Path, known: Answers) -> Answers:
     name = _valid("Name of the server, for the label cms", str.strip, known.name or host)
     access_key, secret = _authorization(name, base, known)
     cc_id = _valid("ID of the call center (ccId)", parse_cc_id, str(known.cc_id or 1))
-    vdns = ",".join(known.vdns.parts) or None
+    vdns = known.vdns.typed or None
     return Answers(
         url=url,
         guess_scheme=guess or (known.guess_scheme and known.url == url),
@@ -57,7 +59,7 @@ def ask_again(base: Path, answers: Answers, clue: Clue | None) -> Answers:
     `clue` is that of the failure that these answers led to.
     """
     if clue is Clue.UNKNOWN_CA:
-        file = _valid("File with that CA or certificate (PEM)", _file)
+        file = _valid("File with that CA or certificate (PEM)", parse_ca_file)
         return replace(answers, tls=replace(answers.tls, ca_file=file))
     if clue is Clue.OTHER_NAME:
         name = _valid("Name in the certificate (tls.server_name)", str.strip)
@@ -99,7 +101,7 @@ def _authorization(name: str, base: Path, known: Answers) -> tuple[str, SecretAn
         return "", None
     access_key = ""
     if kind == _KEYS:
-        access_key = _valid("Access key", _access_key, known.access_key or None)
+        access_key = _valid("Access key", parse_access_key, known.access_key or None)
     key = "secret_key" if kind == _KEYS else "authorization"
     same = known.secret is not None and known.secret.key.startswith(key)
     if same and click.confirm(f"Keep the {_spoken(key)}", default=True):
@@ -122,18 +124,6 @@ def _valid(
         question, default=default, value_proc=value, hide_input=hidden, show_default=not hidden
     )
     return found
-
-
-def _access_key(text: str) -> str:
-    check_access_key(text)
-    return text
-
-
-def _file(text: str) -> Path:
-    path = Path(text.strip())
-    if not path.is_file():
-        raise ValueError(f"{path} is not a file")
-    return path.absolute()
 
 
 def _secret_file(key: str, name: str, base: Path) -> Path:

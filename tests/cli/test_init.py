@@ -227,6 +227,47 @@ def test_a_vdn_that_fails_leaves_no_file(folder: Path, capsys: pytest.CaptureFix
             ["--access-key=AK", "--secret-key-variable=NONE"],
             "--secret-key-variable: the environment variable NONE is not set",
         ),
+        *(
+            (
+                [f"--access-key={key}", "--secret-key-file=sk", "--url=a", *ANSWERED],
+                f"--access-key: must {problem}",
+            )
+            for key, problem in {
+                "a/b": 'not contain "/" or spaces: they separate the parts of the Authorization '
+                "header",
+                "a b": 'not contain "/" or spaces: they separate the parts of the Authorization '
+                "header",
+                "ñ": "be plain ASCII without line breaks or control characters",
+                "${AK}": "not contain ${: in the configuration, it begins a variable",
+            }.items()
+        ),
+        (
+            ["--access-key=AK", "--secret-key-variable=a-b"],
+            "--secret-key-variable: 'a-b' is not a valid name of an environment variable",
+        ),
+        (
+            ["--authorization-variable=1A"],
+            "--authorization-variable: '1A' is not a valid name of an environment variable",
+        ),
+        *(
+            (
+                [f"--tls.{which}-file=none", *more],
+                f"--tls.{which}-file: none cannot be read: no such file",
+            )
+            for which, more in (("ca", ()), ("cert", ()), ("key", ("--tls.cert-file=sk",)))
+        ),
+        (
+            ["--tls.ca-file=sk"],
+            "--tls.ca-file: sk: not a CA certificate in PEM: no certificate or crl found",
+        ),
+        (
+            ["--tls.cert-file=sk"],
+            (
+                "--tls.cert-file: sk: not a PEM client certificate with its matching key: a part "
+                "is missing"
+            ),
+        ),
+        (["--tls.key-file=sk"], "--tls.key-file requires --tls.cert-file"),
         (["sk"], "sk exists, and is not overwritten: choose another name"),
         (["none/config.yaml"], "none/config.yaml cannot be written: none is not a directory"),
     ],
@@ -239,21 +280,6 @@ def test_wrong_flags(
     see = "; see agent-rest-exporter init --help"
     assert capsys.readouterr().err == f"agent-rest-exporter init: {problem}{see}\n"
     assert [path.name for path in folder.iterdir()] == ["sk"]
-
-
-@pytest.mark.parametrize(
-    ("flags", "sentence"),
-    [
-        (["--tls.ca-file=sk"], "tls.ca_file: "),
-        (["--tls.ca-file=none"], "tls.ca_file: "),
-    ],
-)
-def test_files_that_cannot_be_used(
-    flags: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the words of `check`."""
-    assert main(["init", "--url=https://127.0.0.1:1", *ANSWERED, *flags]) == 1
-    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -274,10 +300,23 @@ def test_addresses_as_people_paste_them(text: str, url: str, *, guess: bool) -> 
 def test_numbers() -> None:
     """As the configuration writes them."""
     assert parse_numbers("7").entry == "7"
+    assert parse_numbers("0007").entry == "7"
+    assert parse_numbers("9,01-2, 3").entry == "[9, 1-3]"
+    assert parse_numbers("9,01-2, 3").typed == "9,1-3"
     assert parse_numbers("1-40").entry == "1-40"
     assert parse_numbers("1, 5,9-12").entry == "[1, 5, 9-12]"
     assert parse_numbers("1, 5,9-12").numbers == (1, 5, 9, 10, 11, 12)
     assert Answers(url="https://a").missing == ["--cc-id", "--vdn"]
+
+
+def test_numbers_as_people_type_them(folder: Path) -> None:
+    """The file has the numbers: with zeros in front it would not be valid."""
+    with simulating(keys=False) as address:
+        command = ["init", f"--url={address.url}", "--name= lima ", "--cc-id=01", "--vdn=01, 2"]
+        assert main(command) == 0
+    assert "{ccId: 1, vdn: 1-2}" in (folder / "config.yaml").read_text(encoding="utf-8")
+    (server,) = load(folder / "config.yaml", {}).servers
+    assert server.name == "lima"
 
 
 def test_what_differs_is_in_the_file(folder: Path) -> None:
@@ -397,10 +436,11 @@ def test_a_certificate_that_is_not_trusted(folder: Path, monkeypatch: pytest.Mon
         said = conversation(
             monkeypatch,
             *(f"--url={address.url}", "--access-key=AKEXAMPLE0001", "--cc-id=1", "--vdn=1"),
-            answers=["canary-sk", "again", "none.pem", "ca.pem", "again", "cms.example"],
+            answers=["canary-sk", "again", "none.pem", "sk", "ca.pem", "again", "cms.example"],
         )
     assert said.status == 0
     assert "Error: none.pem is not a file" in said.out
+    assert "Error: sk: not a CA certificate in PEM: no certificate or crl found" in said.out
     assert "canary" not in said.out + said.err
     (server,) = load(folder / "config.yaml", {}).servers
     assert server.tls == Tls(ca_file=folder / "ca.pem", server_name="cms.example")
