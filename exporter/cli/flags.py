@@ -23,6 +23,7 @@ _EPILOG: Final = (
     "Options on the command line take precedence over environment variables. An empty variable "
     "is ignored. For an option that takes no value, any value except 0 or false enables it."
 )
+_REPEATABLE: Final = "Repeatable; in the environment variable, separated by commas."
 
 
 class Parsed(click.ParamType[object]):
@@ -95,7 +96,8 @@ class Flag(click.Option):
         description: a sentence.
         default: as a user would write it; None if it may be left out or is required.
         type: click's type of its value; a text by default.
-        options: click's own. With `multiple`, values may also be separated by commas.
+        options: click's own. With `multiple`, the variable has values separated by commas; on the
+            command line, a comma belongs to the value.
     """
 
     envvar: str
@@ -114,7 +116,7 @@ class Flag(click.Option):
         super().__init__(
             [dest, f"--{name}"],
             type=type,
-            help=f"{description} Repeatable." if options.get("multiple") else description,
+            help=f"{description} {_REPEATABLE}" if options.get("multiple") else description,
             envvar=ENVIRONMENT_PREFIX + dest.upper(),
             show_envvar=True,
             show_default=True,
@@ -136,14 +138,14 @@ class Flag(click.Option):
         text = self.resolve_envvar_value(ctx)
         if text is not None and self.is_flag:
             return text.lower() not in {"0", "false"}
-        return [text] if text is not None and self.multiple else text
+        if text is not None and self.multiple:
+            return [part.strip() for part in text.split(",")]
+        return text
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """From text to value. For a shell's completion nothing is parsed: that must be fast."""
         if ctx.resilient_parsing:
             return value
-        if self.multiple:
-            value = [part for text in value for part in text.split(",")]
         return super().type_cast_value(ctx, value)
 
     def get_error_hint(self, ctx: click.Context | None) -> str:

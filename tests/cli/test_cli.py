@@ -408,17 +408,30 @@ def test_an_empty_variable_counts_as_unset(
 
 
 def test_repeatable_flags() -> None:
-    """Several times, or with commas, or with commas in the environment."""
-    addresses = [("", 1), ("::1", 2), ("", 3)]
+    """Several times. A comma belongs to the value: the name of a server may have one."""
+    addresses = [("", 1), ("::1", 2)]
     flag = "--web.listen-address"
-    options = parsed(["demo", f"{flag}=:1,[::1]:2", f"{flag}=:3"])
+    options = parsed(["demo", f"{flag}=:1", f"{flag}=[::1]:2"])
     assert [(each.host, each.port) for each in options.web_listen_address] == addresses
+    options = parsed(["check", "--cms=Lima, Peru", "--cms", "Quito"])
+    assert options.cms == ("Lima, Peru", "Quito")
+    assert parsed(["simulate", "--replay=a,b.json"]).replay == ("a,b.json",)
+
+
+def test_a_server_with_a_comma_in_its_name_can_be_chosen(tmp_path: Path) -> None:
+    """On the command line."""
+    text = CONFIG.replace("name: lima", "name: 'Lima, Peru'")
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    done = run("check", "--cms", "Lima, Peru", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_repeatable_flags_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With commas."""
-    monkeypatch.setenv("AGENT_REST_EXPORTER_SCENARIO", "hang@1/2,slow=1s")
+    """With commas, and spaces around them as people write lists."""
+    monkeypatch.setenv("AGENT_REST_EXPORTER_SCENARIO", "hang@1/2, slow=1s")
     assert [str(each.kind) for each in parsed(["demo"]).scenario] == ["hang", "slow"]
+    monkeypatch.setenv("AGENT_REST_EXPORTER_CMS", " Lima ,Quito")
+    assert parsed(["check"]).cms == ("Lima", "Quito")
 
 
 def test_a_level_has_the_name_that_prometheus_gives_it() -> None:
