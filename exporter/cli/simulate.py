@@ -1,8 +1,6 @@
 """`simulate`: a simulated CC-CMS by itself; or a list of its scenarios, a configuration for it."""
 
-import errno
 import math
-import os
 import ssl
 import sys
 import time
@@ -24,7 +22,8 @@ from exporter.simulator.request_log import Seen, line
 from exporter.simulator.scenarios import GROUPS, KINDS, Scenario, written
 from exporter.simulator.signature_check import ALLOWED_DRIFT
 from exporter.simulator.stand_in import Accelerated, Settings, Simulator, serving
-from exporter.web.listening.addresses import Address, ListenError
+from exporter.web.listening.addresses import Address
+from exporter.web.listening.sockets import bind_tcp
 
 
 def parse_speed(text: str) -> float:
@@ -134,15 +133,11 @@ async def _simulate(
 ) -> None:
     stop = loop.stop_event(signals)
     async with AsyncExitStack() as stack:
-        try:
-            served = serving(simulated, listen.host, listen.port, context)
-            address = await stack.enter_async_context(served)
-        except OSError as error:
-            raise ListenError(
-                f"cannot listen on {listen.host}:{listen.port}: "
-                f"{os.strerror(error.errno or 0).lower()}: choose another --listen-address",
-                in_use=error.errno == errno.EADDRINUSE,
-            ) from None
+        sockets = [
+            stack.enter_context(each) async for each in bind_tcp(listen, "--listen-address")
+        ]
+        served = serving(simulated, listen.host, listen.port, context, sockets=sockets)
+        address = await stack.enter_async_context(served)
         console(sys.stdout).print(
             f"A simulated CC-CMS answers at {address.url}; Ctrl-C stops it.", style="bold"
         )

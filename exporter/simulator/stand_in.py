@@ -4,10 +4,11 @@ A request passes the gateway, the check of its signature and the check of its qu
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -257,10 +258,13 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     ssl_context: ssl.SSLContext | None = None,
+    *,
+    sockets: Sequence[socket.socket] = (),
 ) -> AsyncIterator[Address]:
     """Serves a simulator until the block is left; requests that still hang are aborted then.
 
-    Gives the address, with the real port if `port` is 0. With an SSL context it serves HTTPS.
+    Gives the address, with the real port if `port` is 0. With an SSL context it serves HTTPS. It
+    listens on `sockets`, if there are any, that are bound to the address.
 
     Raises:
         OSError: it cannot listen on the address.
@@ -273,7 +277,11 @@ async def serving(
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=ssl_context).start()
+        sites: Sequence[web.BaseSite] = [
+            web.SockSite(runner, each, ssl_context=ssl_context) for each in sockets
+        ] or [web.TCPSite(runner, host, port, ssl_context=ssl_context)]
+        for site in sites:
+            await site.start()
         yield Address("https" if ssl_context else "http", host, runner.addresses[0][1])
     finally:
         await runner.cleanup()

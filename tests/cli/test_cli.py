@@ -490,16 +490,36 @@ def test_a_telemetry_path_that_is_taken(config: Path) -> None:
 
 
 def test_the_simulator_says_why_it_cannot_listen() -> None:
-    """A port in use is status 1, an address of somebody else 2."""
+    """A port in use is status 1: it may be free later."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("simulate", f"--listen-address=127.0.0.1:{port}")
     assert done.returncode == 1
     assert done.stderr == (
-        f"cannot listen on 127.0.0.1:{port}: address already in use: choose another "
-        "--listen-address\n"
+        f"port {port} is already in use on 127.0.0.1: stop the other process or choose another "
+        "address with --listen-address\n"
     )
-    assert run("simulate", "--listen-address=192.0.2.1:28443").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        (
+            "192.0.2.1:28443",
+            "192.0.2.1 is not an address of this host: choose another address with "
+            "--listen-address",
+        ),
+        (
+            "nohost.invalid:28443",
+            "the host name 'nohost.invalid' cannot be resolved to listen on it: check its "
+            "spelling in --listen-address, or give an IP address",
+        ),
+    ],
+)
+def test_addresses_that_the_simulator_cannot_have(address: str, sentence: str) -> None:
+    """Status 2, in the words of `serve`, with the simulator's flag."""
+    done = run("simulate", f"--listen-address={address}")
+    assert (done.returncode, done.stderr) == (2, f"{sentence}\n")
 
 
 def test_the_simulator_says_why_it_cannot_speak_tls(tmp_path: Path) -> None:

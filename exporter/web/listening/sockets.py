@@ -20,10 +20,15 @@ _MAX_DESCRIPTORS: Final = 256
 """More than anyone has; a wrong number must not be counted up to."""
 
 
-async def bind_tcp(address: Address) -> AsyncIterator[socket.socket]:
-    """Every socket for an address: a host name may have several. Raises ListenError."""
+async def bind_tcp(
+    address: Address, flag: str = "--web.listen-address"
+) -> AsyncIterator[socket.socket]:
+    """Every socket for an address: a host name may have several. Raises ListenError.
+
+    `flag` is the one that the address comes from.
+    """
     port, bound, unavailable = address.port, False, None
-    for family, host in await _candidates(address.host):
+    for family, host in await _candidates(address.host, flag):
         try:
             # One socket of both families takes `[::]` and IPv4 under the same free port.
             server = socket.create_server(
@@ -33,7 +38,7 @@ async def bind_tcp(address: Address) -> AsyncIterator[socket.socket]:
                 dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
             )
         except OSError as error:
-            unavailable = _tcp_error(error, host if address.host else "this host", port)
+            unavailable = _tcp_error(error, host if address.host else "this host", port, flag)
             # `localhost` includes ::1 even if IPv6 is disabled: its other addresses are enough.
             if error.errno not in _UNAVAILABLE:
                 raise unavailable from error
@@ -46,7 +51,7 @@ async def bind_tcp(address: Address) -> AsyncIterator[socket.socket]:
         raise unavailable
 
 
-async def _candidates(host: str) -> list[tuple[socket.AddressFamily, str]]:
+async def _candidates(host: str, flag: str) -> list[tuple[socket.AddressFamily, str]]:
     """Families and addresses to bind. Without a host, the first one that can be bound is enough."""
     if not host:
         ipv4 = [(socket.AF_INET, "0.0.0.0")]  # noqa: S104 - every address is what was asked for
@@ -58,13 +63,13 @@ async def _candidates(host: str) -> list[tuple[socket.AddressFamily, str]]:
     except (OSError, UnicodeError) as error:
         raise ListenError(
             f"the host name {host!r} cannot be resolved to listen on it: check its spelling in "
-            "--web.listen-address, or give an IP address"
+            f"{flag}, or give an IP address"
         ) from error
     return list(dict.fromkeys((family, str(place[0])) for family, _, _, _, place in found))
 
 
-def _tcp_error(error: OSError, host: str, port: int) -> ListenError:
-    remedy = "choose another address with --web.listen-address"
+def _tcp_error(error: OSError, host: str, port: int, flag: str) -> ListenError:
+    remedy = f"choose another address with {flag}"
     if error.errno == errno.EADDRINUSE:
         return ListenError(
             f"port {port} is already in use on {host}: stop the other process or {remedy}",
@@ -73,7 +78,7 @@ def _tcp_error(error: OSError, host: str, port: int) -> ListenError:
     if error.errno in {errno.EACCES, errno.EPERM}:
         return ListenError(
             f"no permission to listen on port {port} of {host}: choose a port above 1023 with "
-            "--web.listen-address, or grant the process CAP_NET_BIND_SERVICE"
+            f"{flag}, or grant the process CAP_NET_BIND_SERVICE"
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return ListenError(f"{host} is not an address of this host: {remedy}")
