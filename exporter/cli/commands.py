@@ -300,7 +300,7 @@ _SIMULATE: Final = Command(
             _SEED,
             Flag(
                 "speed",
-                "Simulated seconds per second.",
+                "Simulated seconds per second, at most 3600.",
                 "1",
                 Parsed("number", "exporter.cli.simulate:parse_speed"),
             ),

@@ -263,6 +263,12 @@ def usage_error(error: click.UsageError, program: str) -> str:
     return f"{path}: {text[:1].lower()}{text[1:]}{end} {path} --help"
 
 
+def is_given(dest: str) -> bool:
+    """Whether a flag of the running command was given, on the command line or by its variable."""
+    source = click.get_current_context().get_parameter_source(dest)
+    return source is not ParameterSource.DEFAULT
+
+
 def refuse(problem: str) -> NoReturn:
     """End the running command: it was used wrongly."""
     raise click.UsageError(problem, click.get_current_context()) from None

@@ -5,17 +5,20 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from exporter.cli import loop, rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
-from exporter.cli.flags import refuse
+from exporter.cli.flags import is_given, refuse
 from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.signals import Signals
-from exporter.cli.terminal import console, print_table
+from exporter.cli.terminal import console, print_table, say
 from exporter.cli.whole_file import WriteError
 from exporter.config.files import UnreadableError, read_file
+from exporter.service import logs
+from exporter.service.logs import LogFormat
 from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.simulator.replay import Recordings
 from exporter.simulator.request_log import Seen, line
@@ -25,6 +28,9 @@ from exporter.simulator.stand_in import Accelerated, Settings, Simulator, servin
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.sockets import bind_tcp
 
+_FASTEST: Final = 3600
+"""Simulated seconds per second. Dates end with the year 9999: at this speed in two years."""
+
 
 def parse_speed(text: str) -> float:
     """Simulated seconds per second. Raises ValueError with a sentence."""
@@ -32,8 +38,8 @@ def parse_speed(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise ValueError(f"{text!r} is not a number above 0")
+    if not 0 < value <= _FASTEST:
+        raise ValueError(f"{text!r} is not a number above 0, and at most {_FASTEST}")
     return value
 
 
@@ -95,6 +101,10 @@ def run(  # noqa: PLR0913  # a flag each
         return 0
     if tls_make_ca and tls_cert_file:
         refuse("--tls.make-ca and --tls.cert-file are both given: use one of them")
+    if tls_key_file and not tls_cert_file:
+        refuse("--tls.key-file requires --tls.cert-file")
+    if is_given("tls_days") and not tls_make_ca:
+        refuse("--tls.days requires --tls.make-ca")
     recordings = _recordings(replay)
     if print_config:
         if not listen_address.port:
@@ -124,6 +134,8 @@ def run(  # noqa: PLR0913  # a flag each
         context = _tls(tls_cert_file, tls_key_file)
         if tls_make_ca:
             context = _made(Path(tls_make_ca), listen_address, tls_days)
+        # what aiohttp has to say about requests that are not valid HTTP, in a line
+        logs.set_up("warning", LogFormat.LOGFMT, sys.stderr)
         loop.run(_simulate(simulated, listen_address, context, signals))
     return 0
 
@@ -133,9 +145,7 @@ async def _simulate(
 ) -> None:
     stop = loop.stop_event(signals)
     async with AsyncExitStack() as stack:
-        sockets = [
-            stack.enter_context(each) async for each in bind_tcp(listen, "--listen-address")
-        ]
+        sockets = [stack.enter_context(each) async for each in bind_tcp(listen, "--listen-address")]
         served = serving(simulated, listen.host, listen.port, context, sockets=sockets)
         address = await stack.enter_async_context(served)
         console(sys.stdout).print(
@@ -181,16 +191,28 @@ def _recordings(files: Sequence[str]) -> Recordings | None:
 @contextmanager
 def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
     """What writes a line for each request, to stderr if the file is called -."""
-    with ExitStack() as stack:
-        stream = sys.stderr
-        if file not in {None, "-"}:
-            try:
-                # line by line: a person may be watching
-                opened = Path(str(file)).open("a", 1, encoding="utf-8")  # noqa: SIM115  # closed by the stack
-            except OSError as error:
-                refuse(f"--request-log: {file} cannot be written: {error.strerror}")
-            stream = stack.enter_context(opened)
-        yield lambda seen: print(line(seen), file=stream) if file else None
+    if file in {None, "-"}:
+        yield lambda seen: print(line(seen), file=sys.stderr) if file else None
+        return
+    try:
+        # without a buffer: a person may be watching, and what does not fit is not kept
+        opened = Path(str(file)).open("ab", 0)  # noqa: SIM115  # closed below
+    except OSError as error:
+        refuse(f"--request-log: {file} cannot be written: {error.strerror}")
+    complained = False
+
+    def write(seen: Seen) -> None:
+        nonlocal complained
+        try:
+            opened.write(f"{line(seen)}\n".encode())
+        except OSError as error:
+            if not complained:
+                complained = True
+                problem = f"{file} cannot be written: {error.strerror}: lines are missing from it"
+                say(console(sys.stderr), f"--request-log: {problem}", "yellow")
+
+    with opened:
+        yield write
 
 
 def _show_list() -> None:

@@ -111,6 +111,8 @@ _NOT_SIMULATED: Mapping[str, str] = MappingProxyType(
 )
 _UNITS = ((3600.0, "h"), (60.0, "m"), (1.0, "s"), (0.001, "ms"))
 _DURATION = re.compile(r"(-?)" + "".join(rf"(?:(\d+){unit})?" for _, unit in _UNITS))
+_LONGEST = 8760 * 3600.0
+"""A year: clocks that are further ahead may have no date."""
 _CODE = re.compile(r"[0-9]{7}")
 _TARGET = re.compile(r"([0-9]{1,5})/([0-9]{1,4})")
 
@@ -223,8 +225,10 @@ def _seconds(text: str, kind: Kind, duration: str) -> float:
     if form[1] and kind is not Fault.CLOCK:
         raise ValueError(f"scenario {text!r}: the duration of {kind} cannot be negative")
     seconds = sum(
-        int(count or 0) * size for count, (size, _) in zip(form.groups()[1:], _UNITS, strict=True)
+        float(count or 0) * size for count, (size, _) in zip(form.groups()[1:], _UNITS, strict=True)
     )
+    if seconds > _LONGEST:
+        raise ValueError(f"scenario {text!r}: {duration!r} is longer than 8760h")
     if kind is Fault.FLAPPING and not seconds:
         raise ValueError(f"scenario {text!r}: the period of {kind} must be above 0s")
     return -seconds if form[1] else seconds

@@ -153,7 +153,16 @@ class Simulator:
         started = asyncio.get_running_loop().time()
         try:
             answer = await self._answer(request, legacy=legacy)
-            seen.status = answer.status
+        except web.HTTPException as error:
+            seen.status = error.status
+            raise
+        except Exception as error:
+            # a client that has left gets nothing
+            seen.status = None if isinstance(error, ConnectionError) else 500
+            raise
+        else:
+            gone = request.transport is None or request.transport.is_closing()
+            seen.status = answer.status if answer.prepared or not gone else None
             return answer
         finally:
             self.in_flight -= 1
@@ -272,6 +281,7 @@ async def serving(
     runner = web.AppRunner(
         simulator.app(),
         access_log=None,
+        auto_decompress=False,  # a body that is compressed is not valid JSON
         handler_cancellation=True,  # a request that hangs ends when its client disconnects
         shutdown_timeout=_SHUTDOWN_SECONDS,
     )

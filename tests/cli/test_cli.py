@@ -309,12 +309,22 @@ def test_a_missing_configuration(tmp_path: Path) -> None:
             ["simulate", "--speed=fast"],
             (
                 "agent-rest-exporter simulate: invalid value for --speed: 'fast' is not a number "
-                "above 0"
+                "above 0, and at most 3600"
             ),
         ),
         (
             ["simulate", "--speed=0"],
-            "agent-rest-exporter simulate: invalid value for --speed: '0' is not a number above 0",
+            (
+                "agent-rest-exporter simulate: invalid value for --speed: '0' is not a number "
+                "above 0, and at most 3600"
+            ),
+        ),
+        (
+            ["simulate", "--speed=1e12"],
+            (
+                "agent-rest-exporter simulate: invalid value for --speed: '1e12' is not a number "
+                "above 0, and at most 3600"
+            ),
         ),
         (
             ["query", "--cc-id=1", "--vdn=1", "--record="],
@@ -506,13 +516,17 @@ def test_the_simulator_says_why_it_cannot_listen() -> None:
     [
         (
             "192.0.2.1:28443",
-            "192.0.2.1 is not an address of this host: choose another address with "
-            "--listen-address",
+            (
+                "192.0.2.1 is not an address of this host: choose another address with "
+                "--listen-address"
+            ),
         ),
         (
             "nohost.invalid:28443",
-            "the host name 'nohost.invalid' cannot be resolved to listen on it: check its "
-            "spelling in --listen-address, or give an IP address",
+            (
+                "the host name 'nohost.invalid' cannot be resolved to listen on it: check its "
+                "spelling in --listen-address, or give an IP address"
+            ),
         ),
     ],
 )

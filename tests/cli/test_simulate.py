@@ -1,5 +1,6 @@
 """`simulate` as a tool: its list, its configuration, its log, its certificates."""
 
+import asyncio
 import shutil
 import ssl
 from datetime import UTC, datetime
@@ -118,6 +119,14 @@ def test_keys_of_ones_own_are_not_printed(
             ["--tls.make-ca=ca.pem", "--tls.cert-file=cert.pem"],
             "--tls.make-ca and --tls.cert-file are both given: use one of them",
         ),
+        (["--tls.key-file=none"], "--tls.key-file requires --tls.cert-file"),
+        (
+            ["--tls.key-file=none", "--tls.make-ca=ca.pem"],
+            "--tls.key-file requires --tls.cert-file",
+        ),
+        (["--print-config", "--tls.key-file=none"], "--tls.key-file requires --tls.cert-file"),
+        (["--tls.days=0"], "--tls.days requires --tls.make-ca"),
+        (["--tls.days=365", "--tls.cert-file=none"], "--tls.days requires --tls.make-ca"),
         (
             ["--tls.make-ca=mine.pem"],
             "--tls.make-ca: mine.pem exists, and is not a CA of the simulator: choose another name",
@@ -231,3 +240,40 @@ def test_the_certificate_is_for_the_address_and_for_so_long(tmp_path: Path) -> N
         certificate = peer.getpeercert() or {}
         ends = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
     assert 9 <= (datetime.fromtimestamp(ends, UTC) - datetime.now(UTC)).days <= 10
+
+
+@pytest.mark.anyio
+async def test_requests_that_are_not_valid_http(tmp_path: Path) -> None:
+    """A line on stderr for all of them, without a traceback; and the simulator goes on."""
+    async with started(*SIMULATE, "--access-key=", cwd=tmp_path) as process:
+        port = int((await process.wait_for(r"answers at http://127\.0\.0\.1:(\d+);"))[1])
+        for request in (
+            b"POST / HTTP/1.1\r\nHost: a\r\nX-A: \0\1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            b"GET http://[::1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(request)
+            assert (await reader.readline()).startswith(b"HTTP/1.0 400 ")
+            writer.close()
+        assert await process.stop() == 0
+    said = process.lines[1:]
+    assert len(said) == 1
+    assert ' msg="a library reported a problem" library=aiohttp ' in said[0]
+
+
+@pytest.mark.anyio
+async def test_a_request_log_without_room(tmp_path: Path) -> None:
+    """It is said once, and requests are answered as ever."""
+    async with started(*SIMULATE, "--request-log=/dev/full", cwd=tmp_path) as process:
+        url = (await process.wait_for(r"answers at (\S+);"))[1]
+        (tmp_path / "config.yaml").write_text(
+            f"cms: [{{url: '{url}', auth: {{access_key: AKEXAMPLE0001, secret_key: "
+            "not-a-real-secret}, targets: [{ccId: 1, vdn: 1-3}]}]",
+            encoding="utf-8",
+        )
+        done = await asyncio.to_thread(run, "check", "--live", cwd=tmp_path)
+        assert await process.stop() == 0
+    assert (done.returncode, done.stderr) == (0, "")
+    complaint = "--request-log: /dev/full cannot be written: No space left on device: lines are"
+    assert process.lines[1:] == [f"{complaint} missing from it"]

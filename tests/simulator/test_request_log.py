@@ -20,13 +20,13 @@ JSON = "application/json; charset=UTF-8"
 async def seen_of(body: bytes, *scenarios: str, path: str = PATH, **changes: Any) -> Seen:
     """What is known of one query."""
     seen: list[Seen] = []
-    settings = Settings(
-        clock=lambda: 1_760_000_000.5,
-        floors=lambda *_: Floor(0, 0, 0),
-        scenarios=tuple(map(parse_scenario, scenarios)),
-        on_answer=seen.append,
-        **changes,
-    )
+    facts: dict[str, Any] = {
+        "clock": lambda: 1_760_000_000.5,
+        "floors": lambda *_: Floor(0, 0, 0),
+        "scenarios": tuple(map(parse_scenario, scenarios)),
+        "on_answer": seen.append,
+    }
+    settings = Settings(**facts | changes)
     async with serving(Simulator(settings)) as address, aiohttp.ClientSession() as session:
         try:
             async with (
@@ -34,7 +34,7 @@ async def seen_of(body: bytes, *scenarios: str, path: str = PATH, **changes: Any
                 session.post(address.url + path, data=body, headers={"Content-Type": JSON}) as got,
             ):
                 await got.read()
-        except TimeoutError:
+        except (TimeoutError, aiohttp.ClientError):
             pass
     (found,) = seen
     found.seconds = 0.0012
@@ -65,7 +65,14 @@ BEGIN = f"time=2025-10-09T08:53:20.500Z method=POST path={PATH}"
             ("hang",),
             "cc_id=1 vdn=2 offset=5 limit=10 status=none duration_ms=1 scenario=hang",
         ),
+        (
+            QUERY,
+            ("drop",),
+            "cc_id=1 vdn=2 offset=5 limit=10 status=none duration_ms=1 scenario=drop",
+        ),
+        (QUERY, ("cut",), "cc_id=1 vdn=2 offset=5 limit=10 status=200 duration_ms=1 scenario=cut"),
         (b"{", (), 'status=200 duration_ms=1 problem="the body is not valid JSON"'),
+        (b" " * 70_000, (), "status=413 duration_ms=1"),
     ],
 )
 async def test_a_line_for_each_request(body: bytes, scenarios: tuple[str, ...], rest: str) -> None:
@@ -83,3 +90,25 @@ async def test_a_path_that_needs_quotes_gets_them() -> None:
     """A line stays one line, and its fields can be told apart."""
     found = line(await seen_of(QUERY, path=f"/a%22b{PATH}?x=1"))
     assert f'path="/a%22b{PATH}?x=1"' in found
+
+
+async def test_a_defect_has_the_status_that_the_client_got() -> None:
+    """It got one, although nothing has made it on purpose."""
+
+    def broken(*_: object) -> Floor:
+        raise LookupError
+
+    assert (await seen_of(QUERY, floors=broken)).status == 500
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_compressed_although_its_header_says_so(coding: str) -> None:
+    """It is read as it is: no client of this interface compresses."""
+    seen: list[Seen] = []
+    headers = {"Content-Type": JSON, "Content-Encoding": coding}
+    settings = Settings(on_answer=seen.append)
+    async with serving(Simulator(settings)) as address, aiohttp.ClientSession() as session:
+        url = address.url + PATH
+        async with session.post(url, data=b"hello", headers=headers, compress=None) as reply:
+            assert reply.status == 200
+    assert [each.problem for each in seen] == ["the body is not valid JSON"]

@@ -46,6 +46,7 @@ def rows_of(count: int) -> tuple[AgentRow, ...]:
         ("api-error=0101003", Scenario(Fault.API_ERROR, None, 0.0, "0101003")),
         ("slow", Scenario(Fault.SLOW, None, 5.0)),
         ("slow=1m30s", Scenario(Fault.SLOW, None, 90.0)),
+        ("clock=-8760h", Scenario(Fault.CLOCK, None, -31_536_000.0)),
         ("slow=250ms@65535/5000", Scenario(Fault.SLOW, (65_535, 5_000), 0.25)),
         ("clock", Scenario(Fault.CLOCK, None, 1200.0)),
         ("clock=-2h", Scenario(Fault.CLOCK, None, -7200.0)),
@@ -99,6 +100,12 @@ def test_scenarios_are_read(text: str, scenario: Scenario) -> None:
                 "scenario 'api-error=100003': '100003' is not a result code; write one such as "
                 "0100003"
             ),
+        ),
+        ("slow=8761h", "scenario 'slow=8761h': '8761h' is longer than 8760h"),
+        ("clock=-8760h1ms", "scenario 'clock=-8760h1ms': '-8760h1ms' is longer than 8760h"),
+        (
+            f"clock={'9' * 5000}h",
+            f"scenario 'clock={'9' * 5000}h': '{'9' * 5000}h' is longer than 8760h",
         ),
         ("slow=-5s", "scenario 'slow=-5s': the duration of slow cannot be negative"),
         ("quiet=5s", "scenario 'quiet=5s': quiet takes no value; write 'quiet'"),
