@@ -1,8 +1,9 @@
 """The command `agent-rest-exporter`: how every command starts, and how each of them ends.
 
 Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 or 143 if SIGINT
-or SIGTERM ended it early. Errors go to stderr, one line each, without a traceback. Large modules
-are imported after the signal handlers are set, and only by the commands that need them.
+or SIGTERM ended it early; 0 if they ended a command that runs until then. Errors go to stderr, one
+line each, without a traceback. Large modules are imported after the signal handlers are set, and
+only by the commands that need them.
 """
 
 import errno

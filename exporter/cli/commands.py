@@ -387,7 +387,8 @@ def program() -> click.Command:
         commands=[*COMMANDS, show_help],
         help="Prometheus exporter for agents' rests in Huawei AICC/CEC call centers.",
         epilog="Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 "
-        "or 143 if SIGINT or SIGTERM ended the command early.",
+        "or 143 if SIGINT or SIGTERM ended the command early. serve, demo, simulate and query "
+        "--watch run until one of these signals, and then end with 0.",
         options_metavar="",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

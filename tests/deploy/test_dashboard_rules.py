@@ -210,5 +210,6 @@ def test_pictures_are_small_and_said_to_be_drawn(uid: str) -> None:
     for page in (GRAFANA / "README.md", GRAFANA.parent.parent / "README.md"):
         text = " ".join(page.read_text(encoding="utf-8").split())
         assert re.search(rf"!\[[^]]+\]\((deploy/grafana/)?{uid}\.png\)", text)
-        assert "drawn from the demo with Grafana 11.6's own panel libraries" in text
-        assert "not in a Grafana server" in text
+        assert "A script rendered both pictures" in text
+        assert "Grafana 11.6's panel libraries" in text
+        assert "without a Grafana server" in text

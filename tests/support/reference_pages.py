@@ -214,7 +214,8 @@ def commands() -> str:
         "unset. For a flag without a value, any value of the variable except empty, `0` or `false` "
         f"enables it. `{PROGRAM} COMMAND --help` prints the same in a terminal.\n\n"
         "Exit status: 0 success, 1 failure at run time, 2 wrong usage or configuration; 130 or 143 "
-        "if SIGINT or SIGTERM ended a command early."
+        "if SIGINT or SIGTERM ended a command early. `serve`, `demo`, `simulate` and "
+        "`query --watch` run until one of these signals, and then end with 0."
     )
     return page("Commands and flags", "exporter/cli/commands.py", introduction, *parts)
 
