@@ -1,8 +1,7 @@
-"""`check --live`: what is said of the answers, one by one as they come and all together in the end.
+"""Prints each result of `check --live` as it arrives, then a summary.
 
-A server with a few targets has a line for each. One with many would fill the screen: of that, only
-what is wrong is shown at once, and each cause once. In the end, what targets have in common is one
-line.
+Servers with more than 20 targets: failures only, each cause once. What several targets have in
+common is one line of the summary.
 """
 
 import math

@@ -1,6 +1,6 @@
 """`init`: detect the settings that a server needs, and write a configuration that works.
 
-The file is written only if `check --live` passes with it, or if that is not wanted. No file is
+The file is written only if `check --live` passes with it, or with --write-anyway. No file is
 overwritten. A typed secret is written to a separate file that only its owner can read.
 """
 
@@ -109,7 +109,7 @@ def run(  # noqa: PLR0913  # a flag each
 
 
 class _Init:
-    """Finds out, and writes, until there is a file or nobody wants one."""
+    """Repeats detection and writing until a file is written or the user quits."""
 
     def __init__(self, signals: Signals, file: Path, *, write_anyway: bool, terminal: bool) -> None:
         self._signals = signals
@@ -127,7 +127,7 @@ class _Init:
                 if status == 0 or status > _USAGE:
                     return status
             if not self._terminal:
-                say(self._err, "nothing was written: correct it, or use --write-anyway")
+                say(self._err, "nothing was written: fix the cause above, or use --write-anyway")
                 return 1
             choice = what_now()
             if choice == QUIT:

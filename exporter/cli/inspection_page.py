@@ -48,7 +48,7 @@ class Question:
     name: str | None
     begin_time_unit: BeginTimeUnit
     configured: bool = True
-    """Whether it is a target of the configuration, which it need not be."""
+    """Whether the configuration has this target; `query` can also poll others."""
 
     def __str__(self) -> str:
         name = f" ({self.name})" if self.name else ""

@@ -101,12 +101,15 @@ def _refuse_together(flags: dict[str, bool], *, json: bool) -> None:
 
 def _explain(server: Server, page: Page) -> int:
     if not isinstance(server.auth, Signature):
-        sent = (
+        carried = (
             "no Authorization header"
             if server.auth is None
-            else "an Authorization header as it is configured"
+            else "the configured Authorization header"
         )
-        refuse(f"--explain-signature: {server.name} is sent {sent}: there is no signature")
+        refuse(
+            f"--explain-signature: requests to {server.name} carry {carried}, so there is no "
+            "signature to explain"
+        )
     target = page.question.target
     lines = explanation(page.console, server, server.auth, target, system_clock)
     print_lines(page.console, lines)

@@ -1,8 +1,9 @@
 """A recorded poll as a document that can be attached to a bug report. Pure.
 
-It is made of what is known to be harmless, and of nothing else: see `sanitized_body`. Hosts, paths,
-keys, signatures and all headers that are not on a list are left out, whoever sent them. What
-remains of a left-out header is that it was there, and of its name, only if it is a usual one.
+It contains only values that are known to be harmless; for bodies, `sanitized_body` decides. Hosts,
+paths, keys and signatures are left out, and so are the values of headers that are not on a list, of
+requests and replies alike. Such a header is still listed: by its name if many servers send it, and
+otherwise without.
 """
 
 import json

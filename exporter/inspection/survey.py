@@ -1,9 +1,10 @@
 """Detects the settings that a server needs, by polling it. Used by `init`, not by the daemon.
 
-Each question is one poll. An option is changed only if the server's answer says that it must be, or
-if the answer with the option is one that could not be had without it. Nothing that lowers security
-is changed by itself, except old versions and ciphers of TLS, which a server may have no others of:
-these are reported, too.
+It polls with the defaults first, and then with one option changed at a time. A changed option is
+kept only if the server's reply asks for it, or if the poll gets further with it than without.
+It always verifies certificates, and never tries http where the user wrote https. Old TLS versions
+and ciphers are the only less secure settings that it chooses, because some servers support nothing
+newer; it reports that it did.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,7 +27,7 @@ _ANSWERED: Final = frozenset(
         *(Reason.SCHEMA, Reason.TOO_LARGE),
     }
 )
-"""Failures that a server of HTTP has sent: the scheme was right."""
+"""Failures that come with an HTTP reply: the scheme of the URL is right."""
 _SPEAKS_TLS: Final = frozenset({Clue.UNKNOWN_CA, Clue.OTHER_NAME, Clue.CERTIFICATE, Clue.OLD_TLS})
 _MAYBE_TLS: Final = frozenset({Reason.HTTP, Reason.DISCONNECTED, Reason.TIMEOUT})
 _OLD_TLS: Final = (

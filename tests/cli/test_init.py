@@ -163,7 +163,9 @@ def test_a_server_that_cannot_be_reached(folder: Path, capsys: pytest.CaptureFix
         "connection: check the port in url, and that CC-CMS is running\n"
     )
     shown = capsys.readouterr()
-    assert shown.err == f"{complaint}nothing was written: correct it, or use --write-anyway\n"
+    assert (
+        shown.err == f"{complaint}nothing was written: fix the cause above, or use --write-anyway\n"
+    )
     assert not (folder / "config.yaml").exists()
 
     assert main(["init", url, "--cc-id=1", "--vdn=1", "--write-anyway"]) == 0

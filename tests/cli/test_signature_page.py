@@ -97,17 +97,14 @@ def test_it_needs_no_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("auth", "sent"),
+    ("auth", "carried"),
     [
         ({}, "no Authorization header"),
-        (
-            {"auth": {"authorization": "Bearer canary"}},
-            "an Authorization header as it is configured",
-        ),
+        ({"auth": {"authorization": "Bearer canary"}}, "the configured Authorization header"),
     ],
 )
 def test_there_may_be_no_signature(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], auth: dict[str, object], sent: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], auth: dict[str, object], carried: str
 ) -> None:
     """Status 2, with what is sent instead."""
     shape = {"url": "http://127.0.0.1:1", "targets": [{"ccId": 1, "vdn": 1}], **auth}
@@ -116,6 +113,6 @@ def test_there_may_be_no_signature(
     asking = ["query", f"--config.file={path}", "--cc-id=1", "--vdn=7", "--explain-signature"]
     assert main(asking) == 2
     assert capsys.readouterr().err == (
-        f"agent-rest-exporter query: --explain-signature: 127.0.0.1:1 is sent {sent}: there is no "
-        "signature; see agent-rest-exporter query --help\n"
+        f"agent-rest-exporter query: --explain-signature: requests to 127.0.0.1:1 carry {carried}, "
+        "so there is no signature to explain; see agent-rest-exporter query --help\n"
     )
