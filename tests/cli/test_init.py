@@ -284,6 +284,18 @@ def test_wrong_flags(
     assert [path.name for path in folder.iterdir()] == ["sk"]
 
 
+def test_a_proxy_that_cannot_be_used(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the words of `check`: nothing can be polled, and nothing is written."""
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy")
+    assert main(["init", "--url=https://cms.example", "--name=lima", *ANSWERED]) == 1
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("cms lima: HTTPS_PROXY ")
+    assert last == "nothing was written: fix the cause above, or use --write-anyway"
+    assert [path.name for path in folder.iterdir()] == ["sk"]
+
+
 @pytest.mark.parametrize(
     ("text", "url", "guess"),
     [
@@ -482,6 +494,23 @@ def test_a_place_for_the_secret_that_cannot_be_used(
     assert said.err == f"agent-rest-exporter init: {shown}; see agent-rest-exporter init --help\n"
     assert said.status == 2
     assert not (folder / "config.yaml").exists()
+
+
+def test_a_folder_for_the_secret_that_cannot_be_made(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is told, and nothing is left behind."""
+    (folder / "secrets").symlink_to("none")
+    with simulating() as address:
+        flags = [f"--url={address.url}", "--name=lima", "--access-key=AKEXAMPLE0001"]
+        answers = ["canary-sk"]
+        said = conversation(monkeypatch, *flags, "--cc-id=1", "--vdn=1", answers=answers)
+    assert said.status == 2
+    assert said.err == (
+        "agent-rest-exporter init: secrets cannot be written: File exists; see agent-rest-exporter "
+        "init --help\n"
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["secrets", "sk"]
 
 
 def test_a_secret_without_room(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
