@@ -47,6 +47,10 @@ SLOW = (
     "no complete reply from 127.0.0.1:PORT within 3 s: the server is slow or a firewall drops "
     "packets; raise timeout if it is only slow"
 )
+ANOTHER_IS_READ = (
+    "the reply is large, and another large one of this server was being read for most of 3 s, one "
+    "at a time: raise timeout, or lengthen interval"
+)
 SHAPE = (
     "the reply does not match the interface: {}; check that api: agentrestinfos fits the server's "
     "release"
@@ -118,7 +122,7 @@ def test_an_attack_costs_the_others_nothing(attack: str, ports: tuple[int, int])
         for message in found["hostile"]
     }
     # a busy machine may not finish what is large within the timeout
-    assert said - {SLOW} <= OUTCOMES[attack]
+    assert said - {SLOW, ANOTHER_IS_READ} <= OUTCOMES[attack]
     assert attack in LEGITIMATE or "" not in said
 
 
