@@ -209,7 +209,8 @@ class Connection(ResponseHandler):
             self._parsing = False
             if not self._under_way and self._has_read_all() and self._holds_unread_bytes():
                 self._surplus()
-            self._refuse_excess()
+            if self._received > MAX_HEAD:
+                self._refuse_excess()
             return
         self.force_close()
         if data.strip(b"\r\n"):
@@ -281,7 +282,7 @@ class Connection(ResponseHandler):
     def _refuse_excess(self) -> None:
         """Read no more of this reply if there is too much around it."""
         # a parser that waits for the reader keeps bytes of the body
-        if self._received <= MAX_HEAD or self._reading_paused or self.transport is None:
+        if self._reading_paused or self.transport is None:
             return
         body = None if self._reply is None else self._reply.total_bytes
         if self._refusal is not None or not is_too_much(self._received, body):
