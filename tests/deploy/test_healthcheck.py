@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from exporter.cli import main
+from tests.support.processes import free_port
 
 HEALTHY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 STALLED = (
@@ -82,8 +83,7 @@ def test_not_healthy(reply: bytes | None, problem: str, capsys: pytest.CaptureFi
 
 def test_nothing_listens(capsys: pytest.CaptureFixture[str]) -> None:
     """The commonest failure: another port, or no exporter."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}/-/healthy"
     assert main(["healthcheck", f"--url={url}"]) == 1
     assert capsys.readouterr().err == (

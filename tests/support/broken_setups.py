@@ -23,6 +23,7 @@ from exporter.server import Api, Signature, Tls
 from tests.support.cms_peer import Step, answer, http, listening, serving
 from tests.support.dns_peer import FAILS, naming
 from tests.support.picky_server import Picky
+from tests.support.processes import free_port
 
 NOW = 1_750_000_000.5
 OLD = "DEFAULT:@SECLEVEL=0"
@@ -111,12 +112,6 @@ def appliance(context: ssl.SSLContext, reply: bytes = b"") -> Iterator[int]:
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
-
-
-def unused_port() -> int:
-    """A port where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 SetUp = Callable[[Site], Awaitable[Target]]
@@ -349,7 +344,7 @@ async def _(site: Site) -> Target:
 
 @case("port closed")
 async def _(_site: Site) -> Target:
-    return at(unused_port())
+    return at(free_port())
 
 
 @case("port filtered")
@@ -404,7 +399,7 @@ def proxied(
             if "timeout" in facts:
                 await reader.read()
 
-        port = unused_port() if reply is None else await site.handled(refuse)
+        port = free_port() if reply is None else await site.handled(refuse)
         environ = {f"{scheme.upper()}_PROXY": f"http://{login}127.0.0.1:{port}"}
         environ["NO_PROXY"] = "cms.example.org"
         replaced = {str(port): "3128"}

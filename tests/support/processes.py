@@ -5,6 +5,7 @@ Every process listens on 127.0.0.1 only, and is stopped when its block is left.
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import re
@@ -13,7 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -285,10 +286,19 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 def free_port() -> int:
     """A port of 127.0.0.1 that is not in use, for a program that cannot choose one itself.
 
-    It is random, so that tests that run side by side do not choose the same one.
+    No other test gets it, also if nothing listens there yet, or ever.
     """
-    while True:
-        port = random.choice(_PORTS)  # noqa: S311  # hides nothing
+    for port in _ports_of_this_worker():
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("no port is free")
+
+
+@functools.cache
+def _ports_of_this_worker() -> Iterator[int]:
+    """Each port once. From a random one on: another run of the suite can go on beside this one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = _PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    first = random.randrange(len(own))  # noqa: S311  # hides nothing
+    return iter([*own[first:], *own[:first]])
