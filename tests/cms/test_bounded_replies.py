@@ -90,7 +90,7 @@ async def test_what_has_no_end_is_refused(before: bytes, sent: bytes) -> None:
     ):
         if before:
             success(await client.poll(1, 1))
-            await asyncio.sleep(0.3)
+            await client.rested()
         error = failed(await client.poll(1, 1))
 
     assert (error.reason, error.message) == (Reason.TOO_LARGE, OVERHEAD)

@@ -1,6 +1,5 @@
 """When the certificates of a server expire, as its handshakes show it."""
 
-import asyncio
 import datetime as dt
 import ssl
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from exporter.cms.client import CmsClient
 from exporter.cms.tls import _earliest_end
 from exporter.errors import Reason
 from exporter.server import Tls
-from tests.support.cms_peer import REST, Step, answer, connected, failed, http, listening, read
+from tests.support.cms_peer import Step, answer, connected, failed, http, listening, read
 
 pytestmark = [
     pytest.mark.anyio,
@@ -92,7 +91,7 @@ async def test_it_is_read_only_when_a_connection_is_opened(
     ):
         for _ in range(3):
             read(await client.poll(1, 1))
-            await asyncio.sleep(REST)
+            await client.rested()
 
         assert (peer.connections, looks) == (1, [2])
         assert expiry(client) == end_of(ca.cert_pem)

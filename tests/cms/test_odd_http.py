@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from exporter.cms.odd_http import Chunks, broken_rule, plain
 from exporter.errors import Reason
 from tests.support.cms_peer import (
-    REST,
     Step,
     answer,
     connected,
@@ -172,7 +171,7 @@ async def test_a_request_is_repeated_once_and_connections_are_kept() -> None:
         connected(f"http://127.0.0.1:{peer.port}", max_concurrency=1) as client,
     ):
         first = read(await client.poll(1, 1))
-        await asyncio.sleep(REST)
+        await client.rested()
         second = read(await client.poll(1, 2))
 
     assert (first.snapshot.resting, first.requests) == (7, 2)

@@ -1,6 +1,5 @@
 """The steps of a poll that is watched, on real sockets; and that no other poll knows of them."""
 
-import asyncio
 import re
 import ssl
 from pathlib import Path
@@ -13,7 +12,7 @@ from exporter.cms.connections import Exchange, Phase
 from exporter.cms.steps import Steps
 from exporter.errors import PollResult, Reason
 from exporter.server import Tls
-from tests.support.cms_peer import REST, Step, answer, connected, failed, http, listening, read
+from tests.support.cms_peer import Step, answer, connected, failed, http, listening, read
 from tests.support.processes import free_port
 
 pytestmark = [
@@ -51,7 +50,7 @@ async def test_every_step_of_a_poll_over_tls(tmp_path: Path) -> None:
         connected(f"https://localhost:{peer.port}", tls=Tls(ca_file=ca_file)) as client,
     ):
         read(await client.poll(1, 1))
-        await asyncio.sleep(REST)
+        await client.rested()
         result, steps = await watched(client)
 
         assert read(result).snapshot.resting == 1
@@ -103,7 +102,7 @@ async def test_a_poll_that_hangs_is_named_as_ever() -> None:
     """The sentence comes from what was told: here the reply does not come."""
     async with (
         listening(Step(then="hang")) as peer,
-        connected(f"http://127.0.0.1:{peer.port}", timeout=0.2) as client,
+        connected(f"http://127.0.0.1:{peer.port}", timeout=1.0) as client,
     ):
         result, steps = await watched(client)
 

@@ -23,7 +23,6 @@ from exporter.polling.poller import Poller
 from exporter.server import Server
 from exporter.store import Store, Target, TargetKey
 from tests.support.cms_peer import (
-    REST,
     Step,
     answer,
     connected,
@@ -241,12 +240,12 @@ async def test_the_numbers_of_a_poll_that_was_answered_by_another_go_at_once() -
     ):
         client.on_doubt = lambda *doubt: doubts.append(doubt)
         read(await client.poll(1, 1))
-        await asyncio.sleep(1)
+        await client.rested()
         shifted = await client.poll(1, 2)
         assert read(shifted).snapshot.resting == 1
         # its own reply is still on its way: another connection is used meanwhile
         assert read(await client.poll(1, 3)).snapshot.resting == 3
-        await asyncio.sleep(REST)
+        await client.rested()
         assert read(await client.poll(1, 4)).snapshot.resting == 4
 
     [(cc_id, vdn, ended, error)] = doubts
@@ -256,14 +255,16 @@ async def test_the_numbers_of_a_poll_that_was_answered_by_another_go_at_once() -
 
 async def test_a_probe_does_not_hide_the_poll_before_it() -> None:
     """Of one VDN, over one connection: the numbers that are kept are the poll's."""
+    ended = asyncio.Event()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for position in range(3):
+        vdn = 0
+        for _ in range(3):
             vdn = vdn_of(await reader.readuntil(b"}}"))
             writer.write(http(answer(resting=vdn)))
-            if position == 2:
-                await asyncio.sleep(REST)
-                writer.write(http(answer(resting=vdn)))
+        async with asyncio.timeout(10):
+            await ended.wait()
+        writer.write(http(answer(resting=vdn)))
 
     doubts = []
     async with (
@@ -272,10 +273,11 @@ async def test_a_probe_does_not_hide_the_poll_before_it() -> None:
     ):
         client.on_doubt = lambda *doubt: doubts.append(doubt)
         read(await client.poll(1, 1))
-        await asyncio.sleep(REST)
+        await client.rested()
         kept = await client.poll(1, 2)
-        await asyncio.sleep(REST)
+        await client.rested()
         read(await client.poll(1, 2, share=asyncio.Semaphore(1)))
+        ended.set()
         async with asyncio.timeout(10):
             while client.condition.single_use_until is None:
                 await asyncio.sleep(0.01)
@@ -291,7 +293,7 @@ async def test_two_replies_to_the_second_request_are_none() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         read(await client.poll(1, 1))
-        await asyncio.sleep(REST)
+        await client.rested()
         error = failed(await client.poll(1, 2))
         assert (error.reason, error.message.replace(str(peer.port), "PORT")) == (
             Reason.DISCONNECTED,
@@ -346,7 +348,7 @@ async def test_a_reply_in_pieces_is_one_reply(pieces: tuple[bytes, bytes], rest:
     ):
         for _ in range(2):
             assert read(await client.poll(1, 1)).snapshot.resting == 7
-            await asyncio.sleep(REST)
+            await client.rested()
         surplus_seen = client.condition.single_use_until is not None
 
     assert (surplus_seen, connections) == ((True, 2) if rest else (False, 1))
@@ -374,7 +376,7 @@ async def test_bytes_that_the_loop_has_not_read_yet_are_seen() -> None:
         thread.start()
         async with connected(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
             read(await client.poll(1, 1))
-            await asyncio.sleep(REST)
+            await client.rested()
             go.set()
             sent.wait(10)
             assert read(await client.poll(1, 2)).snapshot.resting == 2
@@ -395,14 +397,16 @@ async def test_a_body_that_is_longer_than_it_says_is_read_as_far_as_it_says(rest
 
 async def test_stray_line_ends_cost_a_connection_and_nothing_else() -> None:
     """Some old servers send one more line end than they should: it is no reply."""
-    sloppy = Step(http(answer(resting=1)))
+    polled, closed = asyncio.Barrier(2), asyncio.Barrier(2)
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"}}")
-        writer.write(sloppy.data)
-        await asyncio.sleep(0.02)
-        writer.write(b"\r\n")
-        await reader.read()
+        writer.write(http(answer(resting=1)))
+        async with asyncio.timeout(10):
+            await polled.wait()
+            writer.write(b"\r\n")
+            await reader.read()
+            await closed.wait()
 
     async with (
         serving(converse) as port,
@@ -410,7 +414,9 @@ async def test_stray_line_ends_cost_a_connection_and_nothing_else() -> None:
     ):
         for _ in range(3):
             read(await client.poll(1, 1))
-            await asyncio.sleep(REST)
+            async with asyncio.timeout(10):
+                await polled.wait()
+                await closed.wait()
 
     assert client.condition.single_use_until is None
 
@@ -431,12 +437,12 @@ async def test_connections_are_used_once_for_an_hour(caplog: pytest.LogCaptureFi
     ):
         for expected in (1, 2, 3):
             read(await client.poll(1, 1))
-            await asyncio.sleep(REST)
+            await client.rested()
             assert peer.connections == expected
         passed = SINGLE_USE + 1
         for _ in range(3):
             read(await client.poll(1, 1))
-            await asyncio.sleep(REST)
+            await client.rested()
         assert peer.connections == 4
 
     assert [record.getMessage() for record in caplog.records if "exporter" in record.name] == [

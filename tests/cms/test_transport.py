@@ -32,7 +32,6 @@ from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization, Tls
 from tests.support.broken_setups import OLD, appliance
 from tests.support.cms_peer import (
-    REST,
     Step,
     answer,
     connected,
@@ -46,6 +45,7 @@ from tests.support.cms_peer import (
     serving,
 )
 from tests.support.connect_proxy import ConnectProxy
+from tests.support.processes import free_port
 from tests.support.signatures import canonical_request
 
 pytestmark = [
@@ -686,7 +686,7 @@ async def test_polls_share_a_connection() -> None:
         for vdn in range(1, 4):
             result = await client.poll(1, vdn)
             assert result.requests == 1
-            await asyncio.sleep(REST)
+            await client.rested()
 
     assert (peer.connections, len(peer.requests)) == (1, 3)
 
@@ -711,7 +711,7 @@ async def test_a_stale_connection_is_replaced_at_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
-        await asyncio.sleep(REST)
+        await client.rested()
         result = read(await client.poll(1, 1))
 
     assert (result.snapshot.resting, result.requests, peer.connections) == (1, 2, 2)
@@ -724,7 +724,7 @@ async def test_a_stale_connection_is_replaced_only_once() -> None:
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
-        await asyncio.sleep(REST)
+        await client.rested()
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -738,7 +738,7 @@ async def test_a_reply_that_is_cut_on_a_kept_alive_connection_is_not_asked_again
         connected(f"http://127.0.0.1:{peer.port}") as client,
     ):
         await client.poll(1, 1)
-        await asyncio.sleep(REST)
+        await client.rested()
         error = failed(await client.poll(1, 1))
 
     assert error.reason is Reason.DISCONNECTED
@@ -816,7 +816,7 @@ async def test_a_tunnel_through_a_proxy(
         for _ in range(2):
             result = read(await client.poll(1, 1))
             assert result.snapshot.resting == 1
-            await asyncio.sleep(REST)
+            await client.rested()
 
     assert [head.split("\r\n")[0] for head in proxy.heads] == [
         f"CONNECT 127.0.0.1:{peer.port} HTTP/1.1"
@@ -875,9 +875,7 @@ async def test_a_proxy_that_refuses_a_tunnel() -> None:
 
 async def test_a_proxy_that_cannot_be_reached() -> None:
     """Its address is named; its password is not."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
+    port = free_port()
     url = Secret(f"http://user:canary@127.0.0.1:{port}")
     error = await failure("https://cms.invalid:28443", proxy_url=url)
 

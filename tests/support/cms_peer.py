@@ -25,9 +25,6 @@ from exporter.server import Server
 NAME = "Zhang San"
 """An agent's name: it stands in every row, and must come out nowhere."""
 
-REST = 0.2
-"""Seconds after which a connection on this machine has rested, and is used again."""
-
 CONNECTION_KEY = ConnectionKey(
     host="cms.example.com",
     port=28443,
@@ -138,6 +135,29 @@ async def listening(
         yield peer
 
 
+class RestingClient(CmsClient):
+    """A client that can wait until its connections may be used again."""
+
+    longest_poll = 0.0
+    """Seconds, on the loop's clock, by which connections measure their exchanges."""
+
+    async def poll(self, *args: Any, **options: Any) -> PollResult:
+        """Poll, and note how long that took."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            return await super().poll(*args, **options)
+        finally:
+            self.longest_poll = max(self.longest_poll, now() - began)
+
+    async def rested(self) -> None:
+        """Sleep until every kept connection has rested: for as long as its slowest exchange took.
+
+        However slow this machine is: no exchange took longer than the slowest poll.
+        """
+        await asyncio.sleep(self.longest_poll + 0.01)
+
+
 @contextlib.asynccontextmanager
 async def connected(
     url: str,
@@ -147,11 +167,11 @@ async def connected(
     clock: Clock = system_clock,
     max_reply_bytes: int = 2**20,
     **facts: Any,
-) -> AsyncIterator[CmsClient]:
+) -> AsyncIterator[RestingClient]:
     """A client on real sockets. `facts` are the server's."""
     server = Server(url, **facts)
     transport = Transport(server, environ, nameservers)
-    client = CmsClient(server, transport, clock, max_reply_bytes=max_reply_bytes)
+    client = RestingClient(server, transport, clock, max_reply_bytes=max_reply_bytes)
     try:
         yield client
     finally:
