@@ -1,6 +1,7 @@
 """What the simulator tells of each request."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ from exporter.simulator.floors import Floor
 from exporter.simulator.request_log import Seen, line
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
+from tests.support.processes import until
 
 pytestmark = pytest.mark.anyio
 
@@ -26,16 +28,23 @@ async def seen_of(body: bytes, *scenarios: str, path: str = PATH, **changes: Any
         "scenarios": tuple(map(parse_scenario, scenarios)),
         "on_answer": seen.append,
     }
-    settings = Settings(**facts | changes)
-    async with serving(Simulator(settings)) as address, aiohttp.ClientSession() as session:
-        try:
-            async with (
-                asyncio.timeout(0.3),
-                session.post(address.url + path, data=body, headers={"Content-Type": JSON}) as got,
-            ):
+    simulator = Simulator(Settings(**facts | changes))
+    async with serving(simulator) as address, aiohttp.ClientSession() as session:
+
+        async def ask() -> None:
+            headers = {"Content-Type": JSON}
+            async with session.post(address.url + path, data=body, headers=headers) as got:
                 await got.read()
-        except (TimeoutError, aiohttp.ClientError):
-            pass
+
+        async def is_known() -> bool:
+            return bool(simulator.requests_by_target)
+
+        asking = asyncio.create_task(ask())
+        if "hang" in scenarios:
+            await until(is_known)
+            asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError):
+            await asking
     (found,) = seen
     found.seconds = 0.0012
     return found
