@@ -43,7 +43,12 @@ async def poll(server: Server) -> tuple[PollResult, str]:
 
 
 async def both(settings: Settings, server: Server) -> tuple[PollResult, PollResult]:
-    """A poll of a simulator, and one of the simulator that replays it."""
+    """A poll of a simulator, and one of the simulator that replays it.
+
+    Their clock stands still: a second that passed between two pages would be seen in the numbers.
+    """
+    now = system_clock().wall
+    settings = dataclasses.replace(settings, clock=lambda: now)
     async with serving(Simulator(settings)) as address:
         first, text = await poll(dataclasses.replace(server, url=address.url))
     for secret in ("canary", "AKCANARY", "127.0.0.1", str(address.port)):
@@ -51,17 +56,17 @@ async def both(settings: Settings, server: Server) -> tuple[PollResult, PollResu
     recordings = Recordings({"a.json": text.encode()})
     assert recordings.targets == ((1, 1),)
     keys = KEYS if server.auth else {}
-    replay = Settings(access_keys=keys, recordings=recordings)
+    replay = Settings(access_keys=keys, recordings=recordings, clock=lambda: now)
     async with serving(Simulator(replay)) as address:
         second, _ = await poll(dataclasses.replace(server, url=address.url))
     return first, second
 
 
 def ages(snapshot: Snapshot) -> Snapshot:
-    """The same with times as ages, to the second."""
+    """The same with times as ages, to the millisecond."""
 
     def age(start: float | None) -> float | None:
-        return None if start is None else round(snapshot.server_time - start, -1)
+        return None if start is None else round(snapshot.server_time - start, 3)
 
     return Snapshot(
         **{
