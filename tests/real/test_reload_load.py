@@ -16,8 +16,8 @@ from tests.support.processes import UNMEASURED, query, scraping_prometheus, serv
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
-JOBS = 20
-"""Each scrapes every two seconds: together every 100 ms, with time for each on a busy machine."""
+JOBS = 50
+"""Each scrapes every five seconds: together every 100 ms, with time for each on a busy machine."""
 FAMILIES = ("agent_rest_up", "agent_rest_polls_total", "agent_rest_resting_agents")
 SCRAPES = "".join(
     f"""
@@ -123,7 +123,7 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
                 return (await client.get("/-/ready")).status_code == 200
 
             await until(ready)
-            scrapes = "global: {scrape_interval: 2s, scrape_timeout: 2s}\nscrape_configs:"
+            scrapes = "global: {scrape_interval: 5s, scrape_timeout: 5s}\nscrape_configs:"
             text = scrapes + SCRAPES.replace("ADDRESS", exporter.address)
             async with scraping_prometheus(tmp_path / "prometheus", text) as prometheus:
                 begin = await settled(prometheus)
@@ -143,6 +143,14 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
                     # a round of polls later, the next change
                     while steady.requests < seen + 170:
                         await asyncio.sleep(0.05)
+
+                async def scraped_often() -> bool:
+                    ups = await samples(prometheus, "up", begin)
+                    return (
+                        min(len(values) for found in ups.values() for values in found.values()) > 2
+                    )
+
+                await until(scraped_often)
                 await check(prometheus, begin)
             # three for each poll in flight. A reload replaces them, as does a failed poll: one can
             # time out on a busy machine
@@ -160,7 +168,6 @@ async def check(prometheus: httpx.AsyncClient, begin: float) -> None:
     scrapes = {job: next(iter(found.values())) for job, found in ups.items()}
     assert len(scrapes) == JOBS
     for values in scrapes.values():
-        assert len(values) >= 4
         assert {value for _, value in values} == {"1"}, "a scrape failed"
     for name in FAMILIES:
         found = await samples(prometheus, f"{name}{{{STAYING}}}", begin)

@@ -8,25 +8,36 @@ import httpx
 import pytest
 import trustme
 
-from tests.support.processes import query, run, scraping_prometheus, serving_exporter, until
+from tests.support.cms_peer import Step, listening
+from tests.support.processes import (
+    free_port,
+    query,
+    run,
+    scraping_prometheus,
+    serving_exporter,
+    until,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
 PASSWORD = "canary-password"
-CONFIG = """
-cms:
-  - url: http://127.0.0.1:9
-    interval: 300s
-    targets: [{ccId: 1, vdn: 1}]
-"""
 
 
-def protected(folder: Path) -> tuple[Path, Path, trustme.CA]:
+def protected(folder: Path, port: int) -> tuple[Path, Path, trustme.CA]:
     """A configuration, a web configuration with TLS and one user, and the CA."""
     ca = trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
     ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "web.pem")
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "config.yaml").write_text(
+        f"""
+        cms:
+          - url: http://127.0.0.1:{port}
+            interval: 300s
+            timeout: 200s
+            targets: [{{ccId: 1, vdn: 1}}]
+        """,
+        encoding="utf-8",
+    )
     digest = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     (folder / "web.yml").write_text(
         f"""
@@ -40,10 +51,13 @@ def protected(folder: Path) -> tuple[Path, Path, trustme.CA]:
 
 async def test_metrics_need_a_password_and_health_does_not(tmp_path: Path) -> None:
     """Over TLS; a real Prometheus with the password scrapes, and one without does not."""
-    config, web, ca = protected(tmp_path)
+    port = free_port()
+    config, web, ca = protected(tmp_path, port)
     context = ssl.create_default_context()
     ca.configure_trust(context)
     async with (
+        # so that the first round is not over before readiness is asked for, whenever it is due
+        listening(Step(then="hang"), port=port),
         serving_exporter(config, f"--web.config.file={web}") as exporter,
         httpx.AsyncClient(
             base_url=f"https://{exporter.address}", verify=context, trust_env=False
@@ -82,7 +96,7 @@ async def test_metrics_need_a_password_and_health_does_not(tmp_path: Path) -> No
 
 def test_a_bad_web_configuration_keeps_it_from_starting(tmp_path: Path) -> None:
     """One line with the place, and status 2: it must never serve in the open by mistake."""
-    config, web, _ = protected(tmp_path)
+    config, web, _ = protected(tmp_path, 9)
     web.write_text(f"basic_auth_users:\n  prometheus: {PASSWORD}\n", encoding="utf-8")
     done = run("serve", f"--config.file={config}", f"--web.config.file={web}")
     assert (done.returncode, done.stdout) == (2, "")
