@@ -25,6 +25,7 @@ from exporter.web.listening.addresses import (
 from exporter.web.listening.listener import Listener, listen
 from exporter.web.listening.sockets import activated
 
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REMEDY = "choose another address with --web.listen-address"
 Bind = Callable[..., socket.socket]
 
@@ -122,6 +123,13 @@ def _port(listener: Listener, at: int = 0) -> int:
 
 async def _hello(host: str, port: int) -> bool:
     return await _answered(*await asyncio.open_connection(host, port))
+
+
+async def _sent(port: int, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose first bytes are there before the server can find it idle."""
+    opened = socket.create_connection(("127.0.0.1", port))
+    opened.sendall(data)
+    return await asyncio.open_connection(sock=opened)
 
 
 async def _answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -295,11 +303,12 @@ async def test_a_name_that_cannot_be_resolved(host: str) -> None:
 async def test_a_connection_without_a_whole_request_is_closed(sent: bytes) -> None:
     """Be it idle or slow on purpose; others are served meanwhile."""
     listener = await _listen(Address("127.0.0.1", 0), idle_timeout=0.05)
-    port = _port(listener)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    assert await _hello("127.0.0.1", port)
+    reader, writer = await _sent(_port(listener), sent)
+    other, its_writer = await _sent(_port(listener), REQUEST)
+    assert (await other.read()).endswith(b"hello")
     assert await reader.read() == b""
+    its_writer.close()
+    await its_writer.wait_closed()
     writer.close()
     await writer.wait_closed()
     await listener.close()
@@ -309,9 +318,8 @@ async def test_a_connection_without_a_whole_request_is_closed(sent: bytes) -> No
 async def test_a_kept_connection_is_closed_when_idle() -> None:
     """It serves as many requests as come, and ends after the last one."""
     listener = await _listen(Address("127.0.0.1", 0), idle_timeout=0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", _port(listener))
+    reader, writer = await _sent(_port(listener), REQUEST * 2)
     for _ in range(2):
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
     assert await reader.read() == b""
     writer.close()
