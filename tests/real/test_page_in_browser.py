@@ -98,8 +98,9 @@ async def reading(
         page.on("console", lambda message: complaints.extend(_complaint(message)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
         if options.get("java_script_enabled", True):
+            # time flows until it is paused, so that moment must be far away: it is jumped to
             await page.clock.install(time=0)
-            await page.clock.pause_at(1)
+            await page.clock.pause_at(86_400)
         await page.goto(url + query)
         yield page
         await context.close()
