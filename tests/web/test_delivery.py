@@ -87,7 +87,7 @@ def _in_progress(delivery: Delivery) -> int:
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_the_same_question_is_answered_once(encoding: str) -> None:
     """Whoever asks while it is made, or soon after, gets the same bytes, compressed or not."""
-    delivery, made = Delivery(), list[int]()
+    delivery, made = Delivery(renderings=Renderings(shared_for=60)), list[int]()
 
     async def handler(request: web.Request) -> web.StreamResponse:
         def slices() -> Iterator[bytes]:
@@ -307,7 +307,7 @@ async def test_the_same_question_with_and_without_gzip(order: tuple[str, str]) -
 
 async def test_a_text_that_nobody_reads_any_more() -> None:
     """It is shared until another body is made."""
-    delivery, made = Delivery(), list[str]()
+    delivery, made = Delivery(renderings=Renderings(shared_for=60)), list[str]()
 
     async def handler(request: web.Request) -> web.StreamResponse:
         def slices() -> Iterator[bytes]:
