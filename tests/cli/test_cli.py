@@ -20,6 +20,7 @@ from exporter.cli.flags import Command
 from exporter.config.load import Config, load
 from tests.support.command_line import parsed
 from tests.support.processes import COMMAND, clean_environment, run, started
+from tests.support.terminal import read_to_end
 
 CONFIG = """
 cms:
@@ -73,9 +74,8 @@ def test_check_on_a_terminal(config: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=other,
     )
-    seen = os.read(main_side, 65_536).decode().splitlines()
-    os.close(main_side)
     os.close(other)
+    seen = read_to_end(main_side).decode().splitlines()
     assert (done.returncode, done.stderr) == (0, b"")
     assert seen == [
         f"{config}: valid",

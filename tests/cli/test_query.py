@@ -295,8 +295,8 @@ async def test_scripts_get_all_of_it(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     now, start = found.pop("server_timestamp_seconds"), found["rows"][0]["start_timestamp_seconds"]
     assert 900 <= now - start < 960
-    assert found.pop("duration_seconds") < 10
-    assert abs(found.pop("clock_skew_seconds")) < 2
+    assert found.pop("duration_seconds") < 30
+    assert abs(found.pop("clock_skew_seconds")) < 30
     assert found.pop("longest_rest_seconds") == now - start
     assert found.pop("longest_overdue_seconds") == pytest.approx(now - start - 300)
     rows = found.pop("rows")
@@ -357,7 +357,7 @@ async def test_a_failure_is_explained(tmp_path: Path) -> None:
     assert done.stderr == f"quito, ccId 1, vdn 1 (sales): decode: {sentence}\n"
     assert (data.returncode, data.stderr) == (1, "")
     found = json.loads(data.stdout)
-    assert abs(found.pop("clock_skew_seconds")) < 2
+    assert abs(found.pop("clock_skew_seconds")) < 30
     assert found == {
         "cms": "quito",
         "cc_id": 1,

@@ -28,6 +28,7 @@ from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
 from tests.support.processes import COMMAND, clean_environment, started
+from tests.support.terminal import read_to_end
 from tests.support.virtual_time import VirtualTimeLoop
 
 NOW = 1_750_000_000.0
@@ -219,8 +220,7 @@ async def test_a_terminal_is_left_as_it_was(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
         os.close(other)
-        seen += os.read(terminal, 65_536)
-        os.close(terminal)
+        seen += read_to_end(terminal)
     assert b"every 5s; 1 poll, 0 failed; Ctrl-C ends it" in seen
     assert seen.count(b"\x1b[?25h") == seen.count(b"\x1b[?25l") > 0
     assert seen.endswith(b"\x1b[?25h")

@@ -39,6 +39,19 @@ class Terminal:
             return await self.process.wait()
 
 
+def read_to_end(descriptor: int) -> bytes:
+    """What a terminal shows until the last program has left it.
+
+    The caller must have closed its other side. One read may give less than all of it.
+    """
+    shown = b""
+    with contextlib.suppress(OSError):  # nobody is left on the other side
+        while data := os.read(descriptor, 65_536):
+            shown += data
+    os.close(descriptor)
+    return shown
+
+
 @asynccontextmanager
 async def terminal(*command: str, cwd: Path, environ: Mapping[str, str]) -> AsyncIterator[Terminal]:
     """Run a program on a terminal of 200 columns; kill it when the block is left."""
