@@ -25,6 +25,8 @@ JOB = "agent-rest-exporter"
 DOWN = "127.0.0.1:9"
 """Where nothing answers."""
 TWO_MINUTES = 120.0
+SETTLED = 2.0
+"""Seconds after which a moment's samples do not change: a scrape that times out marks them late."""
 STEP = 1
 """Seconds between the samples of a line."""
 
@@ -132,13 +134,16 @@ async def test_every_expression_finds_data_in_the_demo(tmp_path: Path) -> None:
         async with scraping_prometheus(tmp_path, jobs) as client:
             while missing := [target for target in wanted if not found[target].samples]:
                 assert time.monotonic() - begun < TWO_MINUTES, missing
+                at = time.time() - SETTLED
                 for target in missing:
-                    found[target] = count(await ask(client, target, ALL, time.time()))
+                    found[target] = count(await ask(client, target, ALL, at))
                 await asyncio.sleep(0.5)
-            # The list shows what all of them give at one moment.
-            now = time.time()
+            # The list shows what all of them give at one moment, at which no scrape had failed.
+            while not await all_are_scraped(client, now := time.time() - SETTLED):
+                assert time.monotonic() - begun < TWO_MINUTES
+                await asyncio.sleep(0.5)
             shown = {target: await ask(client, target, ALL, now) for target in wanted}
-            foreign = await query(client, 'process_resident_memory_bytes{job="others"}')
+            foreign = await query(client, 'process_resident_memory_bytes{job="others"}', now)
             offered = {uid: await choices(client, uid) for uid in UIDS}
             marked = [
                 mark["name"]
@@ -176,6 +181,15 @@ async def test_every_expression_finds_data_in_the_demo(tmp_path: Path) -> None:
     assert offered["agent-rest-exporter"] == offered["agent-rest-floor"] | {
         "instance": {address, doubtful}
     }
+
+
+async def all_are_scraped(prometheus: httpx.AsyncClient, at: float) -> bool:
+    """Whether the demo's exporters and the process beside them were up at a moment.
+
+    They were also up for the five seconds before it, on which alerts and rates are based.
+    """
+    up = await query(prometheus, "min_over_time(up[5s]) == 1", at)
+    return len(up) == 3
 
 
 async def choices(prometheus: httpx.AsyncClient, uid: str) -> dict[str, set[str]]:
@@ -271,8 +285,11 @@ def page() -> str:
 
 
 @asynccontextmanager
-async def twins(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A Prometheus that scrapes the page once as job `one`, and from two instances as `pair`."""
+async def twins(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, float]]:
+    """A Prometheus that scrapes the page once as job `one`, and from two instances as `pair`.
+
+    Gives a moment, too, at which it held all of them: a later scrape can time out.
+    """
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(text=page())
@@ -290,12 +307,15 @@ async def twins(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     )
     try:
         async with scraping_prometheus(tmp_path, jobs) as prometheus:
+            at = 0.0
 
             async def scraped() -> bool:
-                return sum((await query(prometheus, "sum(up)")).values()) == 3
+                nonlocal at
+                at = time.time() - SETTLED
+                return sum((await query(prometheus, "sum(up)", at)).values()) == 3
 
             await until(scraped)
-            yield prometheus
+            yield prometheus, at
     finally:
         await runner.cleanup()
 
@@ -306,32 +326,31 @@ async def test_two_exporters_of_one_floor_are_counted_once(tmp_path: Path) -> No
     of_states |= {"Targets down by CMS", "Failing targets", "Doubtful numbers"}
     wanted = [one for one in targets("agent-rest-floor") if one.panel != "Alerts"]
     wanted += [one for one in targets("agent-rest-exporter") if one.panel in of_states]
-    async with twins(tmp_path) as prometheus:
+    async with twins(tmp_path) as (prometheus, at):
         # What a naive sum does: the test would see it.
-        naive = await query(prometheus, "sum by (job) (agent_rest_max_resting_agents)")
+        naive = await query(prometheus, "sum by (job) (agent_rest_max_resting_agents)", at)
         assert naive[frozenset({("job", "pair")})] == 2 * naive[frozenset({("job", "one")})]
-        now = time.time()
         for target in wanted:
             at_once = Target(target.uid, target.panel, target.expr, instant=True)
-            one = await ask(prometheus, at_once, ALL | {"job": "one"}, now)
-            pair = await ask(prometheus, at_once, ALL | {"job": "pair"}, now)
+            one = await ask(prometheus, at_once, ALL | {"job": "one"}, at)
+            pair = await ask(prometheus, at_once, ALL | {"job": "pair"}, at)
             assert one, target.expr
             assert set(one) == set(pair), target.expr
 
 
 async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
     """Each single number, and the first trouble of each VDN that has several."""
-    async with twins(tmp_path) as prometheus:
-        chosen, now = ALL | {"job": "pair"}, time.time()
+    async with twins(tmp_path) as (prometheus, at):
+        chosen = ALL | {"job": "pair"}
         shown = {
-            target.panel: await ask(prometheus, target, chosen, now)
+            target.panel: await ask(prometheus, target, chosen, at)
             for uid in UIDS
             for target in targets(uid)
             if target.instant
             and target.panel not in {"VDNs", "Failing targets", "Doubtful numbers", "Alerts"}
         }
         trouble = next(one for one in targets("agent-rest-floor") if one.panel == "VDNs")
-        rows = await ask(prometheus, trouble, chosen, now)
+        rows = await ask(prometheus, trouble, chosen, at)
         numbers = {panel: answers[0].values[0] for panel, answers in shown.items() if answers}
     assert numbers["Resting"] == 28
     assert numbers["Approved"] == 8
@@ -349,7 +368,7 @@ async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
     assert numbers["Targets down"] == 3
     assert numbers["Never succeeded"] == 2
     assert numbers["Resting against the limit"] == 9 / 4
-    assert numbers["Next certificate to expire"] == pytest.approx(EXPIRY - now, abs=1)
+    assert numbers["Next certificate to expire"] == pytest.approx(EXPIRY - at, abs=1)
     panel = next(panel for panel in read("agent-rest-floor")["panels"] if panel["title"] == "VDNs")
     (words,) = [
         one["value"][0]["options"]
@@ -364,6 +383,6 @@ async def test_numbers_mean_what_their_titles_say(tmp_path: Path) -> None:
 
 async def test_nothing_is_shown_as_zero_when_nothing_is_known(tmp_path: Path) -> None:
     """Without any exporter every panel of the floor is empty: a false zero would calm people."""
-    async with twins(tmp_path) as prometheus:
+    async with twins(tmp_path) as (prometheus, at):
         for target in targets("agent-rest-floor"):
-            assert await ask(prometheus, target, ALL | {"job": "none"}, time.time()) == []
+            assert await ask(prometheus, target, ALL | {"job": "none"}, at) == []

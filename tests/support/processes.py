@@ -264,9 +264,12 @@ async def answering(
         yield client
 
 
-async def query(client: httpx.AsyncClient, promql: str) -> dict[frozenset[tuple[str, str]], float]:
-    """An instant query: value by labels, without the metric's name."""
-    reply = await client.get("/api/v1/query", params={"query": promql})
+async def query(
+    client: httpx.AsyncClient, promql: str, at: float | None = None
+) -> dict[frozenset[tuple[str, str]], float]:
+    """An instant query, now or at an epoch time: value by labels, without the metric's name."""
+    moment = {} if at is None else {"time": at}
+    reply = await client.get("/api/v1/query", params={"query": promql, **moment})
     reply.raise_for_status()
     return {
         frozenset((k, v) for k, v in item["metric"].items() if k != "__name__"): float(
