@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from exporter import __version__
 from exporter.cli.loop import stop_event
 from exporter.cli.signals import STOPS, Signals, Stopped
-from tests.support.processes import COMMAND, clean_environment, program, started, until
+from tests.support.processes import COMMAND, PATIENCE, clean_environment, program, started, until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +22,57 @@ CONFIG = "cms: [{url: 'http://127.0.0.1:1', targets: [{ccId: 1, vdn: 1}]}]\n"
 SERVE = (COMMAND, "serve", "--web.listen-address=127.0.0.1:0")
 
 
+HOLD = """
+import pathlib, sys, time
+
+class Hold:
+    def find_spec(self, name, path=None, target=None):
+        if name == "exporter.service.daemon":
+            folder = pathlib.Path(__file__).parent
+            (folder / "held").touch()
+            while not (folder / "go").exists():
+                time.sleep(0.01)
+
+sys.meta_path.insert(0, Hold())
+"""
+"""Holds a start open while the daemon's modules are imported, until a file says to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The start of the daemon, which is held open."""
+
+    folder: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables for the process: it runs what is in the folder first."""
+        folders = [str(self.folder), os.environ.get("PYTHONPATH", "")]
+        return {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+
+    async def is_held(self) -> bool:
+        """Whether the daemon's modules are about to be imported."""
+        return (self.folder / "held").exists()
+
+    def go_on(self) -> None:
+        """Hold it no longer."""
+        (self.folder / "go").touch()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with the smallest configuration."""
     (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """A start that can be met by a signal, however fast or slow this machine is."""
+    folder = tmp_path / "hold"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HOLD, encoding="utf-8")
+    return Start(folder)
 
 
 @pytest.fixture
@@ -45,52 +92,39 @@ def handles(pid: int, number: signal.Signals) -> bool:
     return bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
-async def test_a_hang_up_before_the_start_is_followed(folder: Path) -> None:
+async def test_a_hang_up_before_the_start_is_followed(folder: Path, start: Start) -> None:
     """It comes while modules are imported; the daemon reloads as soon as it is up."""
-    async with started(*SERVE, cwd=folder) as process:
-        pid = process.handle.pid
-
-        async def ready() -> bool:
-            return handles(pid, signal.SIGHUP)
-
-        await until(ready)
-        assert process.lines == []
+    async with started(*SERVE, cwd=folder, environ=start.environ) as process:
+        await until(start.is_held)
+        assert handles(process.handle.pid, signal.SIGHUP)
         process.handle.send_signal(signal.SIGHUP)
+        start.go_on()
         await process.wait_for("has started")
         await process.wait_for("was reloaded")
         assert await process.stop() == 0
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-async def test_a_stop_before_the_start(folder: Path, number: signal.Signals, status: int) -> None:
+async def test_a_stop_before_the_start(
+    folder: Path, start: Start, number: signal.Signals, status: int
+) -> None:
     """At once and without a word, although the daemon is not up yet."""
-    async with started(*SERVE, cwd=folder) as process:
-        pid = process.handle.pid
-
-        async def ready() -> bool:
-            return handles(pid, signal.SIGHUP)
-
-        await until(ready)
+    async with started(*SERVE, cwd=folder, environ=start.environ) as process:
+        await until(start.is_held)
         assert await process.stop(number) == status
         assert process.lines == []
 
 
 async def test_a_stop_of_the_first_process_of_a_container(
-    folder: Path, pid_namespace: list[str]
+    folder: Path, start: Start, pid_namespace: list[str]
 ) -> None:
     """The kernel drops a signal for which process 1 has no handler; this one is not lost."""
-    async with started(*pid_namespace, *SERVE, cwd=folder) as process:
+    command = (*pid_namespace, *SERVE)
+    async with started(*command, cwd=folder, environ=start.environ) as process:
+        await until(start.is_held)
         children = Path(f"/proc/{process.handle.pid}/task/{process.handle.pid}/children")
-
-        async def ready() -> bool:
-            return any(
-                handles(int(child), signal.SIGHUP)
-                for child in children.read_text(encoding="ascii").split()
-            )
-
-        await until(ready)
         os.kill(int(children.read_text(encoding="ascii")), signal.SIGTERM)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await process.handle.wait() == 143
         assert process.lines == []
 
