@@ -96,8 +96,6 @@ def waits_for_a_pipe(pid: int) -> bool:
     "command",
     [
         ("query", "--cc-id=1", "--vdn=1"),
-        ("query", "--cc-id=1", "--vdn=1", "--json"),
-        ("query", "--cc-id=1", "--vdn=1", "--raw"),
         ("query", "--cc-id=1", "--vdn=1", "--record=r.json"),
         ("check", "--live"),
         ("--help",),
