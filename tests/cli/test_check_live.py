@@ -463,9 +463,8 @@ async def test_a_terminal_sees_the_bar(tmp_path: Path, *, plain: bool) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=slave,
         )
-        os.close(slave)
         out, _ = await process.communicate()
-    seen = read_to_end(master).decode()
+    seen = read_to_end(master, slave).decode()
     assert process.returncode == 1
     assert b"\x1b" not in out
     assert ("\x1b[31m" in seen) is not plain

@@ -74,8 +74,7 @@ def test_check_on_a_terminal(config: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=other,
     )
-    os.close(other)
-    seen = read_to_end(main_side).decode().splitlines()
+    seen = read_to_end(main_side, other).decode().splitlines()
     assert (done.returncode, done.stderr) == (0, b"")
     assert seen == [
         f"{config}: valid",

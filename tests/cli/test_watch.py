@@ -219,8 +219,7 @@ async def test_a_terminal_is_left_as_it_was(tmp_path: Path) -> None:
             seen += await asyncio.to_thread(os.read, terminal, 65_536)
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
-        os.close(other)
-        seen += read_to_end(terminal)
+        seen += read_to_end(terminal, other)
     assert b"every 5s; 1 poll, 0 failed; Ctrl-C ends it" in seen
     assert seen.count(b"\x1b[?25h") == seen.count(b"\x1b[?25l") > 0
     assert seen.endswith(b"\x1b[?25h")

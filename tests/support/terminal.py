@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tests.support.processes import PATIENCE
+
+_END: Final = b"\0end\0"
 
 
 @dataclass
@@ -39,17 +42,19 @@ class Terminal:
             return await self.process.wait()
 
 
-def read_to_end(descriptor: int) -> bytes:
-    """What a terminal shows until the last program has left it.
+def read_to_end(descriptor: int, other: int) -> bytes:
+    """What a terminal shows once the last program has left it. Closes both of its sides.
 
-    The caller must have closed its other side. One read may give less than all of it.
+    The other side is held open until then, and told where the end is: Linux may drop what is
+    beyond 4 kB when the last program leaves a terminal that nobody reads.
     """
     shown = b""
-    with contextlib.suppress(OSError):  # nobody is left on the other side
-        while data := os.read(descriptor, 65_536):
-            shown += data
+    os.write(other, _END)
+    while not shown.endswith(_END):
+        shown += os.read(descriptor, 65_536)
+    os.close(other)
     os.close(descriptor)
-    return shown
+    return shown.removesuffix(_END)
 
 
 @asynccontextmanager
