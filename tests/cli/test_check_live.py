@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import os
 import pty
 import re
 import signal
