@@ -128,7 +128,8 @@ def _secret(value: object) -> Secret:
 
 def is_one_line(text: str) -> bool:
     """Whether a text has neither line breaks nor other control characters."""
-    return re.search(_CONTROL, text) is None
+    # what is printable has none; asked first, because a file may have 10,000 names and labels
+    return text.isprintable() or re.search(_CONTROL, text) is None
 
 
 def _line(value: str) -> str:

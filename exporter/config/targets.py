@@ -77,7 +77,8 @@ class Targets:
 
     def _add(self, entry: model.Target, place: Place, vdn_place: Place) -> None:
         for label in entry.labels:
-            self._check_label(label, place / "labels" / label)
+            if problem := _label_problem(label):
+                self._reader.report(place / "labels" / label, problem, on_key=True)
         for key in ("max_rest", "max_wait"):
             if getattr(entry, key) == 0:
                 self._reader.report(place / key, "must be above 0s")
@@ -115,13 +116,12 @@ class Targets:
             f"duplicate target: ccId {cc_id}, vdn {vdns[0]}{more} is already listed at {first}",
         )
 
-    def _check_label(self, label: str, place: Place) -> None:
-        if label.startswith("__"):
-            message = 'label names that start with "__" are reserved for Prometheus'
-        elif not _LABEL.fullmatch(label):
-            message = "not a valid label name: use letters, digits and _, not starting with a digit"
-        elif label in _RESERVED or label.startswith("exported_"):
-            message = "reserved label name: the exporter or Prometheus sets it"
-        else:
-            return
-        self._reader.report(place, message, on_key=True)
+
+def _label_problem(label: str) -> str | None:
+    if label.startswith("__"):
+        return 'label names that start with "__" are reserved for Prometheus'
+    if not _LABEL.fullmatch(label):
+        return "not a valid label name: use letters, digits and _, not starting with a digit"
+    if label in _RESERVED or label.startswith("exported_"):
+        return "reserved label name: the exporter or Prometheus sets it"
+    return None

@@ -62,6 +62,8 @@ class Block(Generic[_S]):
 
     def items(self, key: str) -> Place:
         """The place of a list, less its wrong items."""
+        if not self.removed:
+            return self.place / key
         gone = {rest[0] for first, *rest in self.removed if first == key and rest}
         indices = sorted(index for index in gone if isinstance(index, int))
         return replace(self.place / key, gone=tuple(indices))

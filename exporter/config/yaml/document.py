@@ -177,10 +177,11 @@ def parse(file: str, text: str) -> Document:
         before = text[: forbidden.start()]
         line, column = before.count("\n") + 1, forbidden.start() - before.rfind("\n")
         raise ConfigError([Problem(file, line, column, "", "control characters are not allowed")])
-    if _PAIR.search(text):
-        # only double quotes have escapes
-        with suppress(ConfigError):
-            return Document(file, text)
+    if not _PAIR.search(text):
+        return Document(file, text)
+    # only double quotes have escapes
+    with suppress(ConfigError):
+        return Document(file, text)
     return Document(file, text, join_pairs=True)
 
 
