@@ -27,9 +27,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.runtime
 	@$(BIN)/agent-rest-exporter demo $(ARGS)
 
-# mypy has one core to itself; the other compiles the tests meanwhile
-test: parts
-	@$(MAKE) --no-print-directory --jobs 2 lint types compiled
+# Two at a time: programs and packages are installed, then mypy has one core to itself, and the other
+# compiles the tests. The environment comes first, because its Python may have to be installed too.
+test: $(VENV)/bin/python
+	@$(MAKE) --no-print-directory --jobs 2 parts lint types compiled
 	@$(MAKE) --no-print-directory unit
 
 parts:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.attacked import Attacked, assert_unharmed, attacked, fill
+from tests.support.attacked import FIGURES, Attacked, assert_unharmed, attacked, fill
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ async def test_a_log_without_a_reader(tmp_path: Path) -> None:
 
 async def test_five_hundred_abandoned_reloads(tmp_path: Path) -> None:
     """They are a few reloads, and no core is busy after them."""
-    async with attacked(tmp_path, targets=2000) as exporter:
+    async with attacked(tmp_path, targets=2000 if FIGURES else 500) as exporter:
         before = exporter.cpu()
         await exporter.post("/-/reload")
         one = exporter.cpu() - before

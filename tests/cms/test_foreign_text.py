@@ -1,6 +1,7 @@
 """What a server says before anyone sees it: no secret in any known form, nothing invisible."""
 
 import base64
+import functools
 import html
 import json
 import random
@@ -139,15 +140,17 @@ def readings(text: str) -> Iterator[str]:
 
 def shows_a_run(shown: str, secret: str, length: int = 12) -> bool:
     """Whether so many characters of a secret are seen in a row, however often it is decoded."""
-    hidden = "".join(secret.split()).casefold()
-    runs = {hidden[start : start + length] for start in range(len(hidden) - length + 1)}
+    hidden = runs("".join(secret.split()), length)
     seen = {shown} | set(readings(shown))
     seen |= {again for text in seen for again in readings(text)}
-    return any(
-        text[start : start + length].casefold() in runs
-        for text in seen
-        for start in range(len(text) - length + 1)
-    )
+    return any(not hidden.isdisjoint(runs(text, length)) for text in seen)
+
+
+@functools.lru_cache
+def runs(text: str, length: int) -> frozenset[str]:
+    """Every part of a text that has so many characters."""
+    folded = text.casefold()
+    return frozenset(folded[start : start + length] for start in range(len(folded) - length + 1))
 
 
 @pytest.mark.parametrize("length", [200, 1200, 3000])
