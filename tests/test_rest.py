@@ -766,6 +766,22 @@ def _truths(counters: Counters, rows: Sequence[Row]) -> Iterator[Truth]:
             yield Truth(rests, waits, counters.resting - seen)
 
 
+def _assert_counts(snapshot: Snapshot, truths: Sequence[Truth], bound: int) -> None:
+    counts = [
+        (snapshot.overdue(NOW), [truth.overdue() for truth in truths]),
+        (
+            snapshot.resting_longer(bound, NOW),
+            [sum(age > bound for age in truth.ages()) for truth in truths],
+        ),
+    ]
+    for shown, seen in counts:
+        if shown is not None and snapshot.unclassified:
+            assert max(seen) <= shown <= snapshot.resting, "an upper bound"
+        elif shown is not None:
+            unseen = [truth.unseen for truth in truths]
+            assert min(seen) <= shown <= max(map(operator.add, seen, unseen))
+
+
 @given(
     st.builds(Counters, *[st.integers(0, 4)] * 3),
     st.lists(_small_rows, max_size=6),
@@ -803,19 +819,7 @@ def test_every_number_is_within_what_the_reply_allows(
         if snapshot.unlisted:
             assert longest <= max(possible), "a lower bound"
 
-    counts = [
-        (snapshot.overdue(NOW), [truth.overdue() for truth in truths]),
-        (
-            snapshot.resting_longer(bound, NOW),
-            [sum(age > bound for age in truth.ages()) for truth in truths],
-        ),
-    ]
-    for shown, seen in counts:
-        if shown is not None and snapshot.unclassified:
-            assert max(seen) <= shown <= counters.resting, "an upper bound"
-        elif shown is not None:
-            unseen = [truth.unseen for truth in truths]
-            assert min(seen) <= shown <= max(map(operator.add, seen, unseen))
+    _assert_counts(snapshot, truths, bound)
 
     wait = snapshot.longest_wait(NOW)
     if wait and counters.waiting:

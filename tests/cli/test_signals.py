@@ -8,6 +8,7 @@ import signal
 import subprocess
 import termios
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,30 @@ BOTH = pytest.mark.parametrize(
 LOOPS = pytest.mark.parametrize("uvloop", [True, False], ids=["uvloop", "asyncio"])
 INIT = (COMMAND, "init", "new.yaml", "--url=http://127.0.0.1:1", "--cc-id=1", "--vdn=1")
 
+# system calls, on x86-64 and on ARM
+READ = frozenset({"0", "63"})
+WRITE = frozenset({"1", "64"})
+
+
+def blocked_in(pid: int, calls: frozenset[str]) -> int | None:
+    """The descriptor that the process waits for in one of these calls; None if it does not wait."""
+    call = Path(f"/proc/{pid}/syscall")
+    try:
+        number, descriptor, *_ = call.read_text(encoding="ascii").split()
+    except ValueError:  # it runs
+        return None
+    return int(descriptor, 16) if number in calls else None
+
+
+async def reads(found: Terminal) -> bool:
+    """Whether the program waits for keys.
+
+    Python looks for signals when a read is interrupted: one that comes right before, with the next
+    key only.
+    """
+    assert found.process.returncode is None
+    return blocked_in(found.process.pid, READ) is not None
+
 
 def echoes(found: Terminal) -> bool:
     """Whether the terminal shows what is typed."""
@@ -39,6 +64,7 @@ async def test_at_a_question_after_a_poll(
     """`init` has polled before it asks: Ctrl-C and SIGTERM still end it at once."""
     async with terminal(*INIT, cwd=tmp_path, environ=clean_environment()) as found:
         await found.wait_for(r"Answer again, write the file anyway, or quit.*: ")
+        await until(partial(reads, found))
         found.process.send_signal(number)
         assert await found.end() == status
     assert not list(tmp_path.iterdir())
@@ -61,6 +87,7 @@ async def test_at_a_hidden_prompt_after_a_poll(
             await found.wait_for(question)
             found.type(f"{typed}\n")
         await found.wait_for(r"Secret key .*: ")
+        await until(partial(reads, found))
         assert not echoes(found)
         found.process.send_signal(number)
         assert await found.end() == status
@@ -77,17 +104,6 @@ def full_pipe() -> Iterator[int]:
     yield writer
     os.close(reader)
     os.close(writer)
-
-
-def waits_for_a_pipe(pid: int) -> bool:
-    """Whether the process sleeps in a write to a pipe."""
-    call = Path(f"/proc/{pid}/syscall")
-    try:
-        number, descriptor, *_ = call.read_text(encoding="ascii").split()
-    except ValueError:  # it runs
-        return False
-    # x86-64, and ARM
-    return number in {"1", "64"} and int(descriptor, 16) in {1, 2}
 
 
 @pytest.mark.anyio
@@ -122,7 +138,7 @@ async def test_while_nobody_reads_the_output(
 
         async def stuck() -> bool:
             assert process.returncode is None
-            return waits_for_a_pipe(process.pid)
+            return blocked_in(process.pid, WRITE) in {1, 2}
 
         try:
             await until(stuck)
