@@ -127,7 +127,9 @@ async def check_with_prometheus(folder: Path, exporter: Process) -> None:
             )
 
         await until(all_is_held)
-        failed = 'sum by (reason) (agent_rest_exporter_poll_failures_total{reason!="timeout"}) > 0'
+        # a machine may be too busy for a reply or for a connection in 900 ms
+        polls = 'agent_rest_exporter_poll_failures_total{reason!~"timeout|connect"}'
+        failed = f"sum by (reason) ({polls}) > 0"
         assert await query(prometheus, failed) == {}
 
 
