@@ -11,12 +11,14 @@ docs/semantics.md explains them for operators.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, StrEnum
 from itertools import compress
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
+
+from exporter.begin_time import BeginTimeUnit, is_wrong_unit, usable_starts
 
 
 class WaitReason(StrEnum):
@@ -28,14 +30,6 @@ class WaitReason(StrEnum):
     NO_SKILL_QUEUE = "no_skill_queue"
     SKILL_QUEUE_LIMIT = "skill_queue_limit"
     UNKNOWN = "unknown"
-
-
-class BeginTimeUnit(StrEnum):
-    """The unit of `beginTime`, which the vendor's page calls a timestamp and no more."""
-
-    AUTO = "auto"
-    SECONDS = "s"
-    MILLISECONDS = "ms"
 
 
 class Doubt(StrEnum):
@@ -201,21 +195,6 @@ _UNKNOWN: Final = _REASONS - 1
 _AWAITING_APPROVAL: Final = 0
 _NONE_PROVEN: Final = math.inf
 
-_FIRST_MILLISECONDS: Final = {
-    # from here up: in seconds it would be the year 5138
-    BeginTimeUnit.AUTO: 10**11,
-    BeginTimeUnit.SECONDS: math.inf,
-    BeginTimeUnit.MILLISECONDS: 0,
-}
-"""From which value up a time is taken as milliseconds."""
-_OTHER_UNIT: Final = {
-    BeginTimeUnit.SECONDS: BeginTimeUnit.MILLISECONDS,
-    BeginTimeUnit.MILLISECONDS: BeginTimeUnit.SECONDS,
-}
-_YEAR_2000: Final = 946_684_800
-_DAY: Final = 86_400
-_UNSET: Final = 4_294_967_295_000
-"""What some of the vendor's interfaces send for a time that was never set."""
 _TOLERANCE: Final = 5.0
 """Seconds by which a rest that has just begun can seem to lie ahead: two clocks, whole seconds."""
 _LONGEST_DURATION: Final = 86_399
@@ -232,6 +211,13 @@ class Asked(NamedTuple):
     """The most rows that an earlier listing of this server had."""
     with_starts: bool = False
     """Whether `Snapshot.resting_longer` will be asked."""
+
+
+class _Times(NamedTuple):
+    """When rests began, and when they are due to end if that is known, of rows of one kind."""
+
+    begun: list[float]
+    ends: list[float]
 
 
 _ASKED: Final = Asked()
@@ -253,13 +239,13 @@ def reduce(
         asked: how the server was asked.
     """
     listing = once_each(rows)
-    by_reason, waits_from = _waiting(counters.waiting, listing)
+    by_reason, waits_from, spare_zeros = _waiting(counters.waiting, listing)
     latest = server_time + _TOLERANCE
-    unusable = may_rest = 0
-    begun: list[float] = []
-    deadlines: list[float] = []
+    unusable = may_rest = without_start = 0
+    others, zeros = _Times([], []), _Times([], [])
     asked_for: float | None = None
-    starts = _starts([row.begin_time for row in listing], server_time, asked.unit)
+    begin_times = [row.begin_time for row in listing]
+    starts = usable_starts(begin_times, server_time, asked.unit)
     for row, start in zip(listing, starts, strict=True):
         unusable += start is None
         if row.reason is not None and row.reason >= waits_from:
@@ -267,19 +253,24 @@ def reduce(
                 asked_for = start
             continue
         may_rest += 1
+        is_zero = spare_zeros is not None and row.reason == _AWAITING_APPROVAL
+        without_start += start is None and not is_zero
         if start is not None and start <= latest:
+            begun, ends = zeros if is_zero else others
             begun.append(start)
             duration = row.duration
             if duration is not None and 0 < duration <= _LONGEST_DURATION:
-                deadlines.append(start + duration)
+                ends.append(start + duration)
+    begun = others.begun + zeros.begun
     resting, candidates = counters.resting, len(begun)
+    # those in surplus; more only if agents who rest would have no row otherwise
+    most_zeros = max(spare_zeros or 0, resting - len(others.begun) - without_start)
     unlisted = max(0, resting - candidates)
-    deadlines.sort()
     known = candidates > 0 or resting == 0
     doubted = (
         # a row without a start, or with one ahead, is no row that is missing
         resting > may_rest and _like_a_page(len(listing), asked),
-        0 < unusable == len(listing) and _wrong_unit(listing, server_time, asked.unit),
+        0 < unusable == len(listing) and is_wrong_unit(begin_times, server_time, asked.unit),
         unlisted,
         unusable,
     )
@@ -290,8 +281,10 @@ def reduce(
         waiting_by_reason=by_reason,
         longest_rest_start=min(begun) if resting and begun else None,
         longest_wait_start=asked_for,
-        deadlines=tuple(deadlines[:resting]) if known else None,
-        starts=tuple(sorted(begun)[:resting]) if known and asked.with_starts else None,
+        deadlines=_earliest(others.ends, zeros.ends, most_zeros, resting) if known else None,
+        starts=_earliest(others.begun, zeros.begun, most_zeros, resting)
+        if known and asked.with_starts
+        else None,
         unclassified=max(0, candidates - resting),
         unlisted=unlisted,
         unusable_begin_times=unusable,
@@ -299,6 +292,15 @@ def reduce(
         doubts=tuple(compress(Doubt, doubted)) if unlisted or unusable else (),
         server_time=server_time,
     )
+
+
+def _earliest(
+    others: list[float], zeros: list[float], most_zeros: int, resting: int
+) -> tuple[float, ...]:
+    """The earliest times, for at most as many as rest, and for no more zeros than can."""
+    if len(zeros) > most_zeros:
+        zeros = sorted(zeros)[:most_zeros]
+    return tuple(sorted(others + zeros)[:resting])
 
 
 def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
@@ -322,10 +324,10 @@ def classify(seen: Snapshot, rows: Sequence[Row], unit: BeginTimeUnit) -> list[K
         rows: each agent once.
         unit: of the rows' `begin_time`.
     """
-    _, waits_from = _waiting(seen.waiting, rows)
+    _, waits_from, _ = _waiting(seen.waiting, rows)
     latest = seen.server_time + _TOLERANCE
     kinds = []
-    starts = _starts([row.begin_time for row in rows], seen.server_time, unit)
+    starts = usable_starts([row.begin_time for row in rows], seen.server_time, unit)
     for row, start in zip(rows, starts, strict=True):
         if row.reason is not None and row.reason >= waits_from:
             kinds.append(Kind.WAITS)
@@ -342,57 +344,30 @@ def classify(seen: Snapshot, rows: Sequence[Row], unit: BeginTimeUnit) -> list[K
     return kinds
 
 
-def _waiting(waiting: int, rows: Sequence[Row]) -> tuple[tuple[int, ...], float]:
-    """The waiting agents by reason, and the reason from which up a row's agent surely waits."""
+def _waiting(waiting: int, rows: Sequence[Row]) -> tuple[tuple[int, ...], float, int | None]:
+    """The waiting agents by reason, and the reason from which up a row's agent surely waits.
+
+    Also how many of the rows with a 0 are not of agents who wait, if that is known.
+    """
     if waiting == 0:
-        return (0,) * _REASONS, _NONE_PROVEN
+        return (0,) * _REASONS, _NONE_PROVEN, None
     reasons = [row.reason for row in rows if row.reason is not None and row.reason >= 0]
     counts = [reasons.count(reason) for reason in range(_UNKNOWN)]
     counts.append(len(reasons) - sum(counts))
     surplus = len(reasons) - waiting
     if surplus <= 0:
         counts[_UNKNOWN] -= surplus
-        return tuple(counts), 0
+        return tuple(counts), 0, None
     # More rows have a reason than agents wait, so some have one that means nothing for them.
     # An unset integer is 0 on the wire: those are taken out.
     if counts[_AWAITING_APPROVAL] >= surplus:
         counts[_AWAITING_APPROVAL] -= surplus
-        return tuple(counts), 1
+        return tuple(counts), 1, surplus
     counts = [0] * _REASONS
     counts[_UNKNOWN] = waiting
-    return tuple(counts), _NONE_PROVEN
-
-
-def usable_start(begin_time: int | None, server_time: float, unit: BeginTimeUnit) -> float | None:
-    """Epoch seconds of a row's `begin_time`, by the server's clock.
-
-    None for one that cannot be believed: it would show as a 56-year rest, or is more than a day in
-    the future.
-    """
-    return next(_starts([begin_time], server_time, unit))
-
-
-def _starts(
-    begin_times: Iterable[int | None], server_time: float, unit: BeginTimeUnit
-) -> Iterator[float | None]:
-    """What `usable_start` says of each. A call for each row would be a third of a poll's work."""
-    first_milliseconds = _FIRST_MILLISECONDS[unit]
-    latest = server_time + _DAY
-    for begin_time in begin_times:
-        if begin_time is None or not 0 < begin_time < 10**18:
-            yield None
-            continue
-        start = begin_time / 1000 if begin_time >= first_milliseconds else float(begin_time)
-        yield start if _YEAR_2000 <= start <= latest else None
+    return tuple(counts), _NONE_PROVEN, None
 
 
 def _like_a_page(rows: int, asked: Asked) -> bool:
     """Whether this may be one page: a round number, or as many as this server's largest listing."""
     return rows > 0 and not asked.paged and (rows % 10 == 0 or rows == asked.largest_listing)
-
-
-def _wrong_unit(rows: list[Row], server_time: float, unit: BeginTimeUnit) -> bool:
-    """Whether every start that is set would be usable in the other unit."""
-    other = _OTHER_UNIT.get(unit)
-    is_set = [row.begin_time for row in rows if row.begin_time and 0 < row.begin_time != _UNSET]
-    return other is not None and bool(is_set) and None not in _starts(is_set, server_time, other)

@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.endpoint import Endpoint, endpoint
-from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 
 SIGNED_HEADERS: Final = ("content-length", "content-type", "host")

@@ -34,6 +34,7 @@ GROUND = [
     "durations",
     "log_messages",
     "clock",
+    "begin_time",
     "rest",
     "endpoint",
     "server",

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.config import model
 from exporter.config.credentials import SecretFile, authentication, further_headers, secret
 from exporter.config.files import UnreadableError
@@ -16,7 +17,6 @@ from exporter.config.validation import Block, validate
 from exporter.config.yaml.document import Place
 from exporter.durations import format_duration
 from exporter.endpoint import endpoint, host_name, proxy_endpoint, server_endpoint
-from exporter.rest import BeginTimeUnit
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls
 from exporter.store import Target, TargetKey
 

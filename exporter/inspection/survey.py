@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from exporter.begin_time import BeginTimeUnit, usable_start
 from exporter.cms.client import Inspection
 from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.inspection.diagnosis import is_refused_signature, signature_variants
-from exporter.rest import BeginTimeUnit, usable_start
 from exporter.server import PAGE_SIZE, Api, Server, Signature, Tls
 
 MOST_ASKED: Final = 20

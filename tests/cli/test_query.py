@@ -16,13 +16,14 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.cli.inspection_page import CHANGED, Page, Question, agents, as_json
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.errors import PollResult
-from exporter.rest import BeginTimeUnit, Counters, Doubt, Snapshot, WaitReason, reduce
+from exporter.rest import Counters, Doubt, Snapshot, WaitReason, reduce
 from exporter.secret import Secret
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import parse_scenario

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.cli.answers import Answer, Feed, show_summary
 from exporter.cli.check import forecast, show_forecasts
 from exporter.cli.inspection_page import Page, Question
@@ -28,7 +29,7 @@ from exporter.cms.client import Inspection
 from exporter.errors import PollError, PollResult, Reason
 from exporter.inspection.recording import Recorded
 from exporter.inspection.redaction import Redaction
-from exporter.rest import BeginTimeUnit, Counters, Row, reduce
+from exporter.rest import Counters, Row, reduce
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from exporter.store import TargetKey

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.cli import main
 from exporter.cli.inspection_page import Page, Question
 from exporter.cli.terminal import console
@@ -22,7 +23,7 @@ from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.errors import PollError, PollResult, Reason
-from exporter.rest import BeginTimeUnit, Counters, reduce
+from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving

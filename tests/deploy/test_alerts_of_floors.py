@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.clock import Moment
 from exporter.metrics.families import FAMILIES, LabelledFamily, labels, read, value_of
-from exporter.rest import Asked, BeginTimeUnit, Counters, Row, reduce
+from exporter.rest import Asked, Counters, Row, reduce
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.alert_rules import RULES
 from tests.support.processes import program

@@ -8,11 +8,12 @@ from typing import Self
 
 import pytest
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.clock import Moment
 from exporter.cms import wire
 from exporter.durations import parse_duration
 from exporter.metrics.families import FAMILIES, DataFamily, LabelledFamily, Reading, read, value_of
-from exporter.rest import Asked, BeginTimeUnit, Doubt, classify, once_each, reduce
+from exporter.rest import Asked, Doubt, classify, once_each, reduce
 from exporter.server import Api
 from exporter.store import Target, TargetKey, TargetState
 from tests.support.paths import ROOT

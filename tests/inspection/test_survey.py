@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.clock import Moment, system_clock
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.transport import Transport
 from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.inspection.survey import Found, Survey, Vdn
-from exporter.rest import BeginTimeUnit, Counters, reduce
+from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
 from exporter.simulator.floors import SimulatedFloors

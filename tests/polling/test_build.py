@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.clock import system_clock
 from exporter.config.load import Config, load
 from exporter.polling import build
 from exporter.polling.build import BuildError
-from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization
 from exporter.store import Target, TargetKey

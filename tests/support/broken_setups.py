@@ -16,8 +16,8 @@ from typing import Any
 
 import trustme
 
+from exporter.begin_time import BeginTimeUnit
 from exporter.clock import Moment
-from exporter.rest import BeginTimeUnit
 from exporter.secret import Secret
 from exporter.server import Api, Signature, Tls
 from tests.support.cms_peer import Step, answer, http, listening, serving
