@@ -213,13 +213,6 @@ class Asked(NamedTuple):
     """Whether `Snapshot.resting_longer` will be asked."""
 
 
-class _Times(NamedTuple):
-    """When rests began, and when they are due to end if that is known, of rows of one kind."""
-
-    begun: list[float]
-    ends: list[float]
-
-
 _ASKED: Final = Asked()
 
 
@@ -241,8 +234,9 @@ def reduce(
     listing = once_each(rows)
     by_reason, waits_from, spare_zeros = _waiting(counters.waiting, listing)
     latest = server_time + _TOLERANCE
-    unusable = may_rest = without_start = 0
-    others, zeros = _Times([], []), _Times([], [])
+    unusable = may_rest = 0
+    begun: list[float] = []
+    ends: list[float] = []
     asked_for: float | None = None
     begin_times = [row.begin_time for row in listing]
     starts = usable_starts(begin_times, server_time, asked.unit)
@@ -253,18 +247,14 @@ def reduce(
                 asked_for = start
             continue
         may_rest += 1
-        is_zero = spare_zeros is not None and row.reason == _AWAITING_APPROVAL
-        without_start += start is None and not is_zero
         if start is not None and start <= latest:
-            begun, ends = zeros if is_zero else others
             begun.append(start)
             duration = row.duration
             if duration is not None and 0 < duration <= _LONGEST_DURATION:
                 ends.append(start + duration)
-    begun = others.begun + zeros.begun
     resting, candidates = counters.resting, len(begun)
-    # those in surplus; more only if agents who rest would have no row otherwise
-    most_zeros = max(spare_zeros or 0, resting - len(others.begun) - without_start)
+    if spare_zeros is not None and spare_zeros < min(resting, may_rest - by_reason[0]):
+        begun, ends = _with_fewer_zeros(listing, resting, spare_zeros, server_time, asked)
     unlisted = max(0, resting - candidates)
     known = candidates > 0 or resting == 0
     doubted = (
@@ -281,10 +271,8 @@ def reduce(
         waiting_by_reason=by_reason,
         longest_rest_start=min(begun) if resting and begun else None,
         longest_wait_start=asked_for,
-        deadlines=_earliest(others.ends, zeros.ends, most_zeros, resting) if known else None,
-        starts=_earliest(others.begun, zeros.begun, most_zeros, resting)
-        if known and asked.with_starts
-        else None,
+        deadlines=tuple(sorted(ends)[:resting]) if known else None,
+        starts=tuple(sorted(begun)[:resting]) if known and asked.with_starts else None,
         unclassified=max(0, candidates - resting),
         unlisted=unlisted,
         unusable_begin_times=unusable,
@@ -294,13 +282,25 @@ def reduce(
     )
 
 
-def _earliest(
-    others: list[float], zeros: list[float], most_zeros: int, resting: int
-) -> tuple[float, ...]:
-    """The earliest times, for at most as many as rest, and for no more zeros than can."""
-    if len(zeros) > most_zeros:
-        zeros = sorted(zeros)[:most_zeros]
-    return tuple(sorted(others + zeros)[:resting])
+def _with_fewer_zeros(
+    listing: Sequence[Row], resting: int, spare: int, server_time: float, asked: Asked
+) -> tuple[list[float], list[float]]:
+    """When rests began and are due to end, for no more rows with a 0 than can rest.
+
+    Of those, `spare` are not of agents who wait; more can rest only if agents who rest would have
+    no row otherwise. Takes the earliest of them.
+    """
+    zeros = [row for row in listing if row.reason == _AWAITING_APPROVAL]
+    others = [row for row in listing if row.reason is None or row.reason < _AWAITING_APPROVAL]
+    asked = asked._replace(with_starts=True)
+    # as if nobody waited and all of them rested
+    of_zeros, of_others = (
+        reduce(Counters(0, len(rows), 0), rows, server_time, asked) for rows in (zeros, others)
+    )
+    begun = [*(of_others.starts or ())]
+    most = max(spare, resting - len(begun) - of_others.unusable_begin_times)
+    begun.extend((of_zeros.starts or ())[:most])
+    return begun, [*(of_others.deadlines or ()), *(of_zeros.deadlines or ())[:most]]
 
 
 def once_each(rows: Iterable[AnyRow]) -> list[AnyRow]:
