@@ -17,8 +17,7 @@ from exporter.store import Store, Target
 from exporter.web import probe
 from exporter.web.delivery import Delivery
 from exporter.web.renderings import Priority
-from exporter.web.target_query import RequestError
-from exporter.web.target_url import parameters
+from exporter.web.target_query import RequestError, parameters
 
 PATH: Final = "/sd"
 

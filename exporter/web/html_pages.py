@@ -21,8 +21,7 @@ from exporter.rest import Doubt
 from exporter.store import TargetKey
 from exporter.web import sparkline
 from exporter.web import status_words as words
-from exporter.web.target_query import MAX_SEARCH, TargetStatus
-from exporter.web.target_url import parameters
+from exporter.web.target_query import MAX_SEARCH, TargetStatus, parameters
 
 _PIECES_A_SLICE: Final = 500
 """The template yields text and values piece by piece, about fifty for a row."""

@@ -14,8 +14,7 @@ from exporter.store import Store, Target, TargetState
 from exporter.web.delivery import Delivery
 from exporter.web.listening.clients import connection_limit
 from exporter.web.negotiation import exposition_format
-from exporter.web.target_query import RequestError
-from exporter.web.target_url import asked_for, configured
+from exporter.web.target_query import RequestError, asked_for, configured
 
 PATH: Final = "/probe"
 

@@ -12,9 +12,8 @@ from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.renderings import Priority
 from exporter.web.status_page import due
-from exporter.web.target_query import Query
+from exporter.web.target_query import Query, asked_for, configured, parameters
 from exporter.web.target_search import NextPoll, entry
-from exporter.web.target_url import asked_for, configured, parameters
 
 PATH: Final = "/target"
 

@@ -1,20 +1,24 @@
-"""What a reader can ask of the targets: search, filters, order and page, from a URL and back. Pure.
+"""What a URL asks for, many targets or one, from its parameters and back. Pure.
 
-Shared by the status page and the API, so that the same parameters show the same targets in both.
+Many: search, filters, order and page, alike for the status page and the API. One: by its key, alike
+for its page, for `/probe`, and for what `/sd` lists.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self, TypeVar
 from urllib.parse import urlencode
 
 from exporter.rest import Doubt
+from exporter.store import Store, Target, TargetKey
 
 MAX_LIMIT: Final = 1000
 MAX_SEARCH: Final = 200
 """Every word is searched for in every target: a search has to stay cheap."""
 _MAX_PAGE: Final = 999_999_999
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 class RequestError(ValueError):
@@ -137,3 +141,42 @@ def _number(name: str, value: str, highest: int) -> int:
     if not short or not 1 <= int(value) <= highest:
         raise RequestError(f"{name} must be a whole number from 1 to {highest}")
     return int(value)
+
+
+def parameters(key: TargetKey) -> Mapping[str, str]:
+    """The query that asks for a target."""
+    return {"cms": key.cms, "cc_id": str(key.cc_id), "vdn": str(key.vdn)}
+
+
+def asked_for(query: Collection[tuple[str, str]], path: str) -> TargetKey:
+    """The key of the target that a query's names and values ask for, configured or not.
+
+    `path` is that of the page, for an example. Raises RequestError unless it is exactly one.
+    """
+    wrong: list[str] = []
+    values: dict[str, str] = {}
+    for name in TargetKey._fields:
+        given = [value for key, value in query if key == name and value]
+        if len(given) != 1:
+            wrong.append(f"{name} is given {len(given)} times" if given else f"{name} is missing")
+        elif name != "cms" and not _NUMBER.fullmatch(given[0]):
+            wrong.append(f"{name} is not a whole number")
+        else:
+            values[name] = given[0]
+    if wrong:
+        raise RequestError(
+            f"{', '.join(wrong)}: write it like {path}?cms=lima&cc_id=1&vdn=2; /sd lists all "
+            "targets"
+        )
+    return TargetKey(values["cms"], int(values["cc_id"]), int(values["vdn"]))
+
+
+def configured(store: Store, key: TargetKey) -> Target:
+    """The target with this key. Raises RequestError if there is none."""
+    try:
+        return store.state(key).target
+    except KeyError:
+        raise RequestError(
+            f"no target is configured with cms {key.cms!r}, cc_id {key.cc_id} and vdn {key.vdn}: "
+            "/sd lists all targets"
+        ) from None

@@ -17,8 +17,7 @@ from exporter.metrics.exposition import Exposition, Format
 from exporter.rest import Counters, reduce
 from exporter.store import Target, TargetKey, TargetState
 from exporter.web.probe import PATH, Note, time_left
-from exporter.web.target_query import RequestError
-from exporter.web.target_url import asked_for, parameters
+from exporter.web.target_query import RequestError, asked_for, parameters
 from tests.support.example_application import example_application
 from tests.support.raw_client import raw_client
 from tests.support.stores import failure, store_of, success
