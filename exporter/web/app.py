@@ -16,14 +16,14 @@ from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, ReloadStatus, Store
-from exporter.web import api, discovery, html_pages, probe, status_page, target_page
+from exporter.web import api, discovery, probe
 from exporter.web.delivery import MAX_REQUESTS, Delivery
-from exporter.web.html_pages import HtmlPages
+from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.listening.refusals import SERVER, Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority
-from exporter.web.target_query import Query, RequestError
+from exporter.web.target_query import Query, RequestError, asked_for, configured
 from exporter.web.target_search import NextPoll
 
 Problem = Callable[[], str | None]
@@ -31,6 +31,7 @@ Problem = Callable[[], str | None]
 Reload = Callable[[], Awaitable[ReloadOutcome]]
 
 _STATUS: Final = "/"
+_TARGET: Final = "/target"
 _CONFIG: Final = "/config"
 _HEALTHY: Final = "/-/healthy"
 _READY: Final = "/-/ready"
@@ -85,7 +86,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         TelemetryPathError: `telemetry_path` is not a valid path, or is another page's.
     """
     exposition = Exposition(registry)
-    templates = HtmlPages(version=version, telemetry_path=telemetry_path)
+    pages = HtmlPages(version=version, telemetry_path=telemetry_path)
     delivery = Delivery(max_requests, refused=refused, generation=generation)
 
     async def metrics(request: web.Request) -> web.StreamResponse:
@@ -104,10 +105,18 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         return await delivery.send(
             request,
             (_STATUS, query),
-            lambda: status_page.slices(
-                templates, store, moment(), query, next_polls(), reload_status()
-            ),
-            html_pages.HEADERS,
+            lambda: pages.status_page(store, moment(), query, next_polls(), reload_status()),
+            HEADERS,
+            Priority.PAGE,
+        )
+
+    async def target(request: web.Request) -> web.StreamResponse:
+        asked = configured(store, asked_for(request.query.items(), _TARGET))
+        return await delivery.send(
+            request,
+            (_TARGET, asked.key),
+            lambda: pages.target_page(store, moment(), asked, next_polls()),
+            HEADERS,
             Priority.PAGE,
         )
 
@@ -124,9 +133,9 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
             Priority.PAGE,
         )
 
-    pages: dict[str, Handler] = {
+    handlers: dict[str, Handler] = {
         _STATUS: status,
-        target_page.PATH: target_page.handler(templates, store, moment, next_polls, delivery),
+        _TARGET: target,
         api.PATH: targets,
         _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
         _READY: _check(unready, "agent-rest-exporter is ready."),
@@ -134,10 +143,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         discovery.PATH: discovery.handler(store, delivery),
         _CONFIG: _text(delivery, _CONFIG, configuration),
     }
-    _refuse_unfit(telemetry_path, {*pages, _RELOAD})
-    pages[telemetry_path] = metrics
-    app = web.Application(middlewares=[_errors_as_text(sorted([*pages, _RELOAD]))])
-    for path, handler in pages.items():
+    _refuse_unfit(telemetry_path, {*handlers, _RELOAD})
+    handlers[telemetry_path] = metrics
+    app = web.Application(middlewares=[_errors_as_text(sorted([*handlers, _RELOAD]))])
+    for path, handler in handlers.items():
         app.router.add_get(path, handler)  # and HEAD with it
     for method in (hdrs.METH_POST, hdrs.METH_PUT):
         app.router.add_route(method, _RELOAD, _reloading(reload, delivery))

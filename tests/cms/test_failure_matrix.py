@@ -22,7 +22,7 @@ from exporter.clock import system_clock
 from exporter.errors import PollResult
 from exporter.polling.failure_log import FailureLog
 from exporter.store import ReloadStatus, Target, TargetKey, TargetState
-from exporter.web import api, status_page
+from exporter.web import api
 from exporter.web.html_pages import HtmlPages
 from exporter.web.target_query import Query
 from tests.support.broken_setups import CASES, Site
@@ -87,7 +87,7 @@ def said_by_status_page(result: PollResult) -> str:
     store.record(store.state(TARGET.key).after(result))
     now = system_clock()
     reload = ReloadStatus(successful=True, last_success=now.wall)
-    slices = status_page.slices(PAGES, store, now, Query(), lambda _: None, reload)
+    slices = PAGES.status_page(store, now, Query(), lambda _: None, reload)
     found = b"".join(slices).decode()
     return " ".join(html.unescape(re.sub(r"<[^>]*>", "", found)).split())
 

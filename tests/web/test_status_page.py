@@ -14,16 +14,14 @@ from exporter.errors import Reason
 from exporter.history import RestHistory
 from exporter.rest import Doubt, Snapshot
 from exporter.store import ReloadStatus, Store, Target, TargetKey
-from exporter.web import status_words as words
 from exporter.web.html_pages import HEADERS, HtmlPages
-from exporter.web.status_page import slices
+from exporter.web.presentation import NONE
 from exporter.web.target_query import Query, Sort, TargetStatus
 from exporter.web.target_search import NextPoll
 from tests.support.status_targets import BUSY, NOW, QUIET, TIMEOUT, ago, fail, succeed, target
 from tests.support.stores import store_of
 
 VOID = {"meta", "link", "input"}
-NONE = words.NONE
 PAGES = HtmlPages(version="1.2.3", telemetry_path="/metrics")
 LOADED = ReloadStatus(successful=True, last_success=NOW.wall)
 
@@ -85,7 +83,7 @@ def _html(
     next_poll: NextPoll = lambda _: None,
     reload: ReloadStatus = LOADED,
 ) -> str:
-    found = slices(pages, store, NOW, query or Query(), next_poll, reload)
+    found = pages.status_page(store, NOW, query or Query(), next_poll, reload)
     return b"".join(found).decode()
 
 
@@ -573,34 +571,6 @@ def test_the_policy_allows_this_style_and_script_and_nothing_else() -> None:
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     assert not re.search(r"\bstyle=|\bon[a-z]+=|https?://(?!www\.w3\.org)", html)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-5, "0 s"),
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (3599, "59 min"),
-        (3600, "1 h 0 min"),
-        (4320, "1 h 12 min"),
-        (86_399, "23 h 59 min"),
-        (86_400, "1 d 0 h"),
-        (273_600, "3 d 4 h"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    """One unit or two, never more."""
-    assert words.duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, NONE), (-3, "now"), (0.9, "now"), (1, "in 1 s"), (75, "in 1 min")]
-)
-def test_due(seconds: float | None, text: str) -> None:
-    """A poll that is due waits for its turn, or is running."""
-    assert words.due(seconds) == text
 
 
 def _luminance(colour: str) -> float:

@@ -8,7 +8,6 @@ from exporter.errors import Reason
 from exporter.history import RestHistory
 from exporter.store import Store, Target
 from exporter.web.html_pages import HtmlPages
-from exporter.web.target_page import slices
 from tests.support.page_scenes import one_target
 from tests.support.status_targets import BUSY, NOW, TIMEOUT, ago, fail, succeed, target
 from tests.support.stores import store_of
@@ -17,7 +16,7 @@ PAGES = HtmlPages(version="1.2.3", telemetry_path="/metrics")
 
 
 def _html(store: Store, target: Target) -> str:
-    found = slices(PAGES, store, NOW, target, lambda _: NOW.monotonic + 7)
+    found = PAGES.target_page(store, NOW, target, lambda _: NOW.monotonic + 7)
     return b"".join(found).decode()
 
 

@@ -1,12 +1,20 @@
-"""Numbers and states in words, for the pages. Pure; knows nothing of HTML."""
+"""Numbers and states in words, and the last hour as a picture, for the pages. Pure.
+
+Knows nothing of HTML.
+"""
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
+from exporter.history import Sample
 from exporter.rest import Snapshot, WaitReason
 from exporter.server import CLOCKS_AGREE, CLOCKS_DIFFER, EXPIRES_SOON
-from exporter.web.target_query import Query, Sort, TargetStatus
+from exporter.store import TargetKey
+from exporter.web.target_query import Query, Sort, TargetStatus, parameters
 
 NONE: Final = "\N{EN DASH}"
 
@@ -53,6 +61,11 @@ _REASONS: Final = {
 _IN_SECONDS: Final = 300.0
 """A skew up to this is written in seconds: minutes would be too coarse."""
 
+HEIGHT: Final = 24
+"""Of the picture, in its own units. Its width is one for each sample."""
+_MARGIN: Final = 2
+"""Above the highest value, so that its line is not cut off."""
+
 
 def order(name: str) -> str:
     """An order by its parameter `sort`."""
@@ -85,6 +98,16 @@ def duration(seconds: float) -> str:
     if not days:
         return f"{hours} h {minutes % 60} min"
     return f"{days} d {hours % 24} h"
+
+
+def at(seconds: float) -> str:
+    """A time, from epoch seconds: `2026-11-26 15:07:13 UTC`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def iso(seconds: float) -> str:
+    """A time for programs, from epoch seconds: `2026-11-26T15:07:13Z`."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def due(seconds: float | None) -> str:
@@ -173,8 +196,75 @@ def column_url(query: Query, sort: str) -> str:
     return url(query, sort=Sort(sort), descending=descending, page=1)
 
 
+def target_url(key: TargetKey) -> str:
+    """Where a target's own page is."""
+    return f"./target?{urlencode(parameters(key))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """A picture, as the `d` of two paths of SVG, and what it shows in words."""
+
+    width: int
+    resting: str
+    """A filled area."""
+    waiting: str
+    """A line."""
+    top: int
+    """The number of agents at the upper edge."""
+    words: str
+
+
+def sparkline(samples: Sequence[Sample], current: Sample) -> Sparkline | None:
+    """The picture of these samples, the oldest first, and of the present; None for nothing.
+
+    Who rested is an area, who waited a line. A value holds for its minute, so the picture has
+    steps. Minutes without a number are gaps.
+    """
+    shown = [*samples, current]
+    known = [each for each in shown if each is not None]
+    if not samples or not known:
+        return None
+    resting, waiting = zip(*known, strict=True)
+    top = max(*resting, *waiting, 1)
+    return Sparkline(
+        len(shown),
+        _path([each and each[0] for each in shown], top, closed=True),
+        _path([each and each[1] for each in shown], top, closed=False),
+        top,
+        f"last hour: {_range(resting)} resting, {_range(waiting)} waiting",
+    )
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _path(values: Sequence[int | None], top: int, *, closed: bool) -> str:
+    """Steps from left to right, each run of known values by itself."""
+    parts: list[str] = []
+    before: int | None = None
+    for x, value in enumerate([*values, None]):
+        if value == before:
+            continue
+        if before is not None:
+            parts.append(f"H{x}")
+        if value is None:
+            if closed:
+                parts.append(f"V{HEIGHT}Z")
+        else:
+            y = round(HEIGHT - (HEIGHT - _MARGIN) * value / top, 1)
+            if before is not None:
+                parts.append(f"V{y:g}")
+            else:
+                parts.append(f"M{x} {HEIGHT}V{y:g}" if closed else f"M{x} {y:g}")
+        before = value
+    return "".join(parts)
+
+
 FILTERS: Final = (
-    *(column_url, count, duration, longest_rest, longest_wait, order, reasons, rest_note),
-    *(statuses, thousands, url),
+    *(at, column_url, count, duration, iso, longest_rest, longest_wait, order, reasons),
+    *(rest_note, statuses, target_url, thousands, url),
 )
 """For the templates, each by its own name."""
