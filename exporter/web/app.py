@@ -16,7 +16,7 @@ from exporter.clock import Clock
 from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, ReloadStatus, Store
-from exporter.web import api, discovery, probe
+from exporter.web import api, probe
 from exporter.web.delivery import MAX_REQUESTS, Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.listening.refusals import SERVER, Refusals
@@ -140,7 +140,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
         _READY: _check(unready, "agent-rest-exporter is ready."),
         probe.PATH: probe.handler(store, poll, moment, delivery),
-        discovery.PATH: discovery.handler(store, delivery),
+        probe.DISCOVERY_PATH: probe.discovery_handler(store, delivery),
         _CONFIG: _text(delivery, _CONFIG, configuration),
     }
     _refuse_unfit(telemetry_path, {*handlers, _RELOAD})

@@ -10,10 +10,9 @@ import aiohttp
 import pytest
 
 from exporter.store import Store, Target, TargetKey, TargetState
-from exporter.web.discovery import group, slices
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.listener import listen
-from exporter.web.probe import Note
+from exporter.web.probe import Note, discovered, group
 from tests.support.example_application import example_application
 from tests.support.stores import store_of
 
@@ -59,7 +58,7 @@ def test_a_group_leads_to_the_probe() -> None:
 def test_slices_join_to_json(count: int) -> None:
     """However many targets there are, in the order of the configuration."""
     targets = [Target(TargetKey("lima", 1, vdn)) for vdn in range(1, count + 1)]
-    pieces = list(slices(targets, "a:1"))
+    pieces = list(discovered(targets, "a:1"))
     assert json.loads(b"".join(pieces)) == [group(target, "a:1") for target in targets]
     assert len(pieces) == 2 + -(-count // 200)
 
@@ -109,4 +108,4 @@ async def test_ten_thousand_targets_are_small_and_leave_the_loop_free() -> None:
     assert len(body) < 300_000
     found = json.loads(zlib.decompress(body, zlib.MAX_WBITS | 16))
     assert len({each["labels"]["instance"] for each in found}) == 10_000
-    assert len(list(slices(targets, address))) == 52
+    assert len(list(discovered(targets, address))) == 52
