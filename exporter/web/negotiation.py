@@ -6,7 +6,7 @@ weight is ignored. Only the first kilobyte of a header counts, so that a long on
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from exporter.metrics.exposition import Format
 
@@ -15,14 +15,6 @@ _LONGEST: Final = 1000
 _WEIGHT: Final = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _OPENMETRICS: Final = "application/openmetrics-text"
 _VERSIONS: Final = {Format.TEXT: "0.0.4", Format.OPENMETRICS: "1.0.0"}
-
-
-class _Item(NamedTuple):
-    """One of a header's comma-separated items."""
-
-    value: str
-    parameters: dict[str, str]
-    weight: float
 
 
 def exposition_format(accept: str) -> Format:
@@ -48,7 +40,8 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
 
 
-def _items(header: str) -> Iterator[_Item]:
+def _items(header: str) -> Iterator[tuple[str, dict[str, str], float]]:
+    """The value, parameters and weight of each of a header's comma-separated items."""
     for item in header[:_LONGEST].split(","):
         value, *rest = (part.strip().lower() for part in item.split(";"))
         parameters = {
@@ -57,4 +50,4 @@ def _items(header: str) -> Iterator[_Item]:
         }
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight):
-            yield _Item(value, parameters, float(weight))
+            yield value, parameters, float(weight)
