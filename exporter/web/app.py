@@ -17,7 +17,7 @@ from exporter.errors import ProbeRefusedError
 from exporter.metrics.exposition import Exposition
 from exporter.store import ReloadOutcome, ReloadStatus, Store
 from exporter.web import api, probe
-from exporter.web.delivery import MAX_REQUESTS, Delivery
+from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
 from exporter.web.listening.refusals import SERVER, Refusals
 from exporter.web.negotiation import exposition_format
@@ -57,10 +57,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
     poll: Probe,
     reload_status: Callable[[], ReloadStatus],
     configuration: Callable[[], Iterable[bytes]],
-    telemetry_path: str = "/metrics",
-    max_requests: int = MAX_REQUESTS,
-    refused: Refusals | None = None,
-    generation: Callable[[], Hashable] = lambda: None,
+    telemetry_path: str,
+    max_requests: int,
+    refused: Refusals,
+    generation: Callable[[], Hashable],
 ) -> web.Application:
     """The application that serves one exporter.
 
@@ -133,6 +133,10 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
             Priority.PAGE,
         )
 
+    async def config(request: web.Request) -> web.StreamResponse:
+        # as text, because a browser would save YAML to a file
+        return await delivery.send(request, _CONFIG, configuration, _PLAIN_TEXT, Priority.PAGE)
+
     handlers: dict[str, Handler] = {
         _STATUS: status,
         _TARGET: target,
@@ -141,7 +145,7 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _READY: _check(unready, "agent-rest-exporter is ready."),
         probe.PATH: probe.handler(store, poll, moment, delivery),
         probe.DISCOVERY_PATH: probe.discovery_handler(store, delivery),
-        _CONFIG: _text(delivery, _CONFIG, configuration),
+        _CONFIG: config,
     }
     _refuse_unfit(telemetry_path, {*handlers, _RELOAD})
     handlers[telemetry_path] = metrics
@@ -172,14 +176,6 @@ def _check(problem: Problem, fine: str) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
         sentence = problem()
         return web.Response(text=f"{sentence or fine}\n", status=503 if sentence else 200)
-
-    return answer
-
-
-def _text(delivery: Delivery, path: str, make: Callable[[], Iterable[bytes]]) -> Handler:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        # as text, because a browser would save YAML to a file
-        return await delivery.send(request, path, make, _PLAIN_TEXT, Priority.PAGE)
 
     return answer
 

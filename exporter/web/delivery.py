@@ -21,7 +21,6 @@ MAX_REQUESTS: Final = 40
 """As node_exporter has it."""
 _PATIENCE: Final = 0.1
 """Seconds that a reader may take nothing while others wait for its place."""
-_RETRY_AFTER: Final = 1
 
 
 class Delivery:
@@ -78,7 +77,7 @@ class Delivery:
                 text="503: too many requests are in progress: ask less often, or raise "
                 "--web.max-requests.\n",
                 status=503,
-                headers={hdrs.RETRY_AFTER: f"{_RETRY_AFTER}"},
+                headers={hdrs.RETRY_AFTER: "1"},
             )
         return await self._send(
             reply, question, make, web.StreamResponse(headers=headers), priority

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from exporter.clock import Moment
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
+from exporter.web.delivery import MAX_REQUESTS
+from exporter.web.listening.refusals import no_refusals
 from exporter.web.probe import Note
 from tests.support.stores import store_of
 
@@ -35,5 +37,9 @@ def example_application(**sources: Any) -> web.Application:  # those of `applica
         "poll": _poll,
         "reload_status": lambda: status,
         "configuration": lambda: (),
+        "telemetry_path": "/metrics",
+        "max_requests": MAX_REQUESTS,
+        "refused": no_refusals(),
+        "generation": lambda: None,
     }
     return application(**(idle | sources))
