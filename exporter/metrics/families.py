@@ -36,12 +36,12 @@ class Family:
 
     name: str
     """The name of its samples: a counter's ends in `_total`."""
-    type: Literal["gauge", "counter"]
     help: str
     value: Callable[[TargetState], float | None]
     """The sample's value, or None for no sample."""
     decimals: int | None = None
     """Decimals to write, or None for all."""
+    type: Literal["gauge", "counter"] = "gauge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +105,6 @@ def _data(
     return DataFamily(name, text + _POLLED, value, decimals)
 
 
-def _gauge(
-    name: str, text: str, value: Callable[[TargetState], float | None], decimals: int | None = None
-) -> Family:
-    return Family(name, "gauge", text, value, decimals)
-
-
-def _counter(name: str, text: str, value: Callable[[TargetState], float]) -> Family:
-    return Family(name, "counter", text, value)
-
-
 def _up(state: TargetState) -> float | None:
     if state.polls == 0:
         return None
@@ -153,7 +143,7 @@ def _failing(reading: Reading) -> Iterable[tuple[str, float]]:
 
 
 FAMILIES: Final[tuple[TargetFamily, ...]] = (
-    _gauge(
+    Family(
         "agent_rest_up",
         "Whether the last poll succeeded (1) or failed (0), absent before the first one has ended"
         + _POLLED,
@@ -184,7 +174,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "agent_rest_longest_rest_seconds",
         "Time since the beginTime of the longest rest, by the server's clock at the scrape (0 if no"
         " agent is resting, absent if the reply has no usable start time)",
-        lambda snapshot, server_time: snapshot.longest_rest(server_time),
+        Snapshot.longest_rest,
         _MILLISECONDS,
     ),
     _data(
@@ -227,7 +217,7 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "agent_rest_longest_wait_seconds",
         "Time since the earliest requested start (beginTime) of an agent who is certainly waiting, "
         "by the server's clock at the scrape (0 if no agent waits, absent if unknown)",
-        lambda snapshot, server_time: snapshot.longest_wait(server_time),
+        Snapshot.longest_wait,
         _MILLISECONDS,
     ),
     LabelledFamily(
@@ -244,48 +234,50 @@ FAMILIES: Final[tuple[TargetFamily, ...]] = (
         "absent" + _POLLED,
         _doubts,
     ),
-    _gauge(
+    Family(
         "agent_rest_max_resting_agents",
         "Maximum number of resting agents, from max_resting in the configuration; not polled.",
         lambda state: state.target.max_resting,
     ),
-    _gauge(
+    Family(
         "agent_rest_max_rest_seconds",
         "Maximum duration of a rest, from max_rest in the configuration; not polled.",
         lambda state: state.target.max_rest,
     ),
-    _gauge(
+    Family(
         "agent_rest_max_wait_seconds",
         "Maximum duration of a wait, from max_wait in the configuration; not polled.",
         lambda state: state.target.max_wait,
     ),
-    _gauge(
+    Family(
         "agent_rest_last_attempt_timestamp_seconds",
         "Unix time at which the last poll started" + _POLLED,
         lambda state: state.last_attempt,
         _MILLISECONDS,
     ),
-    _gauge(
+    Family(
         "agent_rest_last_success_timestamp_seconds",
         "Unix time at which the last successful poll ended" + _POLLED,
         lambda state: None if state.last_success is None else state.last_success.wall,
         _MILLISECONDS,
     ),
-    _gauge(
+    Family(
         "agent_rest_last_poll_duration_seconds",
         "Duration of the last poll, with all its pages" + _POLLED,
         lambda state: state.duration,
         _MICROSECONDS,
     ),
-    _counter(
+    Family(
         "agent_rest_polls_total",
         "Polls that have ended since the target was configured" + _POLLED,
         lambda state: state.polls,
+        type="counter",
     ),
-    _counter(
+    Family(
         "agent_rest_poll_failures_total",
         "Polls that have failed since the target was configured" + _POLLED,
         lambda state: state.failures,
+        type="counter",
     ),
     LabelledFamily(
         "agent_rest_failing",

@@ -256,6 +256,6 @@ _KEYS: Final[Mapping[Sort, _Key]] = {
     Sort.RESTING: _by_number(lambda snapshot, _: snapshot.resting),
     Sort.WAITING: _by_number(lambda snapshot, _: snapshot.waiting),
     Sort.APPROVED: _by_number(lambda snapshot, _: snapshot.approved),
-    Sort.LONGEST_REST: _by_number(lambda snapshot, server_time: snapshot.longest_rest(server_time)),
+    Sort.LONGEST_REST: _by_number(Snapshot.longest_rest),
     Sort.LAST_SUCCESS: _by_last_success,
 }
