@@ -188,40 +188,35 @@ class _Batch(NamedTuple):
 
 
 def _samples(family: TargetFamily, batch: _Batch) -> bytes:
+    """A line for each sample."""
     name = family.name
     if isinstance(family, LabelledFamily):
         label = family.label
         some = zip(batch.texts, map(family.values, batch.readings), strict=True)
-        return _labelled(name, [(*text.parts(label), values) for text, values in some if values])
+        labelled = [(*text.parts(label), values) for text, values in some if values]
+        return _named(
+            name,
+            [
+                f"{before}{text}{after}{_text_of(value) or go_float(value)}"
+                for before, after, values in labelled
+                for text, value in values
+            ],
+        )
+    samples: Iterable[tuple[str, float | None]]
     if isinstance(family, DataFamily):
         samples = zip(batch.fresh_wholes, starmap(family.value, batch.fresh), strict=True)
     else:
         samples = zip(batch.wholes, map(family.value, batch.states), strict=True)
     if family.decimals is None:
-        return _single(name, samples)
-    return _rounded(name, samples, f".{family.decimals}f")
-
-
-def _rounded(name: str, samples: Iterable[tuple[str, float | None]], form: str) -> bytes:
-    """A line for each sample, with its decimals: all seventeen digits take four times as long."""
-    return _named(name, [f"{whole}{value:{form}}" for whole, value in samples if value is not None])
-
-
-def _single(name: str, samples: Iterable[tuple[str, float | None]]) -> bytes:
-    lines = [
-        f"{whole}{_text_of(value) or go_float(value)}"
-        for whole, value in samples
-        if value is not None
-    ]
-    return _named(name, lines)
-
-
-def _labelled(name: str, samples: Iterable[tuple[str, str, Iterable[tuple[str, float]]]]) -> bytes:
-    lines = [
-        f"{before}{text}{after}{_text_of(value) or go_float(value)}"
-        for before, after, values in samples
-        for text, value in values
-    ]
+        lines = [
+            f"{whole}{_text_of(value) or go_float(value)}"
+            for whole, value in samples
+            if value is not None
+        ]
+    else:
+        # all seventeen digits take four times as long
+        form = f".{family.decimals}f"
+        lines = [f"{whole}{value:{form}}" for whole, value in samples if value is not None]
     return _named(name, lines)
 
 
