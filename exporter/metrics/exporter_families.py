@@ -85,21 +85,13 @@ class ExporterCollector:
         yield _gauge(
             "clock_skew_seconds",
             "The server's clock minus this host's clock, from the last Date header received.",
-            (
-                (cms, stats.condition.clock_skew)
-                for cms, stats in servers
-                if stats.condition.clock_skew is not None
-            ),
+            ((cms, stats.condition.clock_skew) for cms, stats in servers),
         )
         yield _gauge(
             "tls_certificate_expiry_timestamp_seconds",
             "Unix time of the earliest expiry in the certificate chain that the server sent last, "
             "even if it was not trusted. Absent for http.",
-            (
-                (cms, stats.condition.certificate_expiry)
-                for cms, stats in servers
-                if stats.condition.certificate_expiry is not None
-            ),
+            ((cms, stats.condition.certificate_expiry) for cms, stats in servers),
         )
         yield _counter(
             "polls_skipped",
@@ -154,17 +146,16 @@ def own_registry(own: ExporterCollector) -> CollectorRegistry:
     return registry
 
 
-def _gauge(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    return _by_server(GaugeMetricFamily(_PREFIX + name, text, labels=["cms"]), samples)
+def _gauge(name: str, text: str, samples: Iterable[tuple[str, float | None]]) -> Metric:
+    family = GaugeMetricFamily(_PREFIX + name, text, labels=["cms"])
+    for cms, value in samples:
+        if value is not None:
+            family.add_metric([cms], value)
+    return family
 
 
 def _counter(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    return _by_server(CounterMetricFamily(_PREFIX + name, text, labels=["cms"]), samples)
-
-
-def _by_server(
-    family: GaugeMetricFamily | CounterMetricFamily, samples: Iterable[tuple[str, float]]
-) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=["cms"])
     for cms, value in samples:
         family.add_metric([cms], value)
     return family
