@@ -18,8 +18,7 @@ from exporter.service import logs
 from exporter.service.daemon import Daemon, Options
 from exporter.service.logs import LogFormat
 from exporter.service.reloader import Load
-from exporter.web.listening.addresses import Endpoint
-from exporter.web.listening.sockets import activated
+from exporter.web.listening.addresses import Endpoint, activated
 
 _SWITCH_INTERVAL: Final = 0.0005
 """Seconds for which a thread may keep the interpreter while the event loop wants it. The loop gives

@@ -25,8 +25,7 @@ from exporter.simulator.request_log import Seen, line
 from exporter.simulator.scenarios import GROUPS, KINDS, Scenario, written
 from exporter.simulator.signature_check import ALLOWED_DRIFT
 from exporter.simulator.stand_in import Accelerated, Settings, Simulator, serving
-from exporter.web.listening.addresses import Address
-from exporter.web.listening.sockets import bind_tcp
+from exporter.web.listening.addresses import Address, bind_tcp
 
 _FASTEST: Final = 3600
 """Simulated seconds per second. Dates end with the year 9999: at this speed in two years."""

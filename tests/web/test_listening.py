@@ -20,10 +20,10 @@ from exporter.web.listening.addresses import (
     Inherited,
     ListenError,
     UnixAddress,
+    activated,
     parse_endpoint,
 )
 from exporter.web.listening.listener import Listener, listen
-from exporter.web.listening.sockets import activated
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REMEDY = "choose another address with --web.listen-address"

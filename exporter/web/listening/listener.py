@@ -8,10 +8,18 @@ from typing import Final
 
 from aiohttp import web
 
-from exporter.web.listening.addresses import Address, Endpoint, UnixAddress, written
+from exporter.web.listening.addresses import (
+    Address,
+    Endpoint,
+    SocketFile,
+    UnixAddress,
+    bind_tcp,
+    bind_unix,
+    inherited,
+    written,
+)
 from exporter.web.listening.clients import Connections, connection_limit
 from exporter.web.listening.refusals import Refusals, no_refusals
-from exporter.web.listening.sockets import SocketFile, bind_tcp, bind_unix, inherited
 
 IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
