@@ -23,8 +23,8 @@ from exporter.store import Store
 from exporter.web.app import application
 from exporter.web.delivery import MAX_REQUESTS
 from exporter.web.listening.addresses import Address, Endpoint
+from exporter.web.listening.clients import no_refusals
 from exporter.web.listening.listener import listen
-from exporter.web.listening.refusals import no_refusals
 from exporter.webconfig.guard import protect
 from exporter.webconfig.live_web_config import LiveWebConfig
 

@@ -19,7 +19,7 @@ from exporter.store import ReloadOutcome, ReloadStatus, Store
 from exporter.web import api, probe
 from exporter.web.delivery import Delivery
 from exporter.web.html_pages import HEADERS, HtmlPages
-from exporter.web.listening.refusals import SERVER, Refusals
+from exporter.web.listening.clients import SERVER, Refusals
 from exporter.web.negotiation import exposition_format
 from exporter.web.probe import Probe
 from exporter.web.renderings import Priority

@@ -13,8 +13,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from exporter.turns import Turns
-from exporter.web.listening.clients import SEND_TIMEOUT
-from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
+from exporter.web.listening.clients import SEND_TIMEOUT, Refusal, Refusals, no_refusals
 from exporter.web.renderings import Make, Priority, Rendering, Renderings, Reply
 
 MAX_REQUESTS: Final = 40

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from exporter.web.listening.refusals import Refusal
+from exporter.web.listening.clients import Refusal
 from tests.support.paths import ROOT
 
 TEXT = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from exporter.clock import Moment
 from exporter.store import ReloadOutcome, ReloadStatus, Target, TargetState
 from exporter.web.app import application
 from exporter.web.delivery import MAX_REQUESTS
-from exporter.web.listening.refusals import no_refusals
+from exporter.web.listening.clients import no_refusals
 from exporter.web.probe import Note
 from tests.support.stores import store_of
 

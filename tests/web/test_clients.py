@@ -14,17 +14,19 @@ import pytest
 import trustme
 from aiohttp import web
 
-from exporter.web.listening import clients
+from exporter.web.listening import clients, listener
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.clients import (
     MAX_CONNECTIONS,
     MAX_REQUEST_BYTES,
     MIN_CONNECTIONS,
+    Refusal,
+    Refusals,
     client_of,
     connection_limit,
+    no_refusals,
 )
 from exporter.web.listening.listener import listen
-from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
 
 pytestmark = [
     pytest.mark.anyio,
@@ -490,7 +492,7 @@ async def test_a_handshake_that_does_not_end(
     sent: bytes,
 ) -> None:
     """It is ended, and counted; nothing of it is logged."""
-    monkeypatch.setattr(clients, "HANDSHAKE_TIMEOUT", 0.1)
+    monkeypatch.setattr(listener, "HANDSHAKE_TIMEOUT", 0.1)
     async with serving(tls=server_tls) as world:
         reader, writer = await world.connect()
         writer.write(sent)

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from exporter.web.delivery import Delivery
 from exporter.web.listening.addresses import Address
+from exporter.web.listening.clients import Refusal, Refusals, no_refusals
 from exporter.web.listening.listener import listen
-from exporter.web.listening.refusals import Refusal, Refusals, no_refusals
 from exporter.web.renderings import Priority, Renderings
 
 pytestmark = pytest.mark.anyio

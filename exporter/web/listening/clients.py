@@ -1,18 +1,17 @@
-"""Clients' connections: as many as there is room for, each with one request in progress.
+"""Clients' connections: how many, each with one request in progress, and what is refused.
 
 aiohttp's own protocol lets a client cost more than its share: it takes any number of connections,
 counts none that is still in its TLS handshake, buffers megabytes of headers and of requests that
 were sent ahead, sends without waiting for the reader, and logs whatever is not HTTP. So sockets are
-accepted here, and the protocol is given bounds.
+accepted by the listener, and the protocol is given bounds here.
 """
 
 import asyncio
 import contextlib
 import resource
 import socket
-import ssl
 from collections import Counter
-from collections.abc import Iterable
+from enum import StrEnum
 from operator import itemgetter
 from typing import Any, Final, cast
 
@@ -20,21 +19,18 @@ from aiohttp import hdrs, web
 
 from exporter import log_messages
 from exporter.errors import error_location
-from exporter.web.listening.refusals import SERVER, Refusal, Refusals, refusal
 
+SERVER: Final = "agent-rest-exporter"
+"""In each reply, without versions."""
 MAX_CONNECTIONS: Final = 512
 """One connection costs some 15 kB, or 60 kB with TLS."""
 MIN_CONNECTIONS: Final = 16
 MAX_REQUEST_BYTES: Final = 32 * 1024
 """What a client may send before it has its reply: headers, a body, further requests."""
-HANDSHAKE_TIMEOUT: Final = 10.0
 SEND_TIMEOUT: Final = 60.0
 """Seconds for which a client may read nothing, and in which it must have read a whole reply."""
 
 _SHARE: Final = 4
-_ACCEPTED_AT_ONCE: Final = 16
-_RETRY_ACCEPT: Final = 0.1
-"""Seconds until the next try after a descriptor was missing."""
 _LATE_REQUEST: Final = 1.0
 """Seconds after which a request that is too large is refused: a complete one has begun by then."""
 _LINGER: Final = 2.0
@@ -50,6 +46,39 @@ def connection_limit() -> int:
     if soft == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
     return min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, soft // 2))
+
+
+class Refusal(StrEnum):
+    """Why a request or a connection was refused or ended."""
+
+    MALFORMED = "malformed"
+    """Not valid HTTP, or larger than 32 kB."""
+    BUSY = "busy"
+    """503: too many requests were in progress."""
+    SLOW_READER = "slow_reader"
+    """The reply was not read in time, or its place or memory was needed."""
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    """A connection of the client that has most of them, closed for a new one; or the new one."""
+    TLS_HANDSHAKE = "tls_handshake"
+    """It failed, or took longer than 10 seconds."""
+
+
+Refusals = Counter[str]
+"""How often each was the case."""
+
+
+def no_refusals() -> Refusals:
+    """A count of none, in which each reason is present."""
+    return Counter({str(each): 0 for each in Refusal})
+
+
+def refusal(status: int, sentence: str) -> web.Response:
+    """A reply that ends the connection."""
+    response = web.Response(
+        text=f"{status}: {sentence}.\n", status=status, headers={hdrs.SERVER: SERVER}
+    )
+    response.force_close()
+    return response
 
 
 class Connection(web.RequestHandler):
@@ -221,6 +250,32 @@ class Connection(web.RequestHandler):
             self._watchdog = None
 
 
+def guard(server: web.Server) -> None:
+    """Refuse requests that would cost too much, and tell a connection when one begins."""
+    make = server.request_factory
+
+    def begin(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:  # noqa: ANN401  # aiohttp's own
+        protocol.begin()
+        return make(message, payload, protocol, *rest)
+
+    server.request_factory = begin
+    answer = server.request_handler
+
+    async def check(request: web.BaseRequest) -> web.StreamResponse:
+        if len(request.rel_url.raw_path) > _LONGEST_PATH:
+            return refusal(414, f"the path is longer than {_LONGEST_PATH} characters")
+        if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+            return refusal(417, "Expect must be 100-continue")
+        try:
+            return await answer(request)
+        finally:
+            # nothing else takes a body, which would last until its request is collected
+            if request.content.exception() is None:
+                request.content.read_nowait(-1)
+
+    server.request_handler = check
+
+
 def client_of(peer: object) -> str | bytes:
     """What counts as one client: an IPv4 address, or the first half of an IPv6 address.
 
@@ -234,26 +289,13 @@ def client_of(peer: object) -> str | bytes:
 
 
 class Connections:
-    """Accepts connections. If there are too many, the client that has most of them loses one.
+    """Those that are open. If there are too many, the client that has most of them loses one.
 
     That is the one that has been idle for longest or, for another client, the oldest one. A quarter
     of all is too many for one client: more would delay everyone's turn in the event loop.
-
-    After `idle_timeout` seconds a connection without a complete request is closed.
     """
 
-    def __init__(
-        self,
-        server: web.Server,
-        *,
-        tls: ssl.SSLContext | None,
-        idle_timeout: float,
-        limit: int,
-        refused: Refusals,
-    ) -> None:
-        self._server = server
-        self._tls = tls
-        self._idle_timeout = idle_timeout
+    def __init__(self, limit: int, refused: Refusals) -> None:
         self._limit = limit
         self._share = max(MIN_CONNECTIONS, limit // _SHARE)
         self.refused = refused
@@ -263,51 +305,26 @@ class Connections:
         """How many each of them has."""
         self._idle: dict[Connection, None] = {}
         """From the one that has been idle for longest."""
-        self._connecting: set[asyncio.Task[None]] = set()
-        self._listening: set[socket.socket] = set()
         self._log_again_at = 0.0
-        make = server.request_factory
 
-        def begin(message: Any, payload: Any, protocol: Any, *rest: Any) -> web.BaseRequest:  # noqa: ANN401  # aiohttp's own
-            protocol.begin()
-            return make(message, payload, protocol, *rest)
+    def admit(self, client: str | bytes) -> bool:
+        """Whether a client may have one more, if need be in place of another connection."""
+        if len(self._open) < self._limit and self._clients[client] < self._share:
+            return True
+        self.refused[Refusal.TOO_MANY_CONNECTIONS] += 1
+        return self.make_room(client)
 
-        server.request_factory = begin
-        answer = server.request_handler
+    def add(self, connection: Connection) -> None:
+        """One has been accepted."""
+        self._open[connection] = None
+        self._clients[connection.client] += 1
+        self._idle[connection] = None
 
-        async def check(request: web.BaseRequest) -> web.StreamResponse:
-            if len(request.rel_url.raw_path) > _LONGEST_PATH:
-                return refusal(414, f"the path is longer than {_LONGEST_PATH} characters")
-            if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
-                return refusal(417, "Expect must be 100-continue")
-            try:
-                return await answer(request)
-            finally:
-                # nothing else takes a body, which would last until its request is collected
-                if request.content.exception() is None:
-                    request.content.read_nowait(-1)
-
-        server.request_handler = check
-
-    def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these from now on. They belong to this object."""
-        for each in sockets:
-            each.setblocking(False)  # noqa: FBT003  # the socket's own signature
-            self._listening.add(each)
-            self._wait_for_connections(each)
-
-    async def stop_listening(self) -> None:
-        """Accept no more, and end what has not begun. Others are closed by aiohttp's runner."""
-        loop = asyncio.get_running_loop()
-        for each in self._listening:
-            loop.remove_reader(each)
-            each.close()
-        self._listening.clear()
+    def cut_handshakes(self) -> None:
+        """End those that have not begun."""
         for connection in self._open:
             if not connection.made:
                 connection.cut()
-        if self._connecting:
-            await asyncio.wait(self._connecting)
 
     def busy(self, connection: Connection) -> None:
         """A request is in progress."""
@@ -334,49 +351,7 @@ class Connections:
             place = "a timeout" if error is None else error_location(error)
             log_messages.REQUEST_FAILED.log({"exception": place})
 
-    def _wait_for_connections(self, listening: socket.socket) -> None:
-        if listening in self._listening:
-            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
-
-    def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                accepted, peer = listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError:  # no descriptor is left, although some were kept
-                self._make_room("")
-                loop = asyncio.get_running_loop()
-                loop.remove_reader(listening)
-                loop.call_later(_RETRY_ACCEPT, self._wait_for_connections, listening)
-                return
-            client = client_of(peer)
-            if len(self._open) >= self._limit or self._clients[client] >= self._share:
-                self.refused[Refusal.TOO_MANY_CONNECTIONS] += 1
-                if not self._make_room(client):
-                    accepted.close()
-                    continue
-            accepted.setblocking(False)  # noqa: FBT003  # the socket's own signature
-            connection = Connection(self._server, self, accepted, client, self._idle_timeout)
-            self._open[connection] = None
-            self._clients[client] += 1
-            self._idle[connection] = None
-            task = asyncio.create_task(self._connect(connection, accepted))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
-
-    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
-        tls: dict[str, Any] = {}
-        if self._tls is not None:
-            tls = {"ssl": self._tls, "ssl_handshake_timeout": HANDSHAKE_TIMEOUT}
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(OSError):  # among them all of TLS, and timeouts
-            await loop.connect_accepted_socket(lambda: connection, accepted, **tls)
-        if not connection.made:
-            self.refused[Refusal.TLS_HANDSHAKE] += 1
-            self.forget(connection)
-
-    def _make_room(self, client: str | bytes) -> bool:
+    def make_room(self, client: str | bytes) -> bool:
         """Close a connection, if there is one that may be closed for this client."""
         crowd, most = max(self._clients.items(), key=itemgetter(1), default=("", 0))
         if self._clients[client] >= most:

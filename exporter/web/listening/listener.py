@@ -1,8 +1,10 @@
-"""Serves an application on its listen addresses."""
+"""Serves an application on its listen addresses: accepts connections, and ends them."""
 
+import asyncio
+import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -18,8 +20,16 @@ from exporter.web.listening.addresses import (
     inherited,
     written,
 )
-from exporter.web.listening.clients import Connections, connection_limit
-from exporter.web.listening.refusals import Refusals, no_refusals
+from exporter.web.listening.clients import (
+    Connection,
+    Connections,
+    Refusal,
+    Refusals,
+    client_of,
+    connection_limit,
+    guard,
+    no_refusals,
+)
 
 IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
@@ -27,28 +37,95 @@ DRAIN_TIMEOUT: Final = 3.0
 """Seconds for replies in progress to finish."""
 
 
-class Listener:
-    """A running server."""
+HANDSHAKE_TIMEOUT: Final = 10.0
+_ACCEPTED_AT_ONCE: Final = 16
+_RETRY_ACCEPT: Final = 0.1
+"""Seconds until the next try after a descriptor was missing."""
 
-    def __init__(
+
+class Listener:
+    """A running server, which accepts connections."""
+
+    def __init__(  # noqa: PLR0913  # by name
         self,
         runner: web.AppRunner,
-        connections: Connections,
-        addresses: tuple[str, ...],
+        server: web.Server,
+        *,
+        sockets: Iterable[socket.socket],
         files: Sequence[SocketFile],
+        tls: ssl.SSLContext | None,
+        idle_timeout: float,
+        connections: Connections,
     ) -> None:
         self._runner = runner
-        self._connections = connections
+        self._server = server
+        self._sockets = [*sockets]
         self._files = files
-        self.addresses = addresses
+        self._tls = tls
+        self._idle_timeout = idle_timeout
+        self._connections = connections
+        self._connecting: set[asyncio.Task[None]] = set()
+        self.addresses = tuple(map(_name, self._sockets))
         """The addresses as bound: `host:port`, with the actual port for 0, or `unix:path`."""
+        for each in self._sockets:
+            each.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            self._wait_for_connections(each)
 
     async def close(self) -> None:
         """Stop listening, let replies finish for a few seconds, and close every connection."""
         for file in self._files:
             file.remove()
-        await self._connections.stop_listening()
+        loop = asyncio.get_running_loop()
+        for each in self._sockets:
+            loop.remove_reader(each)
+            each.close()
+        self._sockets.clear()
+        self._connections.cut_handshakes()
+        if self._connecting:
+            await asyncio.wait(self._connecting)
         await self._runner.cleanup()
+
+    def _wait_for_connections(self, listening: socket.socket) -> None:
+        if listening in self._sockets:
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = listening.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no descriptor is left, although some were kept
+                self._connections.make_room("")
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(_RETRY_ACCEPT, self._wait_for_connections, listening)
+                return
+            client = client_of(peer)
+            if not self._connections.admit(client):
+                accepted.close()
+                continue
+            accepted.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            connection = Connection(
+                self._server, self._connections, accepted, client, self._idle_timeout
+            )
+            self._connections.add(connection)
+            task = asyncio.create_task(self._connect(connection, accepted))
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+
+    async def _connect(self, connection: Connection, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # among them all of TLS, and timeouts
+            await loop.connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_TIMEOUT,
+            )
+        if not connection.made:
+            self._connections.refused[Refusal.TLS_HANDSHAKE] += 1
+            self._connections.forget(connection)
 
 
 async def listen(  # noqa: PLR0913  # bounds that tests lower
@@ -86,16 +163,19 @@ async def listen(  # noqa: PLR0913  # bounds that tests lower
         await runner.setup()
         opened.pop_all()
     assert runner.server is not None  # noqa: S101  # it is there after its set-up
-    connections = Connections(
+    guard(runner.server)
+    return Listener(
+        runner,
         runner.server,
+        sockets=sockets,
+        files=files,
         tls=tls,
         idle_timeout=idle_timeout,
-        limit=connection_limit() if max_connections is None else max_connections,
-        refused=no_refusals() if refused is None else refused,
+        connections=Connections(
+            connection_limit() if max_connections is None else max_connections,
+            no_refusals() if refused is None else refused,
+        ),
     )
-    names = tuple(map(_name, sockets))
-    connections.listen(sockets)
-    return Listener(runner, connections, names, files)
 
 
 async def _open(address: Endpoint) -> AsyncIterator[socket.socket]:
