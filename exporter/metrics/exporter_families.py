@@ -120,14 +120,12 @@ class ExporterCollector:
             "reply, else 0.",
             ((cms, stats.condition.single_use_until is not None) for cms, stats in servers),
         )
-        refused = CounterMetricFamily(
-            _PREFIX + "web_refused",
+        yield _counter(
+            "web_refused",
             "Requests and connections of clients that were refused or cut off, by reason.",
-            labels=["reason"],
+            self._refused.items(),
+            "reason",
         )
-        for reason, count in self._refused.items():
-            refused.add_metric([reason], count)
-        yield refused
         yield CounterMetricFamily(
             _PREFIX + "log_lines_dropped",
             "Log lines that were not written, because stderr was blocked or failed.",
@@ -154,10 +152,12 @@ def _gauge(name: str, text: str, samples: Iterable[tuple[str, float | None]]) ->
     return family
 
 
-def _counter(name: str, text: str, samples: Iterable[tuple[str, float]]) -> Metric:
-    family = CounterMetricFamily(_PREFIX + name, text, labels=["cms"])
-    for cms, value in samples:
-        family.add_metric([cms], value)
+def _counter(
+    name: str, text: str, samples: Iterable[tuple[str, float]], label: str = "cms"
+) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=[label])
+    for each, value in samples:
+        family.add_metric([each], value)
     return family
 
 

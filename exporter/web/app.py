@@ -33,8 +33,6 @@ Reload = Callable[[], Awaitable[ReloadOutcome]]
 _STATUS: Final = "/"
 _TARGET: Final = "/target"
 _CONFIG: Final = "/config"
-_HEALTHY: Final = "/-/healthy"
-_READY: Final = "/-/ready"
 _RELOAD: Final = "/-/reload"
 _PLAIN_TEXT: Final[Mapping[str, str]] = {hdrs.CONTENT_TYPE: "text/plain; charset=utf-8"}
 _PATH: Final = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -141,8 +139,8 @@ def application(  # noqa: PLR0913 - each is a source of its own; a bag of them w
         _STATUS: status,
         _TARGET: target,
         api.PATH: targets,
-        _HEALTHY: _check(unhealthy, "agent-rest-exporter is healthy."),
-        _READY: _check(unready, "agent-rest-exporter is ready."),
+        "/-/healthy": _check(unhealthy, "agent-rest-exporter is healthy."),
+        "/-/ready": _check(unready, "agent-rest-exporter is ready."),
         probe.PATH: probe.handler(store, poll, moment, delivery),
         probe.DISCOVERY_PATH: probe.discovery_handler(store, delivery),
         _CONFIG: config,

@@ -5,9 +5,9 @@ Knows nothing of HTML.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from exporter.history import Sample
@@ -201,8 +201,7 @@ def target_url(key: TargetKey) -> str:
     return f"./target?{urlencode(parameters(key))}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sparkline:
+class Sparkline(NamedTuple):
     """A picture, as the `d` of two paths of SVG, and what it shows in words."""
 
     width: int

@@ -6,7 +6,7 @@ generator, which yields where its caller may let polls run.
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -72,10 +72,9 @@ class Trouble:
     @property
     def query(self) -> Query:
         """What finds its targets."""
-        query = Query(cms=self.cms, states=frozenset({self.status}))
         if self.status is TargetStatus.DOWN:
-            return replace(query, search=f"reason={self.name}")
-        return replace(query, states=frozenset(), doubts=frozenset({Doubt(self.name)}))
+            return Query(f"reason={self.name}", self.cms, frozenset({TargetStatus.DOWN}))
+        return Query(cms=self.cms, doubts=frozenset({Doubt(self.name)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def find(
     troubles: dict[tuple[str, ...], Trouble] = {}
     alike: dict[tuple[str, ...], Trouble] = {}
     words = query.search.casefold().split()
-    key = _KEYS.get(query.sort) or _by_next_poll(next_poll)
+    key = _KEYS.get(query.sort) or (lambda each: next_poll(each.state.target.key))
     keyed: list[tuple[_Value, Entry]] = []
     keyless: list[Entry] = []
     for start in range(0, len(taken), _SLICE):
@@ -228,10 +227,6 @@ _Key = Callable[[Entry], _Value | None]
 """The key to sort by. Targets without one come last, in either direction."""
 
 
-def _by_next_poll(next_poll: NextPoll) -> _Key:
-    return lambda each: next_poll(each.state.target.key)
-
-
 def _by_number(number: Callable[[Snapshot, float], float | None]) -> _Key:
     return lambda each: None if each.reading.data is None else number(*each.reading.data)
 
@@ -241,17 +236,13 @@ def _by_target(each: Entry) -> tuple[str, TargetKey]:
     return (target.name or target.key.cms).casefold(), target.key
 
 
-def _by_trouble(each: Entry) -> float:
-    return _RANKS[each.status] - each.above_limit / 2
-
-
 def _by_last_success(each: Entry) -> float | None:
     success = each.state.last_success
     return None if success is None else success.boot
 
 
 _KEYS: Final[Mapping[Sort, _Key]] = {
-    Sort.TROUBLE: _by_trouble,
+    Sort.TROUBLE: lambda each: _RANKS[each.status] - each.above_limit / 2,
     Sort.TARGET: _by_target,
     Sort.RESTING: _by_number(lambda snapshot, _: snapshot.resting),
     Sort.WAITING: _by_number(lambda snapshot, _: snapshot.waiting),
