@@ -11,7 +11,7 @@ from exporter.config.fields import is_one_line
 from exporter.config.files import UnreadableError, decode, read_file
 from exporter.config.reader import Reader
 from exporter.config.validation import Block
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 from exporter.secret import Secret
 from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, StaticAuthorization
 

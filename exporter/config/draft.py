@@ -1,24 +1,31 @@
-"""A configuration as text, with comments: what `init` and `simulate --print-config` write. Pure."""
+"""A configuration as text, with comments: what `init` and `simulate --print-config` write. Pure.
 
+`scalar` is how any text is written in YAML, for those that write their own.
+"""
+
+import json
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.config.yaml.plain import scalar
+from exporter.config.yaml_events import resolve
 
 _WIDTH: Final = 100
 _INDENT: Final = "  "
 
+# Text that means the same without quotes: no comment and no key can begin in it.
+_PLAIN = re.compile(r"[A-Za-z0-9/$][A-Za-z0-9 _./+:${}-]*[A-Za-z0-9_/}-]|[A-Za-z0-9/]")
 
-@dataclass(frozen=True, slots=True)
-class Text:
+
+class Text(str):
     """A value that is written exactly so: a flow mapping, for example."""
 
-    text: str
+    __slots__ = ()
 
 
-Scalar = str | int | bool | Text
+Scalar = str | int | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,7 @@ def _block(entries: Sequence[Entry], indent: str) -> Iterator[str]:
         match entry.value:
             case tuple(below):
                 yield start
-                below_indent = indent + _INDENT
-                for line in _block(below, below_indent):
+                for line in _block(below, indent + _INDENT):
                     yield line if entry.active else f"{indent}#{line.removeprefix(indent)}"
             case list(items):
                 yield start
@@ -78,10 +84,21 @@ def _comment(text: str, indent: str) -> list[str]:
 
 
 def _scalar(value: Scalar) -> str:
-    if isinstance(value, Text):
-        return value.text
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
-    return scalar(value)
+    return str(value) if isinstance(value, int | Text) else scalar(value)
+
+
+def scalar(text: str, *, in_flow: bool = False) -> str:
+    """A text as it is read again: in quotes unless they cannot matter.
+
+    `in_flow` is for one between brackets or braces.
+    """
+    plain = _PLAIN.fullmatch(text) and ": " not in text and isinstance(resolve(text), str)
+    if plain and not (in_flow and set("{}") & set(text)):
+        return text
+    # JSON leaves as it is what YAML forbids, or reads as a line break
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(text, ensure_ascii=False)
+    )

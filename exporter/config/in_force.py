@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 
 from exporter.config.credentials import SecretFile
-from exporter.config.yaml.plain import scalar
+from exporter.config.draft import Text, scalar
 from exporter.durations import format_duration
 from exporter.server import Auth, SecretSource, Server, Signature, Tls
 from exporter.store import Target
 
-MASK: Final = "<secret>"
+MASK: Final = Text("<secret>")
 
 _HEAD: Final = """\
 # The current configuration, with every default filled in. Secrets are masked, targets of
@@ -30,12 +30,6 @@ _LINES: Final = 200
 """In one slice."""
 
 _Value = str | float | Sequence[object] | Mapping[str, object] | None
-
-
-class _Bare(str):
-    """A text that is written without quotes: the mask, or a duration."""
-
-    __slots__ = ()
 
 
 def in_force(servers: Iterable[Server], targets: Iterable[Target], digest: str) -> Iterator[bytes]:
@@ -91,7 +85,7 @@ def _server(server: Server, targets: Sequence[Target]) -> dict[str, _Value]:
         "rest_bounds": [_duration(bound) for bound in server.rest_bounds],
         "tls": _tls(server.tls) if server.endpoint.tls or server.tls != Tls() else None,
         **_secret("proxy_url", server.proxy_url),
-        "headers": {name: _Bare(MASK) for name, _ in server.headers},
+        "headers": {name: MASK for name, _ in server.headers},
         "host_header": server.host,
     }
 
@@ -112,7 +106,7 @@ def _auth(auth: Auth) -> _Value:
 def _secret(key: str, source: SecretSource | None) -> dict[str, _Value]:
     if isinstance(source, SecretFile):
         return {f"{key}_file": str(source.path)}
-    return {} if source is None else {key: _Bare(MASK)}
+    return {} if source is None else {key: MASK}
 
 
 def _tls(tls: Tls) -> _Value:
@@ -134,7 +128,7 @@ def _entries(targets: Sequence[Target]) -> Iterator[dict[str, object]]:
         if end < len(targets) and _continues(targets[end - 1], targets[end]):
             continue
         first, last = targets[start].key.vdn, targets[end - 1].key.vdn
-        yield _entry(targets[start], first if first == last else _Bare(f"{first}-{last}"))
+        yield _entry(targets[start], first if first == last else Text(f"{first}-{last}"))
         start = end
 
 
@@ -156,7 +150,7 @@ def _entry(target: Target, vdn: int | str) -> dict[str, object]:
 
 
 def _duration(seconds: float | None) -> str | None:
-    return None if seconds is None else _Bare(format_duration(seconds))
+    return None if seconds is None else Text(format_duration(seconds))
 
 
 def _mapping(keys: Mapping[str, _Value], first: str = "  - ", rest: str = "    ") -> Iterator[str]:
@@ -179,7 +173,7 @@ def _text(value: object) -> str:
     kind = type(value)
     if kind is str:
         return scalar(value, in_flow=True)  # type: ignore[arg-type]  # it is one
-    if kind is _Bare or kind is int:
+    if kind is Text or kind is int:
         return str(value)
     if isinstance(value, Mapping):
         # the keys are ours, or names of labels

@@ -12,7 +12,7 @@ from exporter.config.problems import ConfigError
 from exporter.config.reader import Reader
 from exporter.config.servers import server_and_targets
 from exporter.config.validation import validate
-from exporter.config.yaml.document import Document, Place
+from exporter.config.yaml_document import Document, Place
 from exporter.server import Server
 from exporter.store import Target
 

@@ -14,7 +14,7 @@ from exporter.config.files import (
     real_path,
 )
 from exporter.config.problems import ConfigError, Problem
-from exporter.config.yaml.document import Document, Place, parse
+from exporter.config.yaml_document import Document, Place, parse
 
 
 class Reader:

@@ -14,7 +14,7 @@ from exporter.config.pem import PemError, load_authorities, load_pair
 from exporter.config.reader import Reader
 from exporter.config.targets import Targets
 from exporter.config.validation import Block, validate
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 from exporter.durations import format_duration
 from exporter.endpoint import endpoint, host_name, proxy_endpoint, server_endpoint
 from exporter.server import Api, Server, Signature, StaticAuthorization, Tls

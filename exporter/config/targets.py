@@ -7,7 +7,7 @@ from exporter.config import model
 from exporter.config.files import real_path
 from exporter.config.reader import Reader
 from exporter.config.validation import validate
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 from exporter.store import Target, TargetKey
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")

@@ -12,7 +12,7 @@ from exporter.config.fields import EXPECTED
 from exporter.config.model import Server, Shape, Target, shapes_by_key
 from exporter.config.problems import Problem, Steps, closest, did_you_mean, listed
 from exporter.config.reader import Reader
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 
 _S = TypeVar("_S", bound=Shape)
 _Below = TypeVar("_Below", bound=Shape)

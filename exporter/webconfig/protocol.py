@@ -11,7 +11,7 @@ from typing import Final
 from exporter.config.problems import did_you_mean, listed
 from exporter.config.reader import Reader
 from exporter.config.validation import Block
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 from exporter.webconfig.shape import TlsServer
 
 VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}

@@ -11,7 +11,7 @@ from exporter.config.files import UnreadableError
 from exporter.config.pem import PemError, certificates, load_pair
 from exporter.config.problems import did_you_mean, listed
 from exporter.config.validation import Block
-from exporter.config.yaml.document import Place
+from exporter.config.yaml_document import Place
 from exporter.secret import Secret
 from exporter.webconfig.protocol import apply_protocol
 from exporter.webconfig.shape import TlsServer

@@ -10,7 +10,7 @@ from exporter.config.files import Seen
 from exporter.config.problems import ConfigError, did_you_mean, listed
 from exporter.config.reader import Reader
 from exporter.config.validation import Block, validate
-from exporter.config.yaml.document import Document, Place
+from exporter.config.yaml_document import Document, Place
 from exporter.secret import Secret
 from exporter.webconfig.server_context import ServerContext, server_context
 from exporter.webconfig.shape import HttpServer, TlsServer, WebFile

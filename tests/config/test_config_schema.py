@@ -13,7 +13,7 @@ import yaml
 
 from exporter.config.load import Config, load
 from exporter.config.model import File, Shape, shapes_by_key
-from exporter.config.yaml.document import parse
+from exporter.config.yaml_document import parse
 from exporter.server import PAGE_SIZE, Signature
 from tests.support.config_keys import SCHEMA, keys
 from tests.support.paths import FIXTURES, ROOT

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.config.in_force import MASK
 from exporter.config.load import Config, load
 from exporter.config.shard import Shard, part
-from exporter.config.yaml.document import parse
+from exporter.config.yaml_document import parse
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from exporter.store import Target, TargetKey

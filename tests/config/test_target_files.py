@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter.config.files import Pattern
 from exporter.config.load import Config, load
 from exporter.config.problems import ConfigError
-from exporter.config.yaml.document import Place, parse
+from exporter.config.yaml_document import Place, parse
 
 
 def configure(folder: Path, *patterns: str, files: Mapping[str, int]) -> Config:

@@ -8,8 +8,15 @@ from dataclasses import dataclass, replace
 import yaml
 
 from exporter.config.problems import ConfigError, Problem, Steps, dotted, one_line
-from exporter.config.yaml.nodes import DEEPEST, Composer, ListNode, MappingNode, Node
-from exporter.config.yaml.plain import NotPlainError, read_plain
+from exporter.config.yaml_events import (
+    DEEPEST,
+    Composer,
+    ListNode,
+    MappingNode,
+    Node,
+    NotPlainError,
+    read_plain,
+)
 
 _TAB = "tab in the indentation: YAML allows only spaces"
 _UNEXPECTED_COLON = 'unexpected ":": wrong indentation above, or text that must be quoted'
@@ -75,7 +82,7 @@ class Document:
         self._text = self._join_pairs(text) if join_pairs else text
         self._root: Node | None = None
         try:
-            self.data = read_plain(_Parser(self._text))
+            self.data = read_plain(_Parser(self._text).get_event)
         except (NotPlainError, yaml.MarkedYAMLError):
             self.data = None
         if self.data is None:
