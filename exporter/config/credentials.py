@@ -17,9 +17,7 @@ from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, Stati
 
 _S = TypeVar("_S", bound=model.Shape)
 
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""What the name of an environment variable must be, to be used as `${NAME}`."""
-VARIABLE_RULE = "use letters, digits and _, not starting with a digit"
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What the client sets itself.
@@ -108,9 +106,12 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
     reference = _REFERENCE.fullmatch(_without_newline(text))
     if reference:
         name = reference[1]
-        if not VARIABLE.fullmatch(name):
+        if not _VARIABLE.fullmatch(name):
             # not repeated: it may be a secret that looks like this by chance
-            raise SecretError(f"not a valid variable name: {VARIABLE_RULE}, as in ${{NAME}}")
+            raise SecretError(
+                "not a valid variable name: use letters, digits and _, not starting with a digit,"
+                " as in ${NAME}"
+            )
         origin = f"the environment variable {name}"
         if not environ.get(name):
             raise SecretError(f"{origin} is {'empty' if name in environ else 'not set'}")

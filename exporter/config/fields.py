@@ -6,7 +6,7 @@ which its reader adds what it is) or `SENTENCE` (complete).
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import (
@@ -46,17 +46,20 @@ _OUTER_BLANK = r"^\s|\s$"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Replaces pydantic's own errors about a value by what the value must be."""
+    """Replaces pydantic's own errors about a value by what the value must be.
+
+    Args:
+        what: after "must be".
+        schema: of the value, if its type does not say it.
+    """
 
     what: str
+    schema: CoreSchema | None = field(default=None, hash=False)
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return self.around(handler(source))
-
-    def around(self, schema: CoreSchema) -> CoreSchema:
-        """The same schema, with this in place of its errors."""
+        schema = self.schema or handler(source)
         return core_schema.no_info_wrap_validator_function(self._check, schema)
 
     def _check(self, value: object, inner: ValidatorFunctionWrapHandler) -> object:
@@ -66,19 +69,11 @@ class Expected:
             raise _expected(self.what) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+def whole(low: int, high: int | None = None) -> Expected:
     """A whole number between two bounds, both included."""
-
-    low: int
-    high: int | None = None
-
-    def __get_pydantic_core_schema__(
-        self, _source: object, _handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        span = f"of {self.low} or more" if self.high is None else f"from {self.low} to {self.high}"
-        number = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
-        return Expected(f"a whole number {span}").around(number)
+    span = f"of {low} or more" if high is None else f"from {low} to {high}"
+    number = core_schema.int_schema(ge=low, le=high, strict=True)
+    return Expected(f"a whole number {span}", number)
 
 
 def parse_vdns(item: object) -> range:

@@ -61,23 +61,22 @@ def load(
     """
     reader = Reader(path, environ, once=once, base=base)
     document = reader.document(path, missing=_MISSING)
-    servers: list[Server] = []
-    targets: list[Target] = []
-    if document:
-        _read_servers(document, reader, servers, targets)
+    found = _servers(document, reader) if document else []
     if reader.problems:
         raise ConfigError(reader.problems, reader.seen)
-    return Config(tuple(servers), tuple(targets), digest_of(servers, targets), reader.seen)
+    servers = tuple(server for server, _ in found)
+    targets = tuple(target for _, own in found for target in own)
+    return Config(servers, targets, digest_of(servers, targets), reader.seen)
 
 
-def _read_servers(
-    document: Document, reader: Reader, servers: list[Server], targets: list[Target]
-) -> None:
+def _servers(document: Document, reader: Reader) -> list[tuple[Server, list[Target]]]:
+    """Each server with its targets; of use only if there were no problems."""
     top = Place(document)
+    servers: list[tuple[Server, list[Target]]] = []
     data = document.data
     if not isinstance(data, dict):
         reader.report(top, 'must be a mapping with the key "cms"')
-        return
+        return servers
     # a place for YAML anchors
     data = {key: value for key, value in data.items() if not key.startswith("x-")}
     blocks = data.get("cms")
@@ -86,7 +85,7 @@ def _read_servers(
         data = {**data, "cms": []}
     validate(model.File, data, top, reader)
     if not isinstance(blocks, list):
-        return
+        return servers
     if not blocks:
         reader.report(top / "cms", "must list at least one server")
     first: dict[str, Place] = {}
@@ -95,10 +94,10 @@ def _read_servers(
         found = server_and_targets(block, place, reader)
         if found is None:
             continue
-        server, its_targets = found
-        servers.append(server)
-        targets.extend(its_targets)
+        servers.append(found)
+        name = found[0].name
         place /= "name"
-        if server.name and first.setdefault(server.name, place) is not place:
+        if name and first.setdefault(name, place) is not place:
             hint = "" if "name" in block else "; set one, because the default is host:port of url"
-            reader.report(place, f"must be unique: already used at {first[server.name]}{hint}")
+            reader.report(place, f"must be unique: already used at {first[name]}{hint}")
+    return servers

@@ -18,8 +18,8 @@ from exporter.config.fields import (
     SecretText,
     Text,
     Vdns,
-    Whole,
     as_version,
+    whole,
 )
 from exporter.durations import format_duration
 
@@ -114,7 +114,7 @@ class Tls(Shape):
 class Target(Shape):
     """One or more VDNs of a call center."""
 
-    cc_id: Annotated[int, Whole(server.CC_IDS[0], server.CC_IDS[-1])] = Field(
+    cc_id: Annotated[int, whole(server.CC_IDS[0], server.CC_IDS[-1])] = Field(
         alias="ccId", description="The call center's ID: 1 to 65535."
     )
     vdn: Vdns = Field(
@@ -130,7 +130,7 @@ class Target(Shape):
         " exported_. Values are text.",
         json_schema_extra={"propertyNames": {"pattern": "^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$"}},
     )
-    max_resting: Annotated[int, Whole(0)] | None = Field(
+    max_resting: Annotated[int, whole(0)] | None = Field(
         None,
         description="How many agents of each VDN may rest at the same time before an alert fires.",
     )
@@ -164,7 +164,7 @@ class Server(Shape):
         description="The version of the CTI platform. 3.6 is queried page by page.",
         json_schema_extra={"enum": ["3.6", "3.8", 3.6, 3.8], "type": ["string", "number"]},
     )
-    page_size: Annotated[int, Whole(1, server.PAGE_SIZE)] = Field(
+    page_size: Annotated[int, whole(1, server.PAGE_SIZE)] = Field(
         server.PAGE_SIZE,
         description="Rows per page, 1 to 100; only with cti_version 3.6 and agentrestinfos.",
     )
@@ -183,7 +183,7 @@ class Server(Shape):
         description="A target's values disappear when its last successful poll is older than this;"
         " at least interval. Default: three times interval.",
     )
-    max_concurrency: Annotated[int, Whole(1, 1000)] = Field(
+    max_concurrency: Annotated[int, whole(1, 1000)] = Field(
         DEFAULT.max_concurrency, description="Requests in flight to this server, 1 to 1000."
     )
     max_requests_per_second: Rate | None = Field(
@@ -193,7 +193,7 @@ class Server(Shape):
         DEFAULT.begin_time_unit.value,
         description="The unit of the server's beginTime; auto detects it from the size.",
     )
-    max_resting: Annotated[int, Whole(0)] | None = Field(
+    max_resting: Annotated[int, whole(0)] | None = Field(
         None, description="The default of max_resting for this server's targets."
     )
     max_rest: Duration | None = Field(

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import IO
 
 _FOREIGN_KEY = {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
 _WEAK = {"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"}
@@ -85,13 +84,9 @@ def _refusal(load: Callable[..., object], *pems: bytes) -> str:
 @contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
     """The name of a file with this content; it is gone when the block is left."""
-    with _nameless() as file:
+    in_memory = getattr(os, "memfd_create", None)  # Linux: works without a writable directory
+    with open(in_memory("pem"), "w+b") if in_memory else tempfile.TemporaryFile() as file:  # noqa: PTH123 - a descriptor
         file.write(content)
         file.flush()
         file.seek(0)
         yield f"/dev/fd/{file.fileno()}"
-
-
-def _nameless() -> IO[bytes]:
-    in_memory = getattr(os, "memfd_create", None)  # Linux: works without a writable directory
-    return open(in_memory("pem"), "w+b") if in_memory else tempfile.TemporaryFile()  # noqa: PTH123 - a descriptor

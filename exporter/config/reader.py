@@ -1,7 +1,6 @@
 """One load of a configuration: reads each file once, remembers it, and collects what is wrong."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from exporter.config.files import (
@@ -77,11 +76,6 @@ class Reader:
         if real not in self._contents:
             raise UnreadableError(self._files[path])
         return self._contents[real]
-
-    def follow(self, path: Path) -> None:
-        """Also watch this path: a link to a file already read, which may change."""
-        with suppress(UnreadableError):
-            self.read(path)
 
     def document(
         self, path: Path, place: Place | None = None, *, missing: str = ""

@@ -137,7 +137,9 @@ def _problem(shape: type[Shape], error: ErrorDetails, place: Place) -> Problem:
         return place.problem(f"unknown key{_meant(shape, location)[1]}", on_key=True)
     value = error["input"]
     if kind in _WANTED:
-        return place.problem(f"must be {_WANTED[kind]}{_but_is(value)}{_remedy(kind, value)}")
+        quote = kind == "string_type" and isinstance(value, int | float)
+        remedy = "; put it in quotes" if quote else ""
+        return place.problem(f"must be {_WANTED[kind]}{_but_is(value)}{remedy}")
     if kind == "literal_error":
         return place.problem(_choice(error))
     message = _SENTENCES.get(kind, error["msg"])
@@ -177,10 +179,6 @@ def _choice(error: ErrorDetails) -> str:
 
 def _but_is(value: object) -> str:
     return f", not {_KINDS.get(type(value), 'an empty value')}"
-
-
-def _remedy(kind: str, value: object) -> str:
-    return "; put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
 
 
 def _without(data: dict[Any, Any], locations: Iterable[Steps]) -> dict[Any, Any]:
