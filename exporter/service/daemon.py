@@ -26,7 +26,7 @@ from exporter.web.listening.addresses import Address, Endpoint
 from exporter.web.listening.clients import no_refusals
 from exporter.web.listening.listener import listen
 from exporter.webconfig.guard import protect
-from exporter.webconfig.live_web_config import LiveWebConfig
+from exporter.webconfig.web_config import LiveWebConfig
 
 _WEB_CONFIG_INTERVAL: Final = 1.0
 """Seconds between two looks at the web configuration and its certificates."""

@@ -1,15 +1,29 @@
-"""Verifying passwords: bcrypt, off the event loop, and not again for each scrape."""
+"""The web configuration in front of an application: passwords and headers.
+
+TLS has been handled when a request arrives here. Passwords are verified by bcrypt, off the event
+loop, and not again for each scrape.
+"""
 
 import asyncio
+import base64
+import binascii
 import hmac
+import secrets
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
 import bcrypt
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from exporter.secret import Secret
 from exporter.turns import Turns
+from exporter.webconfig.web_config import LiveWebConfig
 
+OPEN_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
+"""For orchestrators, which have no password."""
+
+_CHALLENGE: Final = 'Basic realm="agent-rest-exporter", charset="UTF-8"'
 _LONGEST: Final = 72
 """Bytes of a password that bcrypt uses; the tools that create hashes ignore the rest."""
 _MOST_WAITING: Final = 64
@@ -87,3 +101,54 @@ class Passwords:
 
     def _digest(self, text: bytes) -> bytes:
         return hmac.digest(self._salt, text, "sha256")
+
+
+def protect(
+    app: web.Application, live: LiveWebConfig, *, passwords: Passwords | None = None
+) -> None:
+    """Put the web configuration in front of an application that has not been started.
+
+    The application's own middlewares come after the password.
+    """
+    checker = passwords or Passwords(secrets.token_bytes(32))
+
+    @web.middleware
+    async def ask(request: web.Request, handler: Handler) -> web.StreamResponse:
+        users = live.current.users
+        if not users or request.path in OPEN_PATHS:
+            return await handler(request)
+        given = credentials(request.headers.get(hdrs.AUTHORIZATION, ""))
+        try:
+            client = getattr(request.protocol, "client", None)
+            verified = given is not None and await checker.verify(users, *given, client)
+        except BusyError:
+            return web.Response(
+                text="503: too many password checks are waiting; try again.\n",
+                status=503,
+                headers={hdrs.RETRY_AFTER: "1"},
+            )
+        if verified:
+            return await handler(request)
+        return web.Response(
+            text="401: user name and password required.\n",
+            status=401,
+            headers={hdrs.WWW_AUTHENTICATE: _CHALLENGE},
+        )
+
+    async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(live.current.headers)
+
+    app.middlewares.insert(0, ask)
+    app.on_response_prepare.append(add_headers)
+
+
+def credentials(header: str) -> tuple[str, bytes] | None:
+    """Name and password of an Authorization header (RFC 7617); None for any other header."""
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, colon, password = base64.b64decode(token.strip(), validate=True).partition(b":")
+        return (name.decode(), password) if colon else None
+    except (binascii.Error, ValueError):
+        return None

@@ -1,20 +1,27 @@
-"""`tls_server_config`: from the block of the file to a context, or to everything wrong with it."""
+"""`tls_server_config`: from the block of the file to a context, or to everything wrong with it.
+
+TLS versions, cipher suites and curves have Go's names. The lists are those of Go's crypto/tls as
+exporter-toolkit accepts them. What is not supported here has its own message.
+"""
 
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Self
 
+from pydantic import Field
+
+from exporter.config.fields import SecretText, Text
 from exporter.config.files import UnreadableError
+from exporter.config.model import Shape
 from exporter.config.pem import PemError, certificates, load_pair
 from exporter.config.problems import did_you_mean, listed
+from exporter.config.reader import Reader
 from exporter.config.validation import Block
 from exporter.config.yaml_document import Place
 from exporter.secret import Secret
-from exporter.webconfig.protocol import apply_protocol
-from exporter.webconfig.shape import TlsServer
 
 CLIENT_POLICIES: Final = {
     "NoClientCert": ssl.VerifyMode.CERT_NONE,
@@ -27,6 +34,57 @@ _UNSAFE_CLIENT_POLICIES: Final = {
     "RequireAnyClientCert": f"{_UNSAFE}RequireAndVerifyClientCert",
     "RequireClientCert": f"{_UNSAFE}RequireAndVerifyClientCert",
 }
+
+VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_INSECURE_VERSIONS: Final = {"TLS10", "TLS11"}
+
+_CIPHERS: Final = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+_TLS13_CIPHERS: Final = frozenset(
+    {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+)
+"""All of them are always enabled, in Go too."""
+_CIPHERS_WITHOUT_FORWARD_SECRECY: Final = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+}
+
+CURVES: Final = {
+    "CurveP256": "prime256v1",
+    "CurveP384": "secp384r1",
+    "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}
+
+
+class TlsServer(Shape):
+    """The server's certificate, and what is required of clients."""
+
+    cert_file: Text | None = None
+    key_file: Text | None = None
+    cert: Text | None = None
+    key: SecretText | None = None
+    client_auth_type: Text | None = None
+    client_ca_file: Text | None = None
+    client_ca: Text | None = None
+    client_allowed_sans: list[Text] = Field(default=[])
+    min_version: Text | None = None
+    max_version: Text | None = None
+    cipher_suites: list[Text] = Field(default=[])
+    prefer_server_cipher_suites: bool = True
+    curve_preferences: list[Text] = Field(default=[])
 
 
 class ServerContext(ssl.SSLContext):
@@ -105,7 +163,7 @@ def server_context(block: Block[TlsServer]) -> ServerContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     _certificate(block, context)
     _clients(block, context)
-    apply_protocol(block, context)
+    _protocol(block, context)
     return context
 
 
@@ -193,3 +251,74 @@ def _client_policy(block: Block[TlsServer]) -> ssl.VerifyMode | None:
             message = f"{name} {_UNSAFE_CLIENT_POLICIES[name]}"
         block.report("client_auth_type", message)
     return policy
+
+
+def _protocol(block: Block[TlsServer], context: ssl.SSLContext) -> None:
+    lowest = _version(block, "min_version") or ssl.TLSVersion.TLSv1_2
+    highest = _version(block, "max_version") or ssl.TLSVersion.TLSv1_3
+    suites = block.shape.cipher_suites
+    if suites and _TLS13_CIPHERS.issuperset(suites):
+        if highest < ssl.TLSVersion.TLSv1_3:
+            message = "must include a TLS 1.2 suite, because max_version is TLS12"
+            block.report("cipher_suites", message)
+        lowest = max(lowest, highest)
+    if lowest > highest:
+        block.report("min_version", "must not be higher than max_version")
+    context.minimum_version, context.maximum_version = lowest, highest
+    _cipher_suites(block, context)
+    _curve(block, context)
+
+
+def _version(block: Block[TlsServer], key: str) -> ssl.TLSVersion | None:
+    name = getattr(block.shape, key)
+    if name in _INSECURE_VERSIONS:
+        block.report(key, f"{name} is not supported because it is insecure (RFC 8996); use TLS12")
+    elif name is not None and name not in VERSIONS:
+        block.report(key, f"must be {listed(VERSIONS)}")
+    return VERSIONS.get(name)
+
+
+def _cipher_suites(block: Block[TlsServer], context: ssl.SSLContext) -> None:
+    tls, place, reader = block.shape, block.items("cipher_suites"), block.reader
+    chosen = []
+    for index, name in enumerate(tls.cipher_suites):
+        if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
+            message = (
+                f"{name} is not supported because it lacks forward secrecy; use one of TLS_ECDHE_…"
+            )
+            reader.report(place / index, message)
+        elif name in _CIPHERS:
+            chosen.append(_CIPHERS[name])
+        elif name not in _TLS13_CIPHERS:
+            meant = did_you_mean(name, [*_CIPHERS, *_TLS13_CIPHERS])
+            reader.report(place / index, f"unknown cipher suite{meant}")
+    if chosen:
+        _apply(context.set_ciphers, ":".join(chosen), place, reader)
+    if tls.prefer_server_cipher_suites:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+
+
+def _curve(block: Block[TlsServer], context: ssl.SSLContext) -> None:
+    names = block.shape.curve_preferences
+    place, reader = block.items("curve_preferences"), block.reader
+    unknown = [index for index, name in enumerate(names) if name not in CURVES]
+    for index in unknown:
+        meant = did_you_mean(names[index], CURVES)
+        reader.report(place / index, f"must be {listed(CURVES)}{meant}")
+    if len(names) > 1 and not unknown:
+        reader.report(
+            place,
+            "must contain only one curve, because Python's TLS has no order of curves;"
+            " omit it to allow all of them",
+        )
+    elif names and not unknown:
+        _apply(context.set_ecdh_curve, CURVES[names[0]], place, reader)
+
+
+def _apply(setter: Callable[[str], None], value: str, place: Place, reader: Reader) -> None:
+    try:
+        setter(value)
+    except (ssl.SSLError, ValueError):  # a build for FIPS lacks some
+        reader.report(place, "not supported by this host's OpenSSL")

@@ -1,19 +1,28 @@
-"""From the file of `--web.config.file` to a web configuration, or to everything wrong with it."""
+"""From the file of `--web.config.file` to the web configuration in use, or to all that is wrong.
 
+It is loaded again when it has changed, and kept when the change is bad.
+"""
+
+import asyncio
 import re
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, cast
 
+from pydantic import Field
+
+from exporter import log_messages
 from exporter.config.files import Seen
-from exporter.config.problems import ConfigError, did_you_mean, listed
+from exporter.config.model import Shape
+from exporter.config.problems import ConfigError, Problem, did_you_mean, listed
 from exporter.config.reader import Reader
 from exporter.config.validation import Block, validate
 from exporter.config.yaml_document import Document, Place
+from exporter.errors import internal_error
 from exporter.secret import Secret
-from exporter.webconfig.server_context import ServerContext, server_context
-from exporter.webconfig.shape import HttpServer, TlsServer, WebFile
+from exporter.webconfig.tls_server import ServerContext, TlsServer, server_context
 
 ALLOWED_HEADERS: Final[dict[str, tuple[str, ...]]] = {
     "Content-Security-Policy": (),
@@ -26,6 +35,24 @@ ALLOWED_HEADERS: Final[dict[str, tuple[str, ...]]] = {
 
 # Version, cost from 4 to 31, salt and hash. Version 2 without a letter is obsolete.
 _BCRYPT: Final = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
+
+
+class HttpServer(Shape):
+    """What each response carries."""
+
+    http2: bool = False
+    # An empty value has a special meaning here.
+    headers: dict[str, Any] = Field(default={})
+
+
+class WebFile(Shape):
+    """The whole file."""
+
+    tls_server_config: TlsServer | None = None
+    http_server_config: HttpServer | None = None
+    # Checked by hand, because a problem must not show what may be a password without its space.
+    basic_auth_users: dict[str, Any] = Field(default={})
+    rate_limit: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +162,86 @@ def _users(users: Mapping[str, Any], place: Place, reader: Reader) -> dict[str, 
         problem = (place / name).problem(message)
         reader.problems.append(replace(problem, path="basic_auth_users"))
     return hashes
+
+
+class LiveWebConfig:
+    """The web configuration of a file, and of the certificates that it names, as they are now.
+
+    Args:
+        path: the file, as problems are to name it.
+
+    Attributes:
+        current: what is in use.
+        seen: what was read last, with or without success.
+        tls: for the listening sockets, which keep it: each new connection gets the certificate,
+            and everything else, that is then in use. None for plain HTTP.
+
+    Raises:
+        ConfigError: with all problems at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.current: WebConfig = load_web_config(path)
+        self.seen = self.current.seen
+        self.tls: ssl.SSLContext | None = None
+        if self.current.tls is not None:
+            # never switched off while running
+            self.tls = _LatestContext(lambda: cast("ssl.SSLContext", self.current.tls))
+        self._path = path
+        self._one_at_a_time = asyncio.Lock()
+
+    async def reload(self) -> None:
+        """Load the file again. With problems, which are logged, the old one stays in use."""
+        async with self._one_at_a_time:
+            try:
+                config = await asyncio.to_thread(load_web_config, self._path)
+                self._keep_tls_on_or_off(config)
+            except ConfigError as error:
+                self.seen = error.seen
+                self._keep("; ".join(map(str, error.problems)))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the old one stays
+                # only another change is worth another try
+                self.seen = await asyncio.to_thread(self.seen.look)
+                self._keep(internal_error(error))
+            else:
+                self.current, self.seen = config, config.seen
+                log_messages.WEB_CONFIG_RELOADED.log({"file": str(self._path)})
+
+    def _keep(self, problems: str) -> None:
+        fields = {"file": str(self._path), "problems": problems}
+        log_messages.WEB_CONFIG_NOT_RELOADED.log(fields)
+
+    def _keep_tls_on_or_off(self, config: WebConfig) -> None:
+        if (config.tls is None) is not (self.tls is None):
+            message = (
+                "cannot be added or removed while the exporter is running: restart it, and change"
+                " the scheme in Prometheus"
+            )
+            problem = Problem(str(self._path), 1, 1, "tls_server_config", message)
+            raise ConfigError([problem], config.seen)
+
+
+class _LatestContext(ssl.SSLContext):
+    """Stands for another context, which is looked up at each handshake.
+
+    Python's other way, a change of contexts when the client names a host, changes the certificate
+    alone, and leaves versions and client certificates as they were.
+    """
+
+    _latest: Callable[[], ssl.SSLContext]
+
+    def __new__(cls, latest: Callable[[], ssl.SSLContext]) -> Self:
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        context._latest = latest
+        return context
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - the signature is Python's
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """One connection, by the context that is now in use."""
+        return self._latest().wrap_bio(incoming, outgoing, server_side, server_hostname, session)

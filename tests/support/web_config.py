@@ -22,9 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from exporter.web.listening.addresses import Address
 from exporter.web.listening.listener import listen
-from exporter.webconfig.guard import protect
-from exporter.webconfig.live_web_config import LiveWebConfig
-from exporter.webconfig.passwords import Passwords
+from exporter.webconfig.guard import Passwords, protect
+from exporter.webconfig.web_config import LiveWebConfig
 from tests.support.paths import FIXTURES
 
 FOLDER = FIXTURES / "webconfig"

@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from exporter.config.problems import ConfigError
 from exporter.secret import Secret
-from exporter.webconfig import protocol
-from exporter.webconfig.server_context import (
+from exporter.webconfig import tls_server
+from exporter.webconfig.tls_server import (
     CLIENT_POLICIES,
     normalized,
     subject_alternative_names,
 )
-from exporter.webconfig.shape import WebFile
-from exporter.webconfig.web_file import ALLOWED_HEADERS, WebConfig, load_web_config
+from exporter.webconfig.web_config import ALLOWED_HEADERS, WebConfig, WebFile, load_web_config
 from tests.support.config_keys import keys
 from tests.support.paths import ROOT
 from tests.support.web_config import FOLDER, lay_out
@@ -183,7 +182,7 @@ def test_suites_of_tls13_alone_mean_tls13(folder: Path) -> None:
 
 def test_a_host_without_a_curve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenSSL can be built without some of them."""
-    monkeypatch.setitem(protocol.CURVES, "X", "no-such-curve")
+    monkeypatch.setitem(tls_server.CURVES, "X", "no-such-curve")
     path = folder / "no-curve.yaml"
     path.write_text(
         "tls_server_config: {cert_file: server.pem, key_file: server.key, curve_preferences: [X]}",
@@ -292,8 +291,8 @@ def test_the_document_lists_every_key() -> None:
     assert sorted(listed) == sorted(set(keys(WebFile)) - blocks)
     for name in (
         *CLIENT_POLICIES,
-        *protocol.VERSIONS,
-        *protocol.CURVES,
+        *tls_server.VERSIONS,
+        *tls_server.CURVES,
         *ALLOWED_HEADERS,
     ):
         assert f"`{name}`" in text, name

@@ -14,9 +14,8 @@ import trustme
 
 from exporter.config.problems import ConfigError
 from exporter.service.reloader import watch_files
-from exporter.webconfig import live_web_config
-from exporter.webconfig.live_web_config import LiveWebConfig
-from exporter.webconfig.web_file import WebConfig
+from exporter.webconfig import web_config
+from exporter.webconfig.web_config import LiveWebConfig, WebConfig
 from tests.support.web_config import PATIENCE, Connection, ask, chain, connected, key, served
 
 pytestmark = [
@@ -325,7 +324,7 @@ async def test_what_nobody_foresaw(
 
     async with watched(live) as ticks:
         with monkeypatch.context() as patch:
-            patch.setattr(live_web_config, "load_web_config", fail)
+            patch.setattr(web_config, "load_web_config", fail)
             site.certify()
             for _ in range(4):
                 await ticks.tick()

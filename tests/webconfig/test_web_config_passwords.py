@@ -11,9 +11,8 @@ import pytest
 import trustme
 
 from exporter.secret import Secret
-from exporter.webconfig.guard import credentials
-from exporter.webconfig.live_web_config import LiveWebConfig
-from exporter.webconfig.passwords import BusyError, Passwords
+from exporter.webconfig.guard import BusyError, Passwords, credentials
+from exporter.webconfig.web_config import LiveWebConfig
 from tests.support.processes import program, query, scraping_prometheus, until
 from tests.support.web_config import PATIENCE, ask, chain, connected, key, served
 

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 import trustme
 
-from exporter.webconfig.live_web_config import LiveWebConfig
+from exporter.webconfig.web_config import LiveWebConfig
 from tests.support.web_config import Connection, chain, connected, key, served
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.webconfig.live_web_config import LiveWebConfig
+from exporter.webconfig.web_config import LiveWebConfig
 from tests.support.web_config import ask, chain, connected, key, served
 
 pytestmark = [
