@@ -17,7 +17,6 @@ from exporter.server import SIGNED_HEADERS, Auth, SecretSource, Signature, Stati
 
 _S = TypeVar("_S", bound=model.Shape)
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What the client sets itself.
@@ -106,7 +105,7 @@ def from_value(value: Secret, check: Check, environ: Mapping[str, str]) -> Secre
     reference = _REFERENCE.fullmatch(_without_newline(text))
     if reference:
         name = reference[1]
-        if not _VARIABLE.fullmatch(name):
+        if not (name.isascii() and name.isidentifier()):
             # not repeated: it may be a secret that looks like this by chance
             raise SecretError(
                 "not a valid variable name: use letters, digits and _, not starting with a digit,"

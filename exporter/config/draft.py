@@ -36,7 +36,7 @@ class Entry:
         key: as in the file.
         value: a scalar, a list of scalars, or the entries of a block below it.
         comment: what the reader should know; one line or more above the key.
-        active: False comments the key out.
+        active: False comments a scalar's key out.
     """
 
     key: str
@@ -55,26 +55,23 @@ def written(head: Sequence[str], server: Sequence[Entry]) -> str:
     lines: list[str] = []
     for number, paragraph in enumerate(head):
         lines += [*(["#"] if number else []), *_comment(paragraph, "")]
-    lines += ["", "cms:"] if lines else ["cms:"]
     block = list(_block(server, _INDENT * 2))
     block[0] = f"{_INDENT}- {block[0].lstrip()}"
-    return "\n".join([*lines, *block]) + "\n"
+    return "\n".join([*lines, "", "cms:", *block]) + "\n"
 
 
 def _block(entries: Sequence[Entry], indent: str) -> Iterator[str]:
     for entry in entries:
         yield from _comment(entry.comment, indent)
-        hidden = "" if entry.active else "#"
-        start = f"{indent}{hidden}{entry.key}:"
+        start = f"{indent}{'' if entry.active else '#'}{entry.key}:"
         match entry.value:
             case tuple(below):
                 yield start
-                for line in _block(below, indent + _INDENT):
-                    yield line if entry.active else f"{indent}#{line.removeprefix(indent)}"
+                yield from _block(below, indent + _INDENT)
             case list(items):
                 yield start
                 for item in items:
-                    yield f"{indent}{hidden}{_INDENT}- {_scalar(item)}"
+                    yield f"{indent}{_INDENT}- {_scalar(item)}"
             case value:
                 yield f"{start} {_scalar(value)}"
 

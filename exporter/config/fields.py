@@ -1,7 +1,7 @@
 """Types of the file's values: each says what it expects in the words of the file.
 
-A value that does not fit is reported as a pydantic error of type `EXPECTED` (what it must be, to
-which its reader adds what it is) or `SENTENCE` (complete).
+A value that does not fit is reported as a pydantic error: of type `EXPECTED` with what it must be,
+to which its reader adds what it is, or of another type with a complete sentence.
 """
 
 import re
@@ -26,7 +26,6 @@ from exporter.secret import Secret
 from exporter.server import VDNS
 
 EXPECTED = "expected"
-SENTENCE = "sentence"
 
 LOWEST_VDN, HIGHEST_VDN = VDNS[0], VDNS[-1]
 _VDN_RANGE = r"^[0-9]{1,4}-[0-9]{1,4}$"
@@ -112,7 +111,7 @@ def _expected(what: str) -> PydanticCustomError:
 
 
 def _sentence(what: str) -> PydanticCustomError:
-    return PydanticCustomError(SENTENCE, "{what}", {"what": what})
+    return PydanticCustomError("sentence", "{what}", {"what": what})
 
 
 def _secret(value: object) -> Secret:

@@ -5,7 +5,7 @@ what an editor shows. Checks across several keys are in `servers.py`.
 """
 
 import functools
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -27,10 +27,6 @@ DEFAULT: Final = server.Server("https://cms.invalid")
 """Where every default value comes from."""
 MAX_BOUNDS: Final = 10
 """Each bound is one more series for each target."""
-
-_EITHER_TARGETS: dict[str, Any] = {
-    "anyOf": [{"required": ["targets"]}, {"required": ["target_files"]}]
-}
 
 
 class Shape(BaseModel):
@@ -145,7 +141,9 @@ class Target(Shape):
 class Server(Shape):
     """One CC-CMS server."""
 
-    model_config = ConfigDict(json_schema_extra=_EITHER_TARGETS)
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["targets"]}, {"required": ["target_files"]}]}
+    )
 
     name: Name | None = Field(
         None, description="The label `cms`, unique; default: host:port of url."

@@ -1,6 +1,5 @@
 """One block of `cms` as a server and its targets: defaults, and checks across several keys."""
 
-import re
 import ssl
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +24,6 @@ _SHORTEST_INTERVAL = 1.0
 _TIMEOUT_SHARE = 0.8
 _STALE_INTERVALS = 3
 
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # Our own labels, those of histograms and summaries, and those that Prometheus adds to a scrape.
 _RESERVED = frozenset(
     {
@@ -108,14 +106,11 @@ def _files(server: Server) -> list[Path]:
 
 def _url(block: Block[model.Server]) -> str:
     """The URL; a default if it is missing or wrong, so that the rest can be checked."""
-    if "url" in block.broken:
-        return DEFAULT.url
     try:
-        found = server_endpoint(block.shape.url)
+        return server_endpoint(block.shape.url).url
     except ValueError as error:
         block.report("url", str(error))
         return DEFAULT.url
-    return found.url
 
 
 def _check_use_of_tls(block: Block[model.Server], server: Server) -> None:
@@ -363,7 +358,7 @@ class Targets:
 def _label_problem(label: str) -> str | None:
     if label.startswith("__"):
         return 'label names that start with "__" are reserved for Prometheus'
-    if not _LABEL.fullmatch(label):
+    if not (label.isascii() and label.isidentifier()):
         return "not a valid label name: use letters, digits and _, not starting with a digit"
     if label in _RESERVED or label.startswith("exported_"):
         return "reserved label name: the exporter or Prometheus sets it"

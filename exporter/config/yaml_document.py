@@ -56,12 +56,11 @@ _ODD_INDENTATION = re.compile(
     "\u205f-\u2064\u2066-\u206f\u3000])"
 )
 
-# How JSON writes a character beyond U+FFFF. YAML has an escape of ten characters for it instead.
+# How JSON writes a character beyond U+FFFF: 12 characters, where YAML has an escape of ten.
 _PAIR = re.compile(
     r"(?<!\\)(?P<before>(?:\\\\)*)"
     r"\\u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
 )
-_SHORTER = 2
 
 
 class Document:
@@ -116,11 +115,7 @@ class Document:
     def _nodes(self) -> Node:
         """The top node, composed when it is first asked for."""
         if self._root is None:
-            found: tuple[Problem, ...] = ()
-            try:
-                self._root, found = _compose(self.file, self._text)
-            except ConfigError as error:
-                found = error.problems
+            self._root, found = _compose(self.file, self._text)
             self.problems = tuple(
                 replace(problem, column=self._column(problem.line, problem.column))
                 for problem in found
@@ -140,7 +135,7 @@ class Document:
         """A column of the text as it was before pairs were joined."""
         for at_line, at_column in self._joined:
             if at_line == line and at_column < column:
-                column += _SHORTER
+                column += 2
         return column
 
 
@@ -197,20 +192,21 @@ def _join(pair: re.Match[str]) -> str:
     return f"{pair['before']}\\U{letter:08x}"
 
 
-def _compose(file: str, text: str) -> tuple[Node, tuple[Problem, ...]]:
+def _compose(file: str, text: str) -> tuple[Node | None, list[Problem]]:
+    """The top node, if there is a usable one, and all problems."""
     composer = Composer(file)
-    problem = None
     parser = _Parser(text)
     try:
         while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
             composer.feed(event)
+    except ConfigError:
+        return None, composer.problems
     except yaml.MarkedYAMLError as error:
-        problem = _explain(file, text, error)
-    if problem:  # raised out here, so that no traceback leads to the parser and its text
-        raise ConfigError([*composer.problems, problem])
+        # not raised, so that no traceback leads to the parser and its text
+        return None, [*composer.problems, _explain(file, text, error)]
     if composer.root is None or composer.root.data is None:
-        raise ConfigError([Problem(file, 1, 1, "", "the file is empty")])
-    return composer.root, tuple(composer.problems)
+        return None, [Problem(file, 1, 1, "", "the file is empty")]
+    return composer.root, composer.problems
 
 
 def _explain(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from pydantic import Field
 
@@ -87,24 +87,6 @@ class TlsServer(Shape):
     curve_preferences: list[Text] = Field(default=[])
 
 
-class ServerContext(ssl.SSLContext):
-    """A server's context that can check the names in a client's certificate.
-
-    Attributes:
-        allowed_sans: one of these must be a subject alternative name of a client's certificate,
-            as `normalized` writes them; empty for any certificate that verifies.
-    """
-
-    allowed_sans: frozenset[str]
-
-    def __new__(cls) -> Self:
-        """One that does not ask for a certificate yet."""
-        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-        context.allowed_sans = frozenset()
-        context.sslobject_class = _ServerSide
-        return context
-
-
 class _ServerSide(ssl.SSLObject):
     _refusal: ssl.SSLError | None = None
 
@@ -135,6 +117,18 @@ class _ServerSide(ssl.SSLObject):
                 )
 
 
+class ServerContext(ssl.SSLContext):
+    """A server's context that can check the names in a client's certificate.
+
+    Attributes:
+        allowed_sans: one of these must be a subject alternative name of a client's certificate,
+            as `normalized` writes them; empty for any certificate that verifies.
+    """
+
+    allowed_sans: frozenset[str] = frozenset()
+    sslobject_class = _ServerSide
+
+
 def subject_alternative_names(certificate: Mapping[str, Any]) -> frozenset[str]:
     """DNS names, addresses, e-mail addresses and URIs; other kinds are left out.
 
@@ -158,7 +152,7 @@ def _one_spelling(name: str) -> str:
 
 def server_context(block: Block[TlsServer]) -> ServerContext:
     """A context that does as the block says; of no use if there are problems."""
-    context = ServerContext()
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     # No client of ours renegotiates, and each time would cost the server more than the client.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _certificate(block, context)
