@@ -17,7 +17,7 @@ from exporter.config.credentials import (
     check_text,
     from_value,
 )
-from exporter.config.draft import Entry, Scalar, Text, written
+from exporter.config.draft import Entry, Scalar, written
 from exporter.config.fields import parse_vdns, written_vdns
 from exporter.endpoint import server_endpoint
 from exporter.inspection.survey import Found
@@ -222,7 +222,7 @@ def configuration(answers: Answers, found: Found, base: Path) -> str:
         Entry("begin_time_unit", unit, _sentence(reasons, "begin_time_unit")),
         Entry("interval", "30s", "How often each VDN is polled."),
         *_LATER,
-        Entry("targets", [Text(f"{{ccId: {answers.cc_id}, vdn: {answers.vdns.entry}}}")]),
+        Entry("targets", [f"{{ccId: {answers.cc_id}, vdn: {answers.vdns.entry}}}"]),
     ]
     return written([_HEAD, *([_UNKNOWN] if found.error else [])], entries)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import ENVIRONMENT_PREFIX
-from exporter.config.draft import Entry, Text, written
+from exporter.config.draft import Entry, written
 from exporter.config.fields import written_vdns
 from exporter.server import PAGE_SIZE
 from exporter.simulator.replay import Recordings
@@ -112,8 +112,8 @@ def _targets(scenarios: Sequence[Scenario]) -> tuple[tuple[int, int], ...]:
     return (*_TARGETS, *(each.target for each in scenarios if each.target))
 
 
-def _grouped(targets: Sequence[tuple[int, int]]) -> Iterator[Text]:
+def _grouped(targets: Sequence[tuple[int, int]]) -> Iterator[str]:
     """An entry for each run of VDNs of a call center."""
     for cc_id, group in groupby(sorted(set(targets)), itemgetter(0)):
         for vdns in written_vdns(vdn for _, vdn in group):
-            yield Text(f"{{ccId: {cc_id}, vdn: {vdns}}}")
+            yield f"{{ccId: {cc_id}, vdn: {vdns}}}"

@@ -18,13 +18,6 @@ _INDENT: Final = "  "
 # Text that means the same without quotes: no comment and no key can begin in it.
 _PLAIN = re.compile(r"[A-Za-z0-9/$][A-Za-z0-9 _./+:${}-]*[A-Za-z0-9_/}-]|[A-Za-z0-9/]")
 
-
-class Text(str):
-    """A value that is written exactly so: a flow mapping, for example."""
-
-    __slots__ = ()
-
-
 Scalar = str | int | bool
 
 
@@ -34,13 +27,14 @@ class Entry:
 
     Args:
         key: as in the file.
-        value: a scalar, a list of scalars, or the entries of a block below it.
+        value: a scalar, a list of flow mappings as they are written, or the entries of a block
+            below it.
         comment: what the reader should know; one line or more above the key.
         active: False comments a scalar's key out.
     """
 
     key: str
-    value: "Scalar | list[Scalar] | tuple[Entry, ...]"
+    value: "Scalar | list[str] | tuple[Entry, ...]"
     comment: str = ""
     active: bool = True
 
@@ -71,7 +65,7 @@ def _block(entries: Sequence[Entry], indent: str) -> Iterator[str]:
             case list(items):
                 yield start
                 for item in items:
-                    yield f"{indent}{_INDENT}- {_scalar(item)}"
+                    yield f"{indent}{_INDENT}- {item}"
             case value:
                 yield f"{start} {_scalar(value)}"
 
@@ -81,9 +75,7 @@ def _comment(text: str, indent: str) -> list[str]:
 
 
 def _scalar(value: Scalar) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | Text) else scalar(value)
+    return scalar(value) if isinstance(value, str) else json.dumps(value)
 
 
 def scalar(text: str, *, in_flow: bool = False) -> str:

@@ -13,12 +13,10 @@ from typing import Final
 import msgspec
 
 from exporter.config.credentials import SecretFile
-from exporter.config.draft import Text, scalar
+from exporter.config.draft import scalar
 from exporter.durations import format_duration
 from exporter.server import Auth, SecretSource, Server, Signature, Tls
 from exporter.store import Target
-
-MASK: Final = Text("<secret>")
 
 _HEAD: Final = """\
 # The current configuration, with every default filled in. Secrets are masked, targets of
@@ -28,6 +26,15 @@ _HEAD: Final = """\
 """
 _LINES: Final = 200
 """In one slice."""
+
+
+class _Bare(str):
+    """A text that is written without quotes: the mask, or a duration."""
+
+    __slots__ = ()
+
+
+MASK: Final = _Bare("<secret>")
 
 _Value = str | float | Sequence[object] | Mapping[str, object] | None
 
@@ -128,7 +135,7 @@ def _entries(targets: Sequence[Target]) -> Iterator[dict[str, object]]:
         if end < len(targets) and _continues(targets[end - 1], targets[end]):
             continue
         first, last = targets[start].key.vdn, targets[end - 1].key.vdn
-        yield _entry(targets[start], first if first == last else Text(f"{first}-{last}"))
+        yield _entry(targets[start], first if first == last else _Bare(f"{first}-{last}"))
         start = end
 
 
@@ -150,7 +157,7 @@ def _entry(target: Target, vdn: int | str) -> dict[str, object]:
 
 
 def _duration(seconds: float | None) -> str | None:
-    return None if seconds is None else Text(format_duration(seconds))
+    return None if seconds is None else _Bare(format_duration(seconds))
 
 
 def _mapping(keys: Mapping[str, _Value], first: str = "  - ", rest: str = "    ") -> Iterator[str]:
@@ -173,7 +180,7 @@ def _text(value: object) -> str:
     kind = type(value)
     if kind is str:
         return scalar(value, in_flow=True)  # type: ignore[arg-type]  # it is one
-    if kind is Text or kind is int:
+    if kind is _Bare or kind is int:
         return str(value)
     if isinstance(value, Mapping):
         # the keys are ours, or names of labels
