@@ -104,7 +104,6 @@ def validate(
     What is wrong is then removed, so that the rest can be checked further and all problems of a
     file are reported at once. `stand_ins` are values for required keys without a valid one.
     """
-    errors: list[ErrorDetails] = []
     try:
         return Block(shape.model_validate(data), place, reader)
     except ValidationError as error:
