@@ -1,6 +1,6 @@
 """Checks a request's C2 signature, as the server does.
 
-Pure: the raw request, the keys and the time in, a verdict out. Written independently of the
+Pure: the raw request, the keys and the time in, a sentence out. Written independently of the
 client's signing code, and must never import it: the same mistake in both would go unnoticed.
 
 The scheme, from the vendor's page on interface authentication:
@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from urllib.parse import parse_qsl
 
 ALLOWED_DRIFT = 900.0
@@ -31,30 +30,6 @@ _TIMESTAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?Z")
 _NAME = re.compile(rb"[a-z0-9-]+")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ENCODED = tuple(b"%c" % code if code in _UNRESERVED else b"%%%02X" % code for code in range(256))
-
-
-class Refusal(StrEnum):
-    """Why a request is refused."""
-
-    MISSING = "missing"
-    MALFORMED = "malformed"
-    HOST_NOT_SIGNED = "host_not_signed"
-    UNKNOWN_KEY = "unknown_key"
-    BAD_SIGNATURE = "bad_signature"
-    CLOCK_TOO_FAR = "clock_too_far"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The result of a check.
-
-    Args:
-        refusal: why the request is refused; None if its signature is valid.
-        detail: one sentence for people, without secrets; empty if the signature is valid.
-    """
-
-    refusal: Refusal | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +56,8 @@ def verify(
     access_keys: Mapping[str, str],
     now: float,
     allowed_drift: float = ALLOWED_DRIFT,
-) -> Verdict:
-    """Checks a request's signature.
+) -> str:
+    """Why the server refuses a request, in one sentence; empty if the signature is valid.
 
     The signature comes before the clock, so that a timestamp is refused for its age only if the
     client has really signed it.
@@ -100,24 +75,21 @@ def verify(
         _check_signature(form, _canonical(request, names, headers), access_keys)
         _check_clock(signed_at, now, allowed_drift)
     except _RefusedError as refused:
-        return refused.verdict
-    return Verdict()
+        return str(refused)
+    return ""
 
 
 class _RefusedError(Exception):
-    def __init__(self, refusal: Refusal, detail: str) -> None:
-        super().__init__(detail)
-        self.verdict = Verdict(refusal, detail)
+    """One sentence for people says why, without secrets."""
 
 
 def _form(given: Sequence[bytes]) -> re.Match[bytes]:
     """The parts of the Authorization header."""
     if not given:
-        raise _RefusedError(Refusal.MISSING, "the Authorization header is missing")
+        raise _RefusedError("the Authorization header is missing")
     form = _FORM.fullmatch(given[0])
     if form is None or len(given) > 1:
         raise _RefusedError(
-            Refusal.MALFORMED,
             "Authorization must be one auth-v2/ACCESS KEY/TIMESTAMP/SIGNED HEADERS/SIGNATURE",
         )
     return form
@@ -130,25 +102,19 @@ def _instant(text: bytes) -> float:
         with suppress(ValueError):  # digits in the right places may not be a date
             whole = datetime.strptime(form[1].decode() + "Z", "%Y-%m-%dT%H:%M:%S%z")
             return whole.timestamp() + float(form[2] or 0)
-    raise _RefusedError(
-        Refusal.MALFORMED, "the timestamp must be UTC in ISO 8601, such as 2024-10-31T14:06:52.123Z"
-    )
+    raise _RefusedError("the timestamp must be UTC in ISO 8601, such as 2024-10-31T14:06:52.123Z")
 
 
 def _check_names(names: Sequence[bytes], headers: Mapping[bytes, Sequence[bytes]]) -> None:
     if list(names) != sorted(set(names)) or not all(map(_NAME.fullmatch, names)):
-        raise _RefusedError(
-            Refusal.MALFORMED, "the signed headers must be lowercase names, sorted, joined by ';'"
-        )
+        raise _RefusedError("the signed headers must be lowercase names, sorted, joined by ';'")
     if b"authorization" in names:
-        raise _RefusedError(Refusal.MALFORMED, "Authorization cannot be a signed header")
+        raise _RefusedError("Authorization cannot be a signed header")
     if b"host" not in names:
-        raise _RefusedError(Refusal.HOST_NOT_SIGNED, "host must be a signed header")
+        raise _RefusedError("host must be a signed header")
     for name in names:
         if len(headers.get(name, ())) != 1:
-            raise _RefusedError(
-                Refusal.MALFORMED, f"the signed header {name.decode()} must occur exactly once"
-            )
+            raise _RefusedError(f"the signed header {name.decode()} must occur exactly once")
 
 
 def _check_signature(
@@ -156,19 +122,16 @@ def _check_signature(
 ) -> None:
     secret_key = access_keys.get(form["key"].decode("latin-1"))
     if secret_key is None:
-        raise _RefusedError(Refusal.UNKNOWN_KEY, "the access key is unknown")
+        raise _RefusedError("the access key is unknown")
     signing_key = _hmac_hex(secret_key.encode(), form["prefix"])
     if not hmac.compare_digest(_hmac_hex(signing_key, canonical), form["signature"]):
-        raise _RefusedError(
-            Refusal.BAD_SIGNATURE, "the signature does not match the request and the key"
-        )
+        raise _RefusedError("the signature does not match the request and the key")
 
 
 def _check_clock(signed_at: float, now: float, allowed_drift: float) -> None:
     drift = signed_at - now
     if abs(drift) > allowed_drift:
         raise _RefusedError(
-            Refusal.CLOCK_TOO_FAR,
             f"the timestamp is {abs(drift):.0f} s {'ahead of' if drift > 0 else 'behind'} the"
             f" server's clock; {allowed_drift:.0f} s are allowed",
         )

@@ -33,7 +33,7 @@ from exporter.simulator.messages import INVALID_PARAMETER, Query, ViolationError
 from exporter.simulator.replay import Recordings, Served
 from exporter.simulator.request_log import Seen
 from exporter.simulator.scenarios import Fault, Scenario, scenario_for
-from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, Verdict, verify
+from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, verify
 
 _PATH = r"/{prefix:(?:.+/)?}rest/cmsapp/v1/openapi/agentgroup/"
 _LARGEST_REQUEST = 65_536
@@ -118,7 +118,7 @@ class Simulator:
     Attributes:
         requests: how many queries have arrived, valid or not.
         requests_by_target: valid queries for each (ccId, vdn).
-        refusals: the last thousand refused signatures.
+        refusals: why the last thousand refused signatures were.
         in_flight: queries being answered now.
         most_in_flight: the highest value of `in_flight` so far.
     """
@@ -129,7 +129,7 @@ class Simulator:
         self._wrong_shapes = 0
         self.requests = 0
         self.requests_by_target = Counter[tuple[int, int]]()
-        self.refusals = deque[Verdict](maxlen=_REMEMBERED_REFUSALS)
+        self.refusals = deque[str](maxlen=_REMEMBERED_REFUSALS)
         self.in_flight = 0
         self.most_in_flight = 0
 
@@ -197,11 +197,11 @@ class Simulator:
 
         if settings.access_keys:
             keys = self._keys(scenario, now)
-            verdict = verify(_raw(request, body), keys, now, settings.allowed_drift)
-            if verdict.refusal:
-                self.refusals.append(verdict)
-                seen.problem = verdict.detail
-                return web.Response(status=401, text=verdict.detail, headers={"Date": date})
+            refusal = verify(_raw(request, body), keys, now, settings.allowed_drift)
+            if refusal:
+                self.refusals.append(refusal)
+                seen.problem = refusal
+                return web.Response(status=401, text=refusal, headers={"Date": date})
         if settings.recordings and isinstance(asked, Query):
             return await self._replay(request, settings.recordings, asked, now, legacy=legacy)
         return await send(request, fault, self._reply(asked, scenario, now, legacy=legacy), date)

@@ -16,7 +16,6 @@ import trustme
 
 from exporter.simulator.floors import AgentRow, Floor, SimulatedFloors
 from exporter.simulator.scenarios import parse_scenario
-from exporter.simulator.signature_check import Refusal, Verdict
 from exporter.simulator.stand_in import Accelerated, Address, Settings, Simulator, serving
 
 pytestmark = pytest.mark.anyio
@@ -180,12 +179,9 @@ async def test_signatures_are_checked_and_refusals_remembered() -> None:
         old = await ask(url, Authorization=authorization(host, body_of(), "right", NOW - 1000))
     assert [answer.status for answer in (good, bad, none, old)] == [200, 401, 401, 401]
     assert list(simulator.refusals) == [
-        Verdict(Refusal.BAD_SIGNATURE, "the signature does not match the request and the key"),
-        Verdict(Refusal.MISSING, "the Authorization header is missing"),
-        Verdict(
-            Refusal.CLOCK_TOO_FAR,
-            "the timestamp is 1000 s behind the server's clock; 900 s are allowed",
-        ),
+        "the signature does not match the request and the key",
+        "the Authorization header is missing",
+        "the timestamp is 1000 s behind the server's clock; 900 s are allowed",
     ]
 
 
@@ -203,7 +199,9 @@ async def test_a_clock_that_is_off_dates_replies_and_refuses_signatures() -> Non
         )
     assert answer.status == 401
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == NOW - 1200
-    assert [verdict.refusal for verdict in simulator.refusals] == [Refusal.CLOCK_TOO_FAR]
+    assert list(simulator.refusals) == [
+        "the timestamp is 1200 s ahead of the server's clock; 900 s are allowed"
+    ]
 
 
 async def test_the_clock_moves_the_simulated_day() -> None:
