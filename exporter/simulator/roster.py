@@ -7,11 +7,17 @@ midnight. Five shifts of eight hours start every four hours from the changeover 
 ends with the day, and nobody rests across a changeover. So a day can be computed without the day
 before it, while rests run over midnight like any others. The changeover differs from VDN to VDN, so
 that their quiet minutes do not coincide.
+
+On a floor with a course, such as a lunch rush, other rests are requested. They become a day by the
+same rules, so that limits, counters and rows agree.
 """
 
 import random
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from exporter.simulator.scenarios import Course, Kind
 
 DAY = 86_400
 """Seconds of an operating day."""
@@ -35,6 +41,16 @@ _RESTS_OF_A_SHIFT = (  # hours into the shift, and the durations to choose from
     (4.3, _MEALS),
     (6.5, _SHORT_BREAKS),
 )
+
+# Courses
+_CALM = 30 * _MINUTE
+"""Between two rests of a quiet day."""
+_RUSH = 10 * _MINUTE
+"""How long it takes until everybody has asked for a meal."""
+_RUSH_PATIENCE = 50 * _MINUTE
+_RUSH_MEAL = 30 * _MINUTE
+_OVERDUE_BREAK = 15 * _MINUTE
+_APPROVED_SOON = 20
 
 # Probabilities
 _REQUESTED = 0.85
@@ -108,7 +124,7 @@ class RestRequest:
 
 def staff_of(seed: int, cc_id: int, vdn: int) -> Staff:
     """The VDN's agents: 20 to 60 of them."""
-    rng = random_of("staff", seed, cc_id, vdn)
+    rng = _random_of("staff", seed, cc_id, vdn)
     agents = rng.randint(_FEWEST_AGENTS, _MOST_AGENTS)
     max_resting = max(2, round(agents * _PLACES_PER_AGENT))
     return Staff(
@@ -120,18 +136,34 @@ def staff_of(seed: int, cc_id: int, vdn: int) -> Staff:
     )
 
 
-def requests_of(staff: Staff, seed: int, cc_id: int, vdn: int, day: int) -> tuple[RestRequest, ...]:
-    """The rests that the VDN's agents will request in an operating day, in no special order."""
-    rng = random_of("wishes", seed, cc_id, vdn, day)
-    return tuple(
-        _request(rng, agent, middle, durations)
+def requests_of(staff: Staff, *key: int, course: Kind | None = None) -> tuple[RestRequest, ...]:
+    """The rests that a VDN's agents will request in an operating day, in no special order.
+
+    `key` is the seed, ccId, vdn and the day. Without a `course` the day is an ordinary one.
+    """
+    rng = _random_of("wishes", *key)
+    ordinary = tuple(
+        _ordinary(rng, agent, middle, durations)
         for agent in range(staff.agents)
         for middle, durations in _RESTS_OF_A_SHIFT
         if rng.random() < _REQUESTED
     )
+    match course:
+        case Course.QUIET:
+            return tuple(_one_after_the_other(ordinary))
+        case Course.LUNCH_RUSH:
+            return tuple(_meals(staff, _random_of("course", *key)))
+        case Course.APPROVER_ABSENT:
+            # longer than the day, so that agents give up when their shift ends
+            return tuple(replace(request, approval_takes=DAY) for request in ordinary)
+        case Course.OVERDUE:
+            away = dict(_first_of_each_shift(staff))
+            others = (request for request in ordinary if request.agent not in away)
+            return (*away.values(), *others)
+    return ordinary
 
 
-def shift_of(agent: int) -> tuple[int, int]:
+def _shift_of(agent: int) -> tuple[int, int]:
     """When the agent's shift begins, and when it is back from the last rest: seconds of the day."""
     signs_in = _SHIFT_OF[agent % len(_SHIFT_OF)] * _SHIFT_EVERY
     return signs_in, signs_in + _SHIFT - _BACK_BEFORE_LEAVING
@@ -152,16 +184,16 @@ def name_of(seed: int, cc_id: int, work_no: int) -> str:
     return f"{last}{given[first]}" if chinese else f"{given[first]} {last}"
 
 
-def random_of(*key: int | str) -> random.Random:
+def _random_of(*key: int | str) -> random.Random:
     """A separate generator for each purpose: an additional draw does not change the others."""
     return random.Random("/".join(map(str, key)))  # noqa: S311 - a believable day, not a secret
 
 
-def _request(
+def _ordinary(
     rng: random.Random, agent: int, middle: float, durations: tuple[int, ...]
 ) -> RestRequest:
     """One rest, requested around `middle` hours into the agent's shift."""
-    signs_in, back_by = shift_of(agent)
+    signs_in, back_by = _shift_of(agent)
     duration = rng.choice(durations)
     withdrawn_at = back_by - duration - _LONGEST_WRAP_UP
     earliest, latest = signs_in + _FIRST_AFTER_SIGN_IN, withdrawn_at - _PATIENCE
@@ -189,3 +221,60 @@ def _overrun(rng: random.Random) -> float:
     if roll < _ENDS_IN_TIME + _ENDS_A_LITTLE_LATE:
         return rng.uniform(1.0, 1.4)
     return rng.uniform(1.8, 3.0)
+
+
+def _one_after_the_other(ordinary: Iterable[RestRequest]) -> Iterator[RestRequest]:
+    """Rests that do not overlap, each approved at once and ended in time."""
+    free_from = 0
+    for request in sorted(ordinary, key=lambda request: request.requested_at):
+        if request.requested_at < free_from:
+            continue
+        rests_for = min(request.rests_for, request.duration)
+        free_from = request.requested_at + rests_for + _CALM
+        yield replace(
+            request,
+            busy_until=request.requested_at,
+            signed_in_at=request.requested_at,
+            approval_takes=0,
+            wrap_up=0,
+            rests_for=rests_for,
+        )
+
+
+def _meals(staff: Staff, rng: random.Random) -> Iterator[RestRequest]:
+    """At each full hour all want a meal, and give up ten minutes before the next one."""
+    first = -staff.changeover % _HOUR
+    for hour in range(first, DAY, _HOUR):
+        for agent in range(staff.agents):
+            start, end = _shift_of(agent)
+            requested_at = hour + rng.randrange(_RUSH)
+            withdrawn_at = min(hour + _RUSH_PATIENCE, end - _RUSH_MEAL)
+            if start <= requested_at < withdrawn_at:
+                yield _of_a_free_agent(agent, requested_at, _RUSH_MEAL, withdrawn_at, end)
+
+
+def _first_of_each_shift(staff: Staff) -> Iterator[tuple[int, RestRequest]]:
+    """The agents who stay away until their shift ends."""
+    first = {_shift_of(agent): agent for agent in reversed(range(staff.agents))}
+    for (start, end), agent in first.items():
+        asked = start + 5 * _MINUTE
+        request = _of_a_free_agent(agent, asked, _OVERDUE_BREAK, end, end)
+        yield agent, replace(request, rests_for=DAY)
+
+
+def _of_a_free_agent(
+    agent: int, requested_at: int, duration: int, withdrawn_at: int, back_by: int
+) -> RestRequest:
+    """A rest of an agent who is free, and whom a supervisor approves soon."""
+    return RestRequest(
+        agent=agent,
+        requested_at=requested_at,
+        duration=duration,
+        busy_until=requested_at,
+        signed_in_at=requested_at,
+        approval_takes=_APPROVED_SOON,
+        wrap_up=0,
+        rests_for=duration,
+        withdrawn_at=withdrawn_at,
+        back_by=back_by,
+    )

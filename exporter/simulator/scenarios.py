@@ -1,7 +1,7 @@
 """What the simulator can play, on the floor or as a fault, and how `--scenario` names it.
 
-Pure: text in, scenarios out. `courses` has what happens on the floor, `faults` what goes wrong on
-the wire.
+Pure: text in, scenarios out. `roster` has what happens on the floor, `faults` what goes wrong
+on the wire.
 
 Three failures of a poll have no fault here: no server can produce a name that does not resolve or a
 refused connection, and a certificate that is not trusted depends on how the server is started.
@@ -142,13 +142,16 @@ def parse_scenario(text: str) -> Scenario:
     """
     rest, at, target = text.partition("@")
     name, equals, value = rest.partition("=")
-    kind = _kind(text, name)
-    seconds, code = kind.seconds, kind.code
-    if equals and code:
-        code = _code(text, value)
-    elif equals:
-        seconds = _seconds(text, kind, value)
-    return Scenario(kind, _target(text, target) if at else None, seconds, code)
+    try:
+        kind = _kind(name)
+        seconds, code = kind.seconds, kind.code
+        if equals and code:
+            code = _code(value)
+        elif equals:
+            seconds = _seconds(kind, value)
+        return Scenario(kind, _target(target) if at else None, seconds, code)
+    except ValueError as problem:
+        raise ValueError(f"scenario {text!r}: {problem}") from None
 
 
 def written(kind: Kind) -> str:
@@ -159,76 +162,61 @@ def written(kind: Kind) -> str:
     return f"{kind}={kind.code or f'{kind.seconds / size:.0f}{unit}'}"
 
 
-def scenario_for(scenarios: Iterable[Scenario], target: tuple[int, int] | None) -> Scenario | None:
-    """The fault for a request.
+def scenario_for(
+    scenarios: Iterable[Scenario], target: tuple[int, int] | None, of: type[Kind] = Fault
+) -> Scenario | None:
+    """The fault for a request, or the `Course` of a floor.
 
     One for its target takes precedence over one for every request; of several, the last applies.
     `target` is None if the request could not be read.
     """
-    faults = (scenario for scenario in scenarios if isinstance(scenario.kind, Fault))
-    by_target = {scenario.target: scenario for scenario in faults}
-    return by_target.get(target) or by_target.get(None)
-
-
-def course_for(scenarios: Iterable[Scenario], target: tuple[int, int]) -> Course | None:
-    """What happens on a floor, by the same rules; None for an ordinary day."""
     by_target = {
-        scenario.target: scenario.kind
-        for scenario in scenarios
-        if isinstance(scenario.kind, Course)
+        scenario.target: scenario for scenario in scenarios if isinstance(scenario.kind, of)
     }
     return by_target.get(target) or by_target.get(None)
 
 
-def _kind(text: str, name: str) -> Kind:
+def _kind(name: str) -> Kind:
     if name in KINDS:
         return KINDS[name]
     if name in _NOT_SIMULATED:
-        raise ValueError(
-            f"scenario {text!r}: the simulator cannot produce {name!r}; {_NOT_SIMULATED[name]}"
-        )
+        raise ValueError(f"the simulator cannot produce {name!r}; {_NOT_SIMULATED[name]}")
     close = get_close_matches(name, KINDS, n=1)
     remedy = f"did you mean '{close[0]}'?" if close else f"the scenarios are {', '.join(KINDS)}"
-    raise ValueError(f"scenario {text!r}: there is no scenario {name!r}; {remedy}")
+    raise ValueError(f"there is no scenario {name!r}; {remedy}")
 
 
-def _target(text: str, target: str) -> tuple[int, int]:
+def _target(target: str) -> tuple[int, int]:
     form = _TARGET.fullmatch(target)
     if form is None:
-        raise ValueError(
-            f"scenario {text!r}: {target!r} is not a target; write @ccId/vdn, such as @1/7"
-        )
+        raise ValueError(f"{target!r} is not a target; write @ccId/vdn, such as @1/7")
     cc_id, vdn = int(form[1]), int(form[2])
     if cc_id not in CC_IDS:
-        raise ValueError(f"scenario {text!r}: ccId must be from 1 to 65535, not {cc_id}")
+        raise ValueError(f"ccId must be from 1 to 65535, not {cc_id}")
     if vdn not in VDNS:
-        raise ValueError(f"scenario {text!r}: vdn must be from 1 to 5000, not {vdn}")
+        raise ValueError(f"vdn must be from 1 to 5000, not {vdn}")
     return cc_id, vdn
 
 
-def _code(text: str, code: str) -> str:
+def _code(code: str) -> str:
     if _CODE.fullmatch(code) is None:
-        raise ValueError(
-            f"scenario {text!r}: {code!r} is not a result code; write one such as 0100003"
-        )
+        raise ValueError(f"{code!r} is not a result code; write one such as 0100003")
     return code
 
 
-def _seconds(text: str, kind: Kind, duration: str) -> float:
+def _seconds(kind: Kind, duration: str) -> float:
     if not kind.seconds:
-        raise ValueError(f"scenario {text!r}: {kind} takes no value; write {str(kind)!r}")
+        raise ValueError(f"{kind} takes no value; write {str(kind)!r}")
     form = _DURATION.fullmatch(duration)
     if form is None or not any(form.groups()[1:]):
-        raise ValueError(
-            f"scenario {text!r}: {duration!r} is not a duration; write one such as 5s or 1m30s"
-        )
+        raise ValueError(f"{duration!r} is not a duration; write one such as 5s or 1m30s")
     if form[1] and kind is not Fault.CLOCK:
-        raise ValueError(f"scenario {text!r}: the duration of {kind} cannot be negative")
+        raise ValueError(f"the duration of {kind} cannot be negative")
     seconds = sum(
         float(count or 0) * size for count, (size, _) in zip(form.groups()[1:], _UNITS, strict=True)
     )
     if seconds > _LONGEST:
-        raise ValueError(f"scenario {text!r}: {duration!r} is longer than 8760h")
+        raise ValueError(f"{duration!r} is longer than 8760h")
     if kind is Fault.FLAPPING and not seconds:
-        raise ValueError(f"scenario {text!r}: the period of {kind} must be above 0s")
+        raise ValueError(f"the period of {kind} must be above 0s")
     return -seconds if form[1] else seconds

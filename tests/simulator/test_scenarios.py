@@ -18,7 +18,6 @@ from exporter.simulator.scenarios import (
     Course,
     Fault,
     Scenario,
-    course_for,
     parse_scenario,
     scenario_for,
     written,
@@ -150,9 +149,9 @@ def test_a_floor_has_its_course_beside_any_fault() -> None:
     """By the same rules: its own, and of several the last."""
     texts = ("quiet", "hang", "overdue@1/1", "lunch-rush@1/1", "drop@1/1")
     given_ones = [parse_scenario(text) for text in texts]
-    assert course_for(given_ones, (1, 1)) is Course.LUNCH_RUSH
-    assert course_for(given_ones, (1, 2)) is Course.QUIET
-    assert course_for(given_ones[1:], (1, 2)) is None
+    assert scenario_for(given_ones, (1, 1), Course) == Scenario(Course.LUNCH_RUSH, (1, 1))
+    assert scenario_for(given_ones, (1, 2), Course) == Scenario(Course.QUIET)
+    assert scenario_for(given_ones[1:], (1, 2), Course) is None
     assert scenario_for(given_ones, (1, 2)) == Scenario(Fault.HANG)
 
 

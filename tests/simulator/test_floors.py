@@ -6,8 +6,15 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator.day import CantRest, Period, Stage, simulate
-from exporter.simulator.floors import DEFAULT_SEED, Floor, SimulatedFloors
+from exporter.simulator.floors import (
+    DEFAULT_SEED,
+    CantRest,
+    Floor,
+    Period,
+    SimulatedFloors,
+    Stage,
+    simulate,
+)
 from exporter.simulator.roster import (
     DAY,
     RestRequest,

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.simulator.day import CantRest
-from exporter.simulator.floors import Floor, SimulatedFloors
+from exporter.simulator.floors import CantRest, Floor, SimulatedFloors
 from exporter.simulator.roster import DAY, staff_of
 from exporter.simulator.scenarios import Course, parse_scenario
 
