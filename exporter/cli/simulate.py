@@ -21,10 +21,9 @@ from exporter.service import logs
 from exporter.service.logs import LogFormat
 from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.simulator.replay import Recordings
-from exporter.simulator.request_log import Seen, line
 from exporter.simulator.scenarios import GROUPS, KINDS, Scenario, written
 from exporter.simulator.signature_check import ALLOWED_DRIFT
-from exporter.simulator.stand_in import Accelerated, Settings, Simulator, serving
+from exporter.simulator.stand_in import Seen, Settings, Simulator, accelerated, serving
 from exporter.web.listening.addresses import Address, bind_tcp
 
 _FASTEST: Final = 3600
@@ -62,7 +61,7 @@ def simulator(  # noqa: PLR0913  # by name
     """A stand-in server with believable floors."""
     return Simulator(
         Settings(
-            clock=Accelerated(time.time, speed),
+            clock=accelerated(time.time, speed),
             cti_version="3.6" if cti_version == "3.6" else "3.8",
             access_keys=keys if keys is not None else {ACCESS_KEY: SECRET_KEY},
             scenarios=tuple(scenarios),
@@ -191,7 +190,7 @@ def _recordings(files: Sequence[str]) -> Recordings | None:
 def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
     """What writes a line for each request, to stderr if the file is called -."""
     if file in {None, "-"}:
-        yield lambda seen: print(line(seen), file=sys.stderr) if file else None
+        yield lambda seen: print(seen.line(), file=sys.stderr) if file else None
         return
     try:
         # without a buffer: a person may be watching, and what does not fit is not kept
@@ -203,7 +202,7 @@ def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
     def write(seen: Seen) -> None:
         nonlocal complained
         try:
-            opened.write(f"{line(seen)}\n".encode())
+            opened.write(f"{seen.line()}\n".encode())
         except OSError as error:
             if not complained:
                 complained = True

@@ -17,12 +17,9 @@ from aiohttp import web
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.messages import endless_rows
 from exporter.simulator.replay import Served
-from exporter.simulator.scenarios import Fault, Scenario
+from exporter.simulator.scenarios import Fault, Kind, Scenario
 
 PAGING_FAULTS = frozenset({Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP, Fault.CROWDED})
-
-JSON = "application/json;charset=UTF-8"
-"""The content type of the server's replies."""
 
 BOMB_SIZE = 1 << 30
 """What the gzip bomb expands to, in bytes, before the correct reply that follows it."""
@@ -35,7 +32,7 @@ _MEBIBYTE = 1 << 20
 _LOGIN_PAGE = "<!DOCTYPE html><title>Sign in</title><form><input name=user></form>"
 
 # Status, text and content type of the answers of gateways and application servers
-_PAGES: Mapping[Fault, tuple[int, str, str]] = MappingProxyType(
+_PAGES: Mapping[Kind, tuple[int, str, str]] = MappingProxyType(
     {
         Fault.UNAUTHORIZED: (401, "invalid signature", "text/plain"),
         Fault.FORBIDDEN: (403, "<h1>403 Forbidden</h1>address not allowed", "text/html"),
@@ -49,7 +46,7 @@ _PAGES: Mapping[Fault, tuple[int, str, str]] = MappingProxyType(
 )
 
 
-def altered(floor: Floor, fault: Fault | None, now: float) -> Floor:
+def altered(floor: Floor, fault: Kind | None, now: float) -> Floor:
     """The floor as a server with this fault reports it; other faults do not change it.
 
     `now` is the server's time in seconds since the epoch.
@@ -74,7 +71,7 @@ def altered(floor: Floor, fault: Fault | None, now: float) -> Floor:
 
 
 def page_of(
-    rows: tuple[AgentRow, ...], offset: int, limit: int, fault: Fault | None = None
+    rows: tuple[AgentRow, ...], offset: int, limit: int, fault: Kind | None = None
 ) -> tuple[AgentRow, ...]:
     """The rows of one page of CTI 3.6.
 
@@ -109,8 +106,9 @@ async def gateway_answer(
         await asyncio.get_running_loop().create_future()  # until the client or the server closes
     if scenario.kind is Fault.DROP:
         return hung_up(request)
-    page = _PAGES.get(scenario.kind) if isinstance(scenario.kind, Fault) else None
-    if page is None or (scenario.kind is Fault.FLAPPING and not _is_down(scenario, now)):
+    page = _PAGES.get(scenario.kind)
+    is_up = scenario.kind is Fault.FLAPPING and now % scenario.seconds >= scenario.seconds / 2
+    if page is None or is_up:
         return None
     headers = {"Date": formatdate(now, usegmt=True)}
     if scenario.kind is Fault.REDIRECT:
@@ -136,19 +134,14 @@ async def replayed(request: web.Request, reply: Served) -> web.StreamResponse:
     return await _stream(request, headers, (reply.body,), reply.status)
 
 
-def _is_down(scenario: Scenario, now: float) -> bool:
-    """Whether a server that flaps fails at a time: in the first half of each period."""
-    return now % scenario.seconds < scenario.seconds / 2
-
-
 async def send(
-    request: web.Request, fault: Fault | None, body: bytes, date: str
+    request: web.Request, fault: Kind | None, body: bytes, date: str
 ) -> web.StreamResponse:
     """Sends the server's reply, damaged on its way out if the fault is of this kind.
 
     `body` is the correct reply, `date` the value for the header `Date`.
     """
-    headers = {"Date": date, "Content-Type": JSON}
+    headers = {"Date": date, "Content-Type": "application/json;charset=UTF-8"}
     match fault:
         case Fault.GARBAGE:
             return web.Response(body=b"\x00\xff no JSON " + body[::-1], headers=headers)

@@ -6,7 +6,6 @@ Pure: bytes in, a query or a sentence out; a floor in, bytes out. Replies can be
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.message import Message
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -20,11 +19,8 @@ _SUCCESS = "0100000"
 INVALID_PARAMETER = "0100002"
 """The vendor's code for a query that breaks a rule, or asks for what does not exist."""
 
-_COUNTERS = ("allowRestNum", "onRestNum", "waitRestNum")
 _ROW = ("agentName", "workNo", "cantRestReason", "beginTime", "restDuration")
-_ROWS = "agentsRestDetails"
-_LOWERCASE = MappingProxyType({key: key.lower() for key in (*_COUNTERS, *_ROW, _ROWS)})
-_WRONG_COUNTERS: tuple[dict[str, Any], ...] = (
+_WRONG_WAITING: tuple[dict[str, Any], ...] = (
     {},
     {"waitRestNum": -1},
     {"waitRestNum": "many"},
@@ -43,17 +39,12 @@ class Query:
     Args:
         cc_id: call center, 1 to 65535.
         vdn: VDN, 1 to 5000.
-        given_paging: (offset, limit) in rows; None if both are missing.
+        paging: (offset, limit) in rows; None if both are missing.
     """
 
     cc_id: int
     vdn: int
-    given_paging: tuple[int, int] | None = None
-
-    @property
-    def paging(self) -> tuple[int, int]:
-        """(offset, limit), or what CTI 3.6 assumes if both are missing."""
-        return self.given_paging or (0, 100)
+    paging: tuple[int, int] | None = None
 
 
 def read_query(content_type: str, body: bytes, *, pages: bool = True) -> Query:
@@ -90,17 +81,14 @@ def success(floor: Floor, rows: Iterable[AgentRow], *, legacy: bool = False) -> 
     The object with the numbers appears twice, as in the vendor's replies. A legacy reply, of 8.13
     and earlier, has lowercase keys and only `result` and `resultDatas`.
     """
-    return _reply(_counters(floor), rows, legacy=legacy)
+    return _reply(floor, {"waitRestNum": floor.waiting}, rows, legacy=legacy)
 
 
 def wrong_shape(
     floor: Floor, rows: Iterable[AgentRow], turn: int, *, legacy: bool = False
 ) -> bytes:
     """A reply whose waitRestNum is missing, negative, a string or null, in turn."""
-    correct = _counters(floor)
-    del correct["waitRestNum"]
-    wrong = _WRONG_COUNTERS[turn % len(_WRONG_COUNTERS)]
-    return _reply(correct | wrong, rows, legacy=legacy)
+    return _reply(floor, _WRONG_WAITING[turn % len(_WRONG_WAITING)], rows, legacy=legacy)
 
 
 def failure(code: str, sentence: str, *, legacy: bool = False) -> bytes:
@@ -132,24 +120,23 @@ def _integer(param: dict[str, Any], key: str, allowed: range) -> int:
     return value
 
 
-def _counters(floor: Floor) -> dict[str, Any]:
-    return dict(zip(_COUNTERS, (floor.approved, floor.resting, floor.waiting), strict=True))
-
-
-def _reply(counters: dict[str, Any], rows: Iterable[AgentRow], *, legacy: bool) -> bytes:
+def _reply(
+    floor: Floor, waiting: dict[str, Any], rows: Iterable[AgentRow], *, legacy: bool
+) -> bytes:
+    counters = {"allowRestNum": floor.approved, "onRestNum": floor.resting} | waiting
     # a row's names are in the order of its fields; only cant_rest_reason can be None
     details = [
         {key: value for key, value in zip(_ROW, row, strict=True) if value is not None}
         for row in rows
     ]
     if legacy:
-        data = _lowercase(counters) | {_LOWERCASE[_ROWS]: [_lowercase(row) for row in details]}
+        data = _lowercase(counters) | {"agentsrestdetails": [_lowercase(row) for row in details]}
         return msgspec.json.encode({"result": "0", "resultDatas": data})
-    raw = msgspec.Raw(msgspec.json.encode(counters | {_ROWS: details}))
+    raw = msgspec.Raw(msgspec.json.encode(counters | {"agentsRestDetails": details}))
     return msgspec.json.encode(
         {"result": "0", "resultCode": _SUCCESS, "resultDatas": raw, "resultDesc": raw}
     )
 
 
 def _lowercase(values: dict[str, Any]) -> dict[str, Any]:
-    return {_LOWERCASE[key]: value for key, value in values.items()}
+    return {key.lower(): value for key, value in values.items()}

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from email.utils import formatdate, parsedate_to_datetime
+from itertools import cycle
 from typing import Literal
 
 import msgspec
@@ -18,7 +19,7 @@ _BEGIN_TIME = re.compile(r'(?i)("begintime"\s*:\s*"?)(\d{9,13})\b')
 _MILLISECONDS = 10**11
 """A later time in seconds would be in the year 5138."""
 _LONGEST_AGE = 500 * 86_400
-_GZIP, _ZLIB = 31, 15
+_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 Question = tuple[int, int, int | None, int | None]
 """ccId, vdn, offset, limit; None without paging."""
@@ -96,21 +97,21 @@ class Recordings:
     """What recorded files answer. Raises ValueError with a sentence that names a wrong file."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        self._answers: dict[tuple[bool, Question], list[tuple[Reply | None, int]]] = {}
-        self._turns: dict[tuple[bool, Question], int] = {}
-        self.page_size: int | None = None
-        """The largest page that was asked for; None without paging."""
-        self.legacy = False
-        """Whether the first exchange is of the interface of 8.13 and earlier."""
+        recorded: dict[tuple[bool, Question], list[tuple[Reply | None, int]]] = {}
         for name, data in files.items():
-            self._add(name, data)
-        first = next(iter(self._answers))
-        self.legacy = first[0]
-
-    @property
-    def targets(self) -> tuple[tuple[int, int], ...]:
+            file = _read(name, data)
+            for each in file.exchanges:
+                asked = each.request
+                question = asked.cc_id, asked.vdn, asked.offset, asked.limit
+                key = asked.api == "agentrestinfo", question
+                recorded.setdefault(key, []).append((each.reply, file.clock))
+        self._answers = {key: cycle(replies) for key, replies in recorded.items()}
+        self.targets = tuple(dict.fromkeys(question[:2] for _, question in recorded))
         """The (ccId, vdn) that were asked for, in order."""
-        return tuple(dict.fromkeys(question[:2] for _, question in self._answers))
+        self.page_size = max(filter(None, (limit for _, (*_, limit) in recorded)), default=None)
+        """The largest page that was asked for; None without paging."""
+        self.legacy = next(iter(recorded))[0]
+        """Whether the first exchange is of the interface of 8.13 and earlier."""
 
     def answer(
         self, question: Question, now: float, *, legacy: bool
@@ -120,33 +121,22 @@ class Recordings:
         `now` is in seconds since the epoch; `legacy` is the interface of 8.13 and earlier. Gives
         `unknown` if the question was not recorded, `none` if no reply came to it.
         """
-        key = legacy, question
-        answers = self._answers.get(key)
+        answers = self._answers.get((legacy, question))
         if answers is None:
             return "unknown"
-        turn = self._turns.get(key, 0)
-        self._turns[key] = turn + 1
-        reply, clock = answers[turn % len(answers)]
+        reply, clock = next(answers)
         return "none" if reply is None else reply.at(int(now) - clock, clock)
 
-    def _add(self, name: str, data: bytes) -> None:
-        try:
-            file = msgspec.json.decode(data, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise ValueError(f"{name} is not a recording: make one with query --record") from None
-        wrong = [
-            each.request
-            for each in file.exchanges
-            if each.request.cc_id not in CC_IDS or each.request.vdn not in VDNS
-        ]
-        if wrong or not file.exchanges:
-            raise ValueError(f"{name} is a recording without an exchange of a VDN: record it again")
-        for each in file.exchanges:
-            asked = each.request
-            question = asked.cc_id, asked.vdn, asked.offset, asked.limit
-            key = asked.api == "agentrestinfo", question
-            self._answers.setdefault(key, []).append((each.reply, file.clock))
-            self.page_size = max(filter(None, (self.page_size, asked.limit)), default=None)
+
+def _read(name: str, data: bytes) -> _File:
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{name} is not a recording: make one with query --record") from None
+    asked = [each.request for each in file.exchanges]
+    if not asked or any(each.cc_id not in CC_IDS or each.vdn not in VDNS for each in asked):
+        raise ValueError(f"{name} is a recording without an exchange of a VDN: record it again")
+    return file
 
 
 def _shifted(value: int, shift: int, clock: int) -> str:
@@ -164,8 +154,7 @@ def _date(text: str, shift: int) -> str:
 
 
 def _compressed(data: bytes, coding: str) -> bytes:
-    wbits = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}.get(coding)
-    if wbits is None:
+    if coding not in _WBITS:
         return data
-    stream = zlib.compressobj(wbits=wbits)
+    stream = zlib.compressobj(wbits=_WBITS[coding])
     return stream.compress(data) + stream.flush()

@@ -4,22 +4,33 @@ A request passes the gateway, the check of its signature and the check of its qu
 """
 
 import asyncio
+import json
+import re
 import socket
 import ssl
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
+from itertools import count
 from typing import Literal
 
 from aiohttp import web
 
 from exporter.simulator import messages
 from exporter.simulator.faults import (
-    JSON,
     PAGING_FAULTS,
     altered,
     gateway_answer,
@@ -31,7 +42,6 @@ from exporter.simulator.faults import (
 from exporter.simulator.floors import FloorSource, SimulatedFloors
 from exporter.simulator.messages import INVALID_PARAMETER, Query, ViolationError, read_query
 from exporter.simulator.replay import Recordings, Served
-from exporter.simulator.request_log import Seen
 from exporter.simulator.scenarios import Fault, Scenario, scenario_for
 from exporter.simulator.signature_check import ALLOWED_DRIFT, RawRequest, verify
 
@@ -39,9 +49,10 @@ _PATH = r"/{prefix:(?:.+/)?}rest/cmsapp/v1/openapi/agentgroup/"
 _LARGEST_REQUEST = 65_536
 _SHUTDOWN_SECONDS = 0.1
 _REMEMBERED_REFUSALS = 1_000
-_SEEN = web.RequestKey("seen", Seen)
-ROTATED = "-rotated"
+_ROTATED = "-rotated"
 """What follows the secret key once it was rotated."""
+_PLAIN = re.compile(r"[!#-<>-~]+")
+"""Needs no quotes in logfmt: printable ASCII except the quote and the equals sign."""
 _ABOUT = """\
 This is a simulator, not a CC-CMS: a part of agent-rest-exporter, with made-up agents.
 It answers POST /rest/cmsapp/v1/openapi/agentgroup/agentrestinfos, and .../agentrestinfo as
@@ -49,23 +60,49 @@ in 8.13 and earlier.
 """
 
 
-class Accelerated:
+def accelerated(clock: Callable[[], float], speed: float = 1.0) -> Callable[[], float]:
     """A clock that shows a day in minutes; it starts with what `clock` reads, in seconds.
 
-    The server's `Date` runs with it, so that a server that checks signatures soon refuses clients
-    on real time, unless its allowed drift is infinite.
+    `speed` is in simulated seconds in a real one; 1 is real time. The server's `Date` runs with
+    the clock, so that a server that checks signatures soon refuses clients on real time, unless its
+    allowed drift is infinite.
+    """
+    started = clock()
+    return lambda: started + (clock() - started) * speed
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of a request; the server fills it in as it goes along.
 
     Args:
-        clock: the clock to speed up.
-        speed: simulated seconds in a real one; 1 is real time.
+        time: the server's, in seconds since the epoch.
+        method: of the request.
+        path: as sent, with the query.
+        target: (ccId, vdn), if they could be read.
+        paging: (offset, limit), if the request has them and the interface knows them.
+        scenario: what was played, if anything.
+        problem: why the server refused it: its signature, or its query.
+        status: of the reply; None if the client got none.
+        seconds: that the answer took.
     """
 
-    def __init__(self, clock: Callable[[], float], speed: float = 1.0) -> None:
-        self._clock, self._speed, self._started = clock, speed, clock()
+    time: float
+    method: str
+    path: str
+    target: tuple[int, int] | None = None
+    paging: tuple[int, int] | None = None
+    scenario: str = ""
+    problem: str = ""
+    status: int | None = None
+    seconds: float = 0.0
 
-    def __call__(self) -> float:
-        """The simulated time."""
-        return self._started + (self._clock() - self._started) * self._speed
+    def line(self) -> str:
+        """A line in logfmt, without its end: no agent's name, and no part of a signature."""
+        return " ".join(f"{key}={_value(value)}" for key, value in _fields(self))
+
+
+_SEEN = web.RequestKey("seen", Seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +163,7 @@ class Simulator:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings or Settings()
         self._started = self._settings.clock()
-        self._wrong_shapes = 0
+        self._wrong_shapes = count()
         self.requests = 0
         self.requests_by_target = Counter[tuple[int, int]]()
         self.refusals = deque[str](maxlen=_REMEMBERED_REFUSALS)
@@ -175,17 +212,15 @@ class Simulator:
         asked: Query | ViolationError
         try:
             asked = read_query(request.headers.get("Content-Type", ""), body, pages=not legacy)
-            seen.target, seen.paging = (asked.cc_id, asked.vdn), asked.given_paging
+            seen.target, seen.paging = (asked.cc_id, asked.vdn), asked.paging
             self.requests_by_target[seen.target] += 1
         except ViolationError as violation:
             asked = violation
             seen.problem = str(violation)
 
         scenario = scenario_for(settings.scenarios, seen.target)
-        fault = None
-        if scenario and isinstance(scenario.kind, Fault):
-            fault = scenario.kind
-            seen.scenario = str(fault)
+        fault = scenario.kind if scenario else None
+        seen.scenario = str(fault or "")
         if scenario and fault is Fault.SLOW:
             await settings.sleep(scenario.seconds)
         now = settings.clock() + (scenario.seconds if scenario and fault is Fault.CLOCK else 0.0)
@@ -197,7 +232,9 @@ class Simulator:
 
         if settings.access_keys:
             keys = self._keys(scenario, now)
-            refusal = verify(_raw(request, body), keys, now, settings.allowed_drift)
+            path, _, query = request.raw_path.partition("?")
+            raw = RawRequest(request.method, path, query, request.raw_headers, body)
+            refusal = verify(raw, keys, now, settings.allowed_drift)
             if refusal:
                 self.refusals.append(refusal)
                 seen.problem = refusal
@@ -208,10 +245,13 @@ class Simulator:
 
     def _keys(self, scenario: Scenario | None, now: float) -> Mapping[str, str]:
         keys = self._settings.access_keys
-        rotated = scenario is not None and scenario.kind is Fault.KEY_ROTATED
-        if scenario is None or not rotated or now - self._started < scenario.seconds:
-            return keys
-        return {access: secret + ROTATED for access, secret in keys.items()}
+        if (
+            scenario
+            and scenario.kind is Fault.KEY_ROTATED
+            and now - self._started >= scenario.seconds
+        ):
+            return {access: secret + _ROTATED for access, secret in keys.items()}
+        return keys
 
     async def _replay(
         self,
@@ -222,7 +262,7 @@ class Simulator:
         *,
         legacy: bool,
     ) -> web.StreamResponse:
-        offset, limit = asked.given_paging or (None, None)
+        offset, limit = asked.paging or (None, None)
         question = asked.cc_id, asked.vdn, offset, limit
         answer = recordings.answer(question, now, legacy=legacy)
         if isinstance(answer, Served):
@@ -233,15 +273,14 @@ class Simulator:
         if limit is not None:
             sentence += f", offset {offset}, limit {limit}"
         request[_SEEN].problem = sentence
-        headers = {"Date": formatdate(now, usegmt=True), "Content-Type": JSON}
         body = messages.failure(INVALID_PARAMETER, sentence, legacy=legacy)
-        return web.Response(body=body, headers=headers)
+        return await send(request, None, body, formatdate(now, usegmt=True))
 
     def _reply(
         self, asked: Query | ViolationError, scenario: Scenario | None, now: float, *, legacy: bool
     ) -> bytes:
         settings = self._settings
-        fault = scenario.kind if scenario and isinstance(scenario.kind, Fault) else None
+        fault = scenario.kind if scenario else None
         if isinstance(asked, ViolationError):
             return messages.failure(INVALID_PARAMETER, str(asked), legacy=legacy)
         exists = settings.targets is None or (asked.cc_id, asked.vdn) in settings.targets
@@ -254,10 +293,10 @@ class Simulator:
         floor = altered(settings.floors(asked.cc_id, asked.vdn, now), fault, now)
         rows = floor.rows
         if not legacy and (settings.cti_version == "3.6" or fault in PAGING_FAULTS):
-            rows = page_of(rows, *asked.paging, fault)
+            offset, limit = asked.paging or (0, 100)  # what CTI 3.6 assumes
+            rows = page_of(rows, offset, limit, fault)
         if fault is Fault.WRONG_SHAPE:
-            self._wrong_shapes += 1
-            return messages.wrong_shape(floor, rows, self._wrong_shapes - 1, legacy=legacy)
+            return messages.wrong_shape(floor, rows, next(self._wrong_shapes), legacy=legacy)
         return messages.success(floor, rows, legacy=legacy)
 
 
@@ -297,6 +336,22 @@ async def serving(
         await runner.cleanup()
 
 
-def _raw(request: web.Request, body: bytes) -> RawRequest:
-    path, _, query = request.raw_path.partition("?")
-    return RawRequest(request.method, path, query, request.raw_headers, body)
+def _fields(seen: Seen) -> Iterator[tuple[str, str]]:
+    moment = datetime.fromtimestamp(seen.time, UTC).isoformat(timespec="milliseconds")
+    yield "time", moment.removesuffix("+00:00") + "Z"
+    yield "method", seen.method
+    yield "path", seen.path
+    if seen.target:
+        yield from zip(("cc_id", "vdn"), map(str, seen.target), strict=True)
+    if seen.paging:
+        yield from zip(("offset", "limit"), map(str, seen.paging), strict=True)
+    yield "status", "none" if seen.status is None else str(seen.status)
+    yield "duration_ms", f"{seen.seconds * 1000:.0f}"
+    if seen.scenario:
+        yield "scenario", seen.scenario
+    if seen.problem:
+        yield "problem", seen.problem
+
+
+def _value(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -24,7 +24,7 @@ from exporter.simulator.roster import (
     staff_of,
     work_number,
 )
-from exporter.simulator.stand_in import Accelerated
+from exporter.simulator.stand_in import accelerated
 
 MIDNIGHT = 20_000 * DAY
 TARGETS = st.tuples(st.integers(1, 65_535), st.integers(1, 5_000))
@@ -294,7 +294,7 @@ def test_work_numbers_are_unique_in_a_call_center() -> None:
 def test_an_accelerated_clock_runs_from_its_start() -> None:
     """Ten real seconds are ten minutes at a speed of 60, and ten seconds by default."""
     now = [1000.0]
-    clock, real = Accelerated(lambda: now[0], speed=60), Accelerated(lambda: now[0])
+    clock, real = accelerated(lambda: now[0], speed=60), accelerated(lambda: now[0])
     assert (clock(), real()) == (1000.0, 1000.0)
     now[0] += 10
     assert (clock(), real()) == (1600.0, 1010.0)

@@ -16,7 +16,7 @@ import trustme
 
 from exporter.simulator.floors import AgentRow, Floor, SimulatedFloors
 from exporter.simulator.scenarios import parse_scenario
-from exporter.simulator.stand_in import Accelerated, Address, Settings, Simulator, serving
+from exporter.simulator.stand_in import Address, Settings, Simulator, accelerated, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -207,7 +207,7 @@ async def test_a_clock_that_is_off_dates_replies_and_refuses_signatures() -> Non
 async def test_the_clock_moves_the_simulated_day() -> None:
     """With the default floors, rows belong to the clock's time."""
     now = [NOW]
-    clock = Accelerated(lambda: now[0], speed=3600)
+    clock = accelerated(lambda: now[0], speed=3600)
     simulator = Simulator(Settings(clock=clock, floors=SimulatedFloors(5)))
     async with serving(simulator) as address:
         for hour in range(3):

@@ -1,4 +1,4 @@
-"""What the simulator tells of each request."""
+"""What the simulator has seen of each request, as a line of its log."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,8 @@ import aiohttp
 import pytest
 
 from exporter.simulator.floors import Floor
-from exporter.simulator.request_log import Seen, line
 from exporter.simulator.scenarios import parse_scenario
-from exporter.simulator.stand_in import Settings, Simulator, serving
+from exporter.simulator.stand_in import Seen, Settings, Simulator, serving
 from tests.support.processes import until
 
 pytestmark = pytest.mark.anyio
@@ -86,18 +85,18 @@ BEGIN = f"time=2025-10-09T08:53:20.500Z method=POST path={PATH}"
 )
 async def test_a_line_for_each_request(body: bytes, scenarios: tuple[str, ...], rest: str) -> None:
     """What was asked, what was played, and how it ended."""
-    assert line(await seen_of(body, *scenarios)) == f"{BEGIN} {rest}"
+    assert (await seen_of(body, *scenarios)).line() == f"{BEGIN} {rest}"
 
 
 async def test_a_refused_signature_is_told_without_it() -> None:
     """The reason, and nothing of the header."""
-    found = line(await seen_of(QUERY, access_keys={"AK": "SK"}))
+    found = (await seen_of(QUERY, access_keys={"AK": "SK"})).line()
     assert found.endswith('status=401 duration_ms=1 problem="the Authorization header is missing"')
 
 
 async def test_a_path_that_needs_quotes_gets_them() -> None:
     """A line stays one line, and its fields can be told apart."""
-    found = line(await seen_of(QUERY, path=f"/a%22b{PATH}?x=1"))
+    found = (await seen_of(QUERY, path=f"/a%22b{PATH}?x=1")).line()
     assert f'path="/a%22b{PATH}?x=1"' in found
 
 
