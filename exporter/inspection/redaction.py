@@ -21,7 +21,7 @@ from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_headers import date_and_coding
 from exporter.cms.requests import with_secrets
 from exporter.inspection.recording import Headers, Recorded
-from exporter.inspection.sanitized_body import KEYS
+from exporter.inspection.sanitized import KEYS
 from exporter.server import Auth, Server
 
 _OWN_HEADERS: Final = frozenset(

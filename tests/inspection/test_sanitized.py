@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from exporter.clock import Moment
 from exporter.errors import PollError, PollResult, Reason
 from exporter.inspection.recording import Recorded
-from exporter.inspection.sanitized import document
-from exporter.inspection.sanitized_body import REFERENCE, Pseudonyms, sanitized
+from exporter.inspection.sanitized import REFERENCE, Bodies, document
 from exporter.secret import Secret
 from exporter.server import Server, Signature, StaticAuthorization
 
@@ -29,7 +28,7 @@ QUESTION = b'{"queryParam":{"ccId":1,"vdn":2}}'
 def clean(text: str | bytes) -> str:
     """A body, sanitized by itself."""
     data = text.encode() if isinstance(text, str) else text
-    return sanitized(data, NOW, Pseudonyms())
+    return Bodies(NOW).sanitized(data)
 
 
 def recorded(
@@ -155,7 +154,7 @@ def test_a_body_is_read_once_and_not_without_end(monkeypatch: pytest.MonkeyPatch
     """Strings that do not end are not looked for again and again, and not all of it is kept."""
     for body in (b'{"' + b'\\"' * 2**14, b'{"a":' + b'"' * 2**15):
         assert len(clean(body)) < 2**16
-    monkeypatch.setattr("exporter.inspection.sanitized_body._LONGEST", 100)
+    monkeypatch.setattr("exporter.inspection.sanitized._LONGEST", 100)
     assert clean(b"{" + b"[" * 1000) == "{" + "[" * 99
 
 
