@@ -37,8 +37,7 @@ from exporter.config.credentials import SecretError
 from exporter.config.files import UnreadableError, read_file
 from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
-from exporter.inspection.diagnosis import explain_refusal
-from exporter.inspection.survey import Found, Survey, Vdn
+from exporter.inspection.survey import Found, Survey, Vdn, explain_refusal
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.server import Server, Tls

@@ -15,7 +15,7 @@ from exporter.cli.terminal import progress, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.durations import format_duration
-from exporter.inspection.diagnosis import explain_refusal
+from exporter.inspection.survey import explain_refusal
 from exporter.store import TargetKey
 
 

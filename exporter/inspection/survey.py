@@ -1,20 +1,29 @@
-"""Detects the settings that a server needs, by polling it. Used by `init`, not by the daemon.
+"""The settings that a server needs, found by trying. Used by commands, not by the daemon.
 
-It polls with the defaults first, and then with one option changed at a time. A changed option is
-kept only if the server's reply asks for it, or if the poll gets further with it than without.
-It always verifies certificates, and never tries http where the user wrote https. Old TLS versions
-and ciphers are the only less secure settings that it chooses, because some servers support nothing
-newer; it reports that it did.
+A survey polls with the defaults first, and then with one option changed at a time. A changed
+option is kept only if the server's reply asks for it, or if the poll gets further with it than
+without. It always verifies certificates, and never tries http where the user wrote https. Old TLS
+versions and ciphers are the only less secure settings that it chooses, because some servers support
+nothing newer; it reports that it did.
+
+A server can refuse a signature though keys and clocks seem right: the vendor's pages leave two
+doubts about what is signed, and a load balancer can add a third. Each variant is tried once.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, cast
+
+import httpx
 
 from exporter.begin_time import BeginTimeUnit, usable_start
-from exporter.cms.client import Inspection
+from exporter.clock import Clock
+from exporter.cms.client import CmsClient, Inspection
+from exporter.cms.connections import Exchange
+from exporter.cms.requests import Requests
+from exporter.cms.transport import Transport
 from exporter.errors import Clue, PollError, PollResult, Reason
-from exporter.inspection.diagnosis import is_refused_signature, signature_variants
 from exporter.server import PAGE_SIZE, Api, Server, Signature, Tls
 
 MOST_ASKED: Final = 20
@@ -37,6 +46,8 @@ _OLD_TLS: Final = (
     Tls(min_version="TLS10"),
 )
 """From the least to the most that is allowed."""
+_PING: Final = "/rest/cmsapp/v1/ping"
+_HELLO: Final = b'{"say":"hello"}'
 
 Vdn = tuple[int, int]
 """ccId and vdn."""
@@ -137,11 +148,11 @@ class Survey:
 
     async def _signature(self, server: Server, seen: Inspection) -> tuple[Server, Inspection]:
         """What the server wants to be signed, if it refuses a signature."""
-        if not isinstance(server.auth, Signature) or not is_refused_signature(seen.result):
+        if not isinstance(server.auth, Signature) or not _is_refused_signature(seen.result):
             return server, seen
-        for variant, remedy in signature_variants(server, server.auth):
+        for variant, remedy in _signature_variants(server, server.auth):
             tried = await self._ask(variant, self._vdns[0])
-            if not is_refused_signature(tried.result):
+            if not _is_refused_signature(tried.result):
                 option = "host_header" if variant.host != server.host else "empty_query_line"
                 self._set(option, f"the server accepts the signature only with {remedy}")
                 return variant, tried
@@ -151,10 +162,7 @@ class Survey:
         """The interface of 8.13 and earlier, or CTI 3.6."""
         error = seen.result.error
         if error is not None and error.clue is Clue.NO_INTERFACE:
-            other = {
-                Api.AGENT_REST_INFOS: Api.AGENT_REST_INFO,
-                Api.AGENT_REST_INFO: Api.AGENT_REST_INFOS,
-            }[server.api]
+            (other,) = set(Api) - {server.api}
             variant = replace(server, api=other, page_size=None)
             tried = await self._ask(variant, self._vdns[0])
             failure = tried.result.error
@@ -228,3 +236,88 @@ def _unit(seen: Inspection) -> BeginTimeUnit | None:
 
     best = max(BeginTimeUnit.MILLISECONDS, BeginTimeUnit.SECONDS, key=believed)
     return best if believed(best) else None
+
+
+async def explain_refusal(  # noqa: PLR0913  # one of them by name
+    server: Server,
+    result: PollResult,
+    vdn: Vdn,
+    environ: Mapping[str, str],
+    clock: Clock,
+    *,
+    variants_tried: bool = False,
+) -> str | None:
+    """What would make a server accept the signature that it has refused.
+
+    Args:
+        server: that was polled.
+        result: of the poll.
+        vdn: that was polled: ccId and vdn.
+        environ: where a proxy is looked up if the server names none.
+        clock: its monotonic part must be the event loop's.
+        variants_tried: whether it has refused the variants, too: each refusal can count for a
+            server that locks keys.
+
+    Returns:
+        One sentence; None if the poll was not refused for its signature, or for the clocks.
+    """
+    auth = server.auth
+    if not isinstance(auth, Signature) or not _is_refused_signature(result):
+        return None
+    for variant, remedy in () if variants_tried else _signature_variants(server, auth):
+        client = CmsClient(variant, Transport(variant, environ), clock)
+        try:
+            tried = await client.poll(*vdn)
+        finally:
+            await client.aclose()
+        if tried.error is None or tried.error.reason is Reason.API:
+            return f"the server accepts the signature with {remedy}: set it"
+    status = await _ping(server, auth, environ, clock)
+    if status == httpx.codes.OK:
+        return (
+            "the server accepts the signature of the vendor's ping, so the keys are right: check "
+            "api, and the rights of the access key"
+        )
+    answered = "does not answer" if status is None else f"returns HTTP {status}"
+    return (
+        "the server refuses every variant of the signature (empty query line, Host without and "
+        f"with the port), and the vendor's ping {answered}: check access_key and secret_key"
+    )
+
+
+def _is_refused_signature(result: PollResult) -> bool:
+    """Whether a server has refused a signature, and not because of the clocks."""
+    return result.error is not None and result.error.clue is Clue.SIGNATURE
+
+
+def _signature_variants(server: Server, auth: Signature) -> Iterator[tuple[Server, str]]:
+    """The other ways to sign, each with the option that chooses it."""
+    other = not auth.empty_query_line
+    yield (
+        replace(server, auth=replace(auth, empty_query_line=other)),
+        f"auth.empty_query_line: {str(other).lower()}",
+    )
+    authority = server.endpoint.authority
+    bare = authority.removesuffix(f":{server.endpoint.port}")
+    for host in dict.fromkeys([bare, authority, f"{bare}:{server.endpoint.port}"]):
+        if host != server.host_header:
+            yield replace(server, host=host), f'host_header: "{host}"'
+
+
+async def _ping(
+    server: Server, auth: Signature, environ: Mapping[str, str], clock: Clock
+) -> int | None:
+    """The status of the vendor's own test of a signature, or None without a reply."""
+    transport = Transport(server, environ)
+    request = Requests(server, clock, _PING).make(_HELLO, auth)
+    # a connection that is used once needs no watch
+    request.extensions["exchange"] = Exchange(lambda _: None, single_use=True)
+    try:
+        async with asyncio.timeout(server.timeout):
+            response = await transport.handle_async_request(request)
+            await cast("httpx.AsyncByteStream", response.stream).aclose()
+    except (httpx.TransportError, TimeoutError):
+        return None
+    finally:
+        await transport.aclose()
+    return response.status_code

@@ -1,4 +1,4 @@
-"""The settings that a server needs: each difference is detected, and nothing is guessed."""
+"""The settings that a server needs: differences are detected, refusals explained, none guessed."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.transport import Transport
 from exporter.errors import Clue, PollError, PollResult, Reason
-from exporter.inspection.survey import Found, Survey, Vdn
+from exporter.inspection.survey import Found, Survey, Vdn, explain_refusal
 from exporter.rest import Counters, reduce
 from exporter.secret import Secret
 from exporter.server import Api, Server, Signature
@@ -18,8 +18,8 @@ from exporter.simulator.floors import SimulatedFloors
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator
 from exporter.simulator.stand_in import serving as simulating
-from tests.support.cms_peer import serving
-from tests.support.picky_server import Picky
+from tests.support.cms_peer import connected, serving
+from tests.support.picky_server import PING, Picky
 
 pytestmark = pytest.mark.anyio
 
@@ -291,3 +291,75 @@ async def test_the_vdn_with_the_most_agents_tells() -> None:
     assert result.server == replace(
         Server("http://a"), page_size=100, begin_time_unit=BeginTimeUnit.MILLISECONDS
     )
+
+
+async def explained(picky: Picky, auth: Signature | None = AUTH) -> str | None:
+    """The sentence for one poll of it."""
+    async with serving(picky.converse) as picky.port:
+        url = f"http://127.0.0.1:{picky.port}"
+        async with connected(url, auth=auth) as client:
+            result = await client.poll(1, 1)
+        server = Server(url, auth=auth)
+        sentence = await explain_refusal(server, result, (1, 1), {}, system_clock)
+    return sentence and sentence.replace(str(picky.port), "PORT")
+
+
+@pytest.mark.parametrize(
+    ("picky", "sentence"),
+    [
+        (
+            Picky(query=("",)),
+            "the server accepts the signature with auth.empty_query_line: true: set it",
+        ),
+        (
+            Picky(lambda _port: "127.0.0.1"),
+            'the server accepts the signature with host_header: "127.0.0.1": set it',
+        ),
+        (
+            Picky(key="other", ping="200 OK"),
+            (
+                "the server accepts the signature of the vendor's ping, so the keys are right: "
+                "check api, and the rights of the access key"
+            ),
+        ),
+        (
+            Picky(key="other", ping="401 Unauthorized"),
+            (
+                "the server refuses every variant of the signature (empty query line, Host without "
+                "and with the port), and the vendor's ping returns HTTP 401: check access_key and "
+                "secret_key"
+            ),
+        ),
+    ],
+    ids=["empty query line", "host without port", "rights", "keys"],
+)
+async def test_a_refusal_is_explained(picky: Picky, sentence: str) -> None:
+    """By the variant that passes, if one does."""
+    assert await explained(picky) == sentence
+    assert len(picky.paths) <= 4
+    assert picky.paths.count(PING) <= 1
+
+
+@pytest.mark.parametrize(
+    ("picky", "auth"),
+    [(Picky(), AUTH), (Picky(key="other", skew=600.0), AUTH)],
+    ids=["no refusal", "the clocks differ"],
+)
+async def test_nothing_is_tried_where_the_cause_is_known(picky: Picky, auth: Signature) -> None:
+    """One request, the poll's own."""
+    assert await explained(picky, auth) is None
+    assert len(picky.paths) == 1
+
+
+async def test_a_server_that_is_gone_meanwhile_is_told() -> None:
+    """The ping gets no reply."""
+    picky = Picky(key="other")
+    async with serving(picky.converse) as picky.port:
+        url = f"http://127.0.0.1:{picky.port}"
+        async with connected(url, auth=AUTH) as client:
+            result = await client.poll(1, 1)
+
+    sentence = await explain_refusal(Server(url, auth=AUTH), result, (1, 1), {}, system_clock)
+
+    assert sentence is not None
+    assert "the vendor's ping does not answer" in sentence
