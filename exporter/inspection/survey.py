@@ -26,7 +26,7 @@ from exporter.cms.transport import Transport
 from exporter.errors import Clue, PollError, PollResult, Reason
 from exporter.server import PAGE_SIZE, Api, Server, Signature, Tls
 
-MOST_ASKED: Final = 20
+_MOST_ASKED: Final = 20
 """VDNs that are asked in search of one with agents to tell by."""
 _ENOUGH: Final = 2
 """Rows by which paging shows."""
@@ -85,7 +85,7 @@ class Survey:
         self, ask: Ask, vdns: Sequence[Vdn], tell: Callable[[str], None] = lambda _: None
     ) -> None:
         self._ask = ask
-        self._vdns = vdns[:MOST_ASKED]
+        self._vdns = vdns[:_MOST_ASKED]
         self._tell = tell
         self._reasons: dict[str, str] = {}
 

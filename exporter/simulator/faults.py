@@ -21,7 +21,7 @@ from exporter.simulator.scenarios import Fault, Kind, Scenario
 
 PAGING_FAULTS = frozenset({Fault.IGNORE_OFFSET, Fault.ENDLESS, Fault.OVERLAP, Fault.CROWDED})
 
-BOMB_SIZE = 1 << 30
+_BOMB_SIZE = 1 << 30
 """What the gzip bomb expands to, in bytes, before the correct reply that follows it."""
 
 _CROWD = 250
@@ -71,7 +71,7 @@ def altered(floor: Floor, fault: Kind | None, now: float) -> Floor:
 
 
 def page_of(
-    rows: tuple[AgentRow, ...], offset: int, limit: int, fault: Kind | None = None
+    rows: tuple[AgentRow, ...], offset: int, limit: int, fault: Kind | None
 ) -> tuple[AgentRow, ...]:
     """The rows of one page of CTI 3.6.
 
@@ -157,7 +157,7 @@ async def send(
             return web.Response(body=body, headers=headers)
 
 
-def gzip_bomb(body: bytes, size: int = BOMB_SIZE) -> Iterator[bytes]:
+def gzip_bomb(body: bytes, size: int = _BOMB_SIZE) -> Iterator[bytes]:
     """A gzip stream, in pieces, of `size` bytes of white space before the correct reply.
 
     The size is rounded down to whole mebibytes, at least one.

@@ -13,9 +13,6 @@ import msgspec
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import CC_IDS, VDNS
 
-_LIMITS = range(1, 101)
-_OFFSETS = range(2**31)
-_SUCCESS = "0100000"
 INVALID_PARAMETER = "0100002"
 """The vendor's code for a query that breaks a rule, or asks for what does not exist."""
 
@@ -71,7 +68,7 @@ def read_query(content_type: str, body: bytes, *, pages: bool = True) -> Query:
         return Query(cc_id, vdn)
     if len(given) == 1:
         raise ViolationError(f"offset and limit must be given together; only {given[0]} is")
-    paging = _integer(param, "offset", _OFFSETS), _integer(param, "limit", _LIMITS)
+    paging = _integer(param, "offset", range(2**31)), _integer(param, "limit", range(1, 101))
     return Query(cc_id, vdn, paging)
 
 
@@ -134,7 +131,7 @@ def _reply(
         return msgspec.json.encode({"result": "0", "resultDatas": data})
     raw = msgspec.Raw(msgspec.json.encode(counters | {"agentsRestDetails": details}))
     return msgspec.json.encode(
-        {"result": "0", "resultCode": _SUCCESS, "resultDatas": raw, "resultDesc": raw}
+        {"result": "0", "resultCode": "0100000", "resultDatas": raw, "resultDesc": raw}
     )
 
 
