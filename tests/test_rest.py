@@ -10,8 +10,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from exporter.begin_time import BeginTimeUnit
-from exporter.cms.paging import Listing
-from exporter.cms.wire import Reply
+from exporter.cms.wire import Listing, Reply
 from exporter.rest import (
     Asked,
     Counters,

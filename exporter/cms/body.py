@@ -1,13 +1,15 @@
 """The body of a reply, decompressed, with a limit on how much of it is ever in memory.
 
 Its bytes say better than `Content-Encoding` whether and how it is compressed: gateways compress
-what is compressed already, and name a coding for what is not.
+what is compressed already, and name a coding for what is not. If a strict parser refuses the JSON
+in it although its numbers are clear, `mended` makes strict JSON of it.
 """
 
 import asyncio
 import contextlib
+import json
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 MAX_DECOMPRESSED: Final = 4 * 2**20
@@ -33,6 +35,10 @@ _MOST_MEMBERS: Final = 20
 """Members of a gzip stream. Servers send one, or a few; each costs, even if it holds nothing."""
 _FEW: Final = 2**20
 """Bytes up to which joining the chunks, and so holding them twice, does not matter."""
+_LONGEST_MENDED: Final = 2**20
+"""Bytes: 4,000 agents, each listed twice."""
+_CHARSETS: Final = ("gb18030", "latin-1")
+"""Of servers that do not use Unicode. Where text is in another one, only names are misread."""
 
 _TOO_LARGE: Final = (
     "the reply is larger than {}, far more than any VDN has: check that url leads to CC-CMS"
@@ -81,12 +87,8 @@ class CodingError(ValueError):
         super().__init__(self.sentence)
 
 
-async def _anything(_size: int) -> None:
-    """Let every size pass."""
-
-
 async def read(
-    stream: AsyncIterable[bytes], coding: str, limit: int, take: Take = _anything
+    stream: AsyncIterable[bytes], coding: str, limit: int, take: Take
 ) -> bytes | bytearray:
     """Read a whole body.
 
@@ -280,3 +282,33 @@ async def excerpt(stream: AsyncIterable[bytes]) -> bytes:
                 if len(start) >= _EXCERPT:
                     break
     return bytes(start[:_EXCERPT])
+
+
+def mended(body: bytes | bytearray) -> bytes | None:
+    """What a strict parser has refused, as strict JSON in UTF-8; None if it is not JSON at all.
+
+    Agents' names are the usual cause: in GBK, cut in the middle of a character, with a tab or half
+    of an emoji. Other causes are UTF-16, NUL bytes after the text, and `NaN` in a field that nobody
+    needs. No number is guessed: Python's json module and most other parsers accept all of it.
+    """
+    if len(body) > _LONGEST_MENDED:
+        return None
+    for text in _readings(bytes(body)):
+        try:
+            found = json.loads(text.strip("\0 \t\r\n"), strict=False, parse_constant=_nothing)
+        except (ValueError, RecursionError):
+            continue
+        return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+    return None
+
+
+def _readings(body: bytes) -> Iterator[str]:
+    for charset in (json.detect_encoding(body), *_CHARSETS):
+        try:
+            yield body.decode(charset)
+        except UnicodeDecodeError:
+            continue
+
+
+def _nothing(_constant: str) -> None:
+    """`NaN` and `Infinity` are not valid values."""

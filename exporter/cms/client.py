@@ -23,13 +23,11 @@ from exporter.cms import (
     wire,
 )
 from exporter.cms.agent_names import NamedRow
-from exporter.cms.capacity import MAX_REPLY_BYTES, Allowance, Capacity, Decode
 from exporter.cms.connections import Connection, Exchange
 from exporter.cms.foreign_text import ForeignText, secrets_of
-from exporter.cms.paging import MAX_PAGES, Listing
+from exporter.cms.limits import MAX_REPLY_BYTES, Allowance, Capacity, Decode, RateLimit
 from exporter.cms.progress import MakeExchange, Progress, of_no_turn
-from exporter.cms.rate_limit import RateLimit
-from exporter.cms.reply_headers import content_type, date_and_coding, http_date
+from exporter.cms.reply_head import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests, with_secrets
 from exporter.cms.transport import StaleConnectionError, Transport
 from exporter.errors import PollError, PollResult, Reason
@@ -90,17 +88,13 @@ class CmsClient:
         self._max_reply_bytes = max_reply_bytes
         self._slots = asyncio.Semaphore(server.max_concurrency)
         self._capacity = Capacity(server.max_concurrency)
-        self._rate_limit = RateLimit(server.max_requests_per_second, clock)
+        self.rate_limit = RateLimit(server.max_requests_per_second, clock)
+        """When the next request may start."""
         self._auth = self._first_auth = with_secrets(server.auth, lambda source: source.loaded)
         self._foreign = self._foreign_text()
         self._requests = Requests(server, clock)
         paged, bounds = server.page_size is not None, bool(server.rest_bounds)
         self._asked = Asked(server.begin_time_unit, paged, 0, bounds)
-
-    @property
-    def rate_limit(self) -> RateLimit:
-        """When the next request may start."""
-        return self._rate_limit
 
     def free_by(self, waiting_since: float) -> float:
         """When a poll that waits for its turn can start at the latest, in monotonic seconds.
@@ -108,7 +102,7 @@ class CmsClient:
         Every poll under way ends within `timeout`; a rate limit, or a pause that the server asked
         for, can delay the next one.
         """
-        return max(waiting_since, self._rate_limit.next_start) + self.server.timeout
+        return max(waiting_since, self.rate_limit.next_start) + self.server.timeout
 
     async def poll(  # noqa: PLR0913  # by name, and most callers give two
         self,
@@ -146,7 +140,7 @@ class CmsClient:
                     for semaphore in (self._slots,) if share is None else (share, self._slots):
                         await semaphore.acquire()
                         held.append(semaphore)
-                    await self._rate_limit.wait()
+                    await self.rate_limit.wait()
             except TimeoutError:
                 ended = self._clock()
                 failure = of_no_turn(within, self.condition.pause(ended))
@@ -226,8 +220,11 @@ class CmsClient:
             # the name may lead to another machine by now; CC-CMS itself sends a result code
             self.drop_idle()
         if failure.retry_after:
-            pause = self._rate_limit.pause(failure.retry_after)
-            self.condition.paused_until = self._clock().boot + pause
+            now = self._clock()
+            self.rate_limit.pause(now.monotonic, failure.retry_after)
+            # a longer pause may have been asked for before
+            pause = self.rate_limit.delay(now.monotonic)
+            self.condition.paused_until = now.boot + pause
         return proxy_failures.through(failure, self._proxy)
 
     async def _listing(self, cc_id: int, vdn: int, progress: Progress) -> Snapshot:
@@ -248,14 +245,14 @@ class CmsClient:
 
     async def _pages(
         self, cc_id: int, vdn: int, limit: int, progress: Progress
-    ) -> tuple[wire.Reply, Listing]:
+    ) -> tuple[wire.Reply, wire.Listing]:
         """The last page of a listing, and all of it."""
-        listing = Listing(limit)
-        while listing.pages < MAX_PAGES:
+        listing = wire.Listing(limit)
+        while listing.pages < wire.MAX_PAGES:
             progress.page = listing.pages + 1
             if progress.requests:
                 progress.paced = True
-                await self._rate_limit.wait()
+                await self.rate_limit.wait()
                 progress.paced = False
             question = wire.request_body(cc_id, vdn, listing.offset, limit)
             reply = await self._ask(question, progress)
@@ -263,7 +260,7 @@ class CmsClient:
                 raise failures.of_oversized_page(len(reply.rows), limit)
             if listing.add(reply):
                 return reply, listing
-        raise failures.of_endless_listing(MAX_PAGES, limit)
+        raise failures.of_endless_listing(wire.MAX_PAGES, limit)
 
     async def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: Progress) -> Snapshot:
         progress.listed = progress.replied.boot

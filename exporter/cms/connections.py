@@ -26,15 +26,10 @@ from aiohttp.helpers import _EXC_SENTINEL as _UNSET
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 
 from exporter.clock import Moment
-from exporter.cms.reply_meter import MAX_HEAD, OverheadError, is_too_much, length_of_reply
+from exporter.cms.reply_head import MAX_HEAD, OverheadError, is_too_much, length_of_reply
 
 LONGEST_LIFE: Final = 300.0
 """Seconds after which a connection is replaced: a name may lead to another machine by then."""
-
-LONGEST_HEADER: Final = 32 * 2**10
-"""Bytes of one header of a reply."""
-MOST_HEADERS: Final = 500
-"""Headers of a reply."""
 
 _AT_ONCE: Final = 2**16
 """Bytes that are parsed before a look at how much there is around the reply. A loop may read four

@@ -20,10 +20,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.cms import odd_http, proxy_failures, tls_failures
 from exporter.cms.body import CodingError, TooLargeError
-from exporter.cms.connections import LONGEST_HEADER, MOST_HEADERS, Exchange, Phase
+from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
-from exporter.cms.reply_meter import OverheadError
+from exporter.cms.reply_head import LONGEST_HEADER, MOST_HEADERS, OverheadError
 from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
 from exporter.errors import Clue, PollError, Reason, internal_error
 from exporter.server import Server

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from exporter.cms.connections import Connection
-from exporter.cms.reply_meter import MAX_HEAD
+from exporter.cms.reply_head import MAX_HEAD
 
 _END: Final = re.compile(rb"\r?\n\r?\n")
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")

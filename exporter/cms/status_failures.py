@@ -9,7 +9,7 @@ import httpx
 from exporter.cms import proxy_failures
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
-from exporter.cms.reply_headers import retry_after
+from exporter.cms.reply_head import retry_after
 from exporter.endpoint import is_address
 from exporter.errors import Clue, PollError, Reason
 from exporter.server import CLOCKS_DIFFER, Api, Auth, Server, Signature

@@ -18,7 +18,7 @@ from exporter.cms import agent_names, wire
 from exporter.cms.body import CodingError, unpacked
 from exporter.cms.foreign_text import MASK, ForeignText, printable, secrets_of
 from exporter.cms.proxy import ChosenProxy
-from exporter.cms.reply_headers import date_and_coding
+from exporter.cms.reply_head import date_and_coding
 from exporter.cms.requests import with_secrets
 from exporter.inspection.recording import Headers, Recorded
 from exporter.inspection.sanitized import KEYS

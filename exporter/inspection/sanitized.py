@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from exporter import __version__
 from exporter.cms.body import CodingError, unpacked
 from exporter.cms.failures import RESULT_CODES
-from exporter.cms.reply_headers import date_and_coding, http_date
+from exporter.cms.reply_head import date_and_coding, http_date
 from exporter.cms.signing import timestamp
 from exporter.errors import PollResult
 from exporter.inspection.recording import Headers, Recorded

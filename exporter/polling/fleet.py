@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from exporter.clock import Clock
 from exporter.cms.client import CmsClient
-from exporter.cms.steps import Note
+from exporter.cms.progress import Note
 from exporter.config.load import Config
 from exporter.history import MINUTE
 from exporter.polling import build

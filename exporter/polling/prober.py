@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from exporter.cms.client import CmsClient
-from exporter.cms.steps import Note, Steps
+from exporter.cms.progress import Note, Steps
 from exporter.errors import PollResult, ProbeRefusedError
 from exporter.store import Target, TargetState
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from exporter.cms import agent_names, wire
 from exporter.cms.body import MAX_DECOMPRESSED, TooLargeError, read
-from exporter.cms.reply_meter import MAX_HEAD, MAX_OVERHEAD, OverheadError, is_too_much
+from exporter.cms.limits import Allowance, Capacity
+from exporter.cms.reply_head import MAX_HEAD, MAX_OVERHEAD, OverheadError, is_too_much
 from exporter.errors import Reason
 from exporter.server import Api
 from tests.support.cms_peer import Step, answer, connected, failed, http, listening
@@ -124,7 +125,7 @@ async def test_decompression_gives_way_to_other_tasks() -> None:
 
     task = asyncio.create_task(count())
     with pytest.raises(TooLargeError, match="larger than 4 MiB when decompressed"):
-        await read(one(), "gzip", 2**30)
+        await read(one(), "gzip", 2**30, Allowance(Capacity(1)))
     task.cancel()
     assert turns >= MAX_DECOMPRESSED // 2**18 - 1
 

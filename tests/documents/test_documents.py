@@ -7,7 +7,7 @@ import pytest
 
 from exporter.cli.commands import COMMANDS, PROGRAM
 from exporter.clock import system_clock
-from exporter.cms import steps
+from exporter.cms import progress
 from exporter.errors import Reason
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.metrics.families import FAMILIES
@@ -157,6 +157,6 @@ def test_the_page_about_probes_names_every_step() -> None:
     page = (ROOT / "docs" / "probe.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `([a-z]+)` \|", page.partition("| step |")[2], re.MULTILINE)
     assert named == [
-        *("turn", steps.SIGN, steps.NAME, steps.CONNECT, steps.TLS),
-        *(steps.WAIT, steps.READ, steps.REDUCE),
+        *("turn", progress.SIGN, progress.NAME, progress.CONNECT, progress.TLS),
+        *(progress.WAIT, progress.READ, progress.REDUCE),
     ]

@@ -1,13 +1,31 @@
-"""The headers of a reply that matter to a poll: date, coding, when to try again. Pure."""
+"""Around the body of a reply: the headers that matter to a poll, and how much may stand there.
 
+The parser accepts any amount of interim replies, chunk headers and trailers, at a cost that their
+size does not show: a chunk of one byte costs as much as one of a thousand. Pure.
+"""
+
+import re
 from collections.abc import Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
+import aiohttp
+
+LONGEST_HEADER: Final = 32 * 2**10
+"""Bytes of one header of a reply."""
+MOST_HEADERS: Final = 500
+"""Headers of a reply."""
+MAX_HEAD: Final = 2**16
+"""Bytes before a body begins, interim replies included. Replies up to this size are not checked."""
+MAX_OVERHEAD: Final = MAX_HEAD
+"""Bytes that are not the body's, and ..."""
+_OVERHEAD_SHARE: Final = 8
+"""... one more for each eight of the body: chunks of 48 bytes or more."""
 LONGEST_PAUSE: Final = 900.0
 """Seconds up to which a `Retry-After` is followed: a wrong one must not stop polls for a day."""
+_CONTENT_LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *([0-9]{1,9})\r")
 
 
 def date_and_coding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
@@ -54,3 +72,30 @@ def retry_after(value: str | None, now: float) -> float | None:
         return min(float(text[:9]), LONGEST_PAUSE)
     moment = http_date(text)
     return None if moment is None else min(max(0.0, moment - now), LONGEST_PAUSE)
+
+
+class OverheadError(aiohttp.ClientPayloadError):
+    """A server sends far more around a reply than in it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the headers, interim replies and chunk headers are far larger than the reply itself: "
+            "check that url leads to CC-CMS, and gateways in between"
+        )
+
+
+def is_too_much(received: int, body: int | None) -> bool:
+    """Whether there is too much around the reply.
+
+    Both are bytes so far; `body` is None if the body has not begun.
+    """
+    if body is None:
+        return received > MAX_HEAD
+    return received - body > MAX_OVERHEAD + body // _OVERHEAD_SHARE
+
+
+def length_of_reply(data: bytes) -> int:
+    """The length of the reply at the start of some bytes by its Content-Length, or 0."""
+    head = data.find(b"\r\n\r\n") + 4
+    length = _CONTENT_LENGTH.search(data, 0, head)
+    return head + int(length[1]) if length else 0

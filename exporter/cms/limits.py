@@ -1,15 +1,16 @@
-"""What one reply, one poll and all polls of one server may hold at a time.
+"""How fast one server may be polled, and how much its replies may hold at a time.
 
 Memory and time that a server can take are bounded where they arise: bytes as they come, rows before
 they are decoded, and work that would hold the event loop goes to a thread.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, ParamSpec, TypeVar
 
-from exporter.cms.body import TooLargeError
-from exporter.cms.odd_json import mended
+from exporter.clock import Clock
+from exporter.cms.body import TooLargeError, mended
 from exporter.cms.wire import DecodeError, Reply, check_work_numbers
 from exporter.rest import Asked, Counters, Row, Snapshot, reduce
 from exporter.server import Api
@@ -42,6 +43,59 @@ _QUICK_ROWS: Final = 1_200
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class RateLimit:
+    """First come, first served: evenly spaced requests, and pauses that the server asks for.
+
+    The servers are fragile, and fifty requests at once every second are not fifty a second. A
+    waiter that is cancelled takes nothing from those behind it: a start is taken when it has come,
+    by the one at the head of the queue.
+
+    Without `per_second` there is no limit. The clock's monotonic part must be the event loop's.
+    """
+
+    def __init__(self, per_second: float | None, clock: Clock) -> None:
+        self.gap = 1 / per_second if per_second else 0.0
+        """Seconds between two starts; 0 without a limit."""
+        self.next_start = -math.inf
+        """When the next request may start, in monotonic seconds; any time if that has passed."""
+        self._paused_until = -math.inf
+        self._clock = clock
+        self._queue = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until one request may start."""
+        if not self.gap and self.next_start == -math.inf:
+            return
+        async with self._queue:
+            asked = self._clock().monotonic
+            delay = self.delay(asked)
+            while delay > 0:
+                await asyncio.sleep(delay)
+                now = self._clock().monotonic
+                delay = self.delay(now) if self.paused(now) else 0.0
+            self.take(asked)
+
+    def delay(self, now: float) -> float:
+        """Seconds until the next request may start."""
+        return max(now, self.next_start) - now
+
+    def take(self, asked: float) -> None:
+        """Use the next start, for a request that has waited since `asked`.
+
+        Call it when the start has come: one that is taken early and then not used is lost.
+        """
+        self.next_start = max(asked, self.next_start) + self.gap
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Let no request start for that long, including those that already wait."""
+        self._paused_until = max(self._paused_until, now + seconds)
+        self.next_start = max(self.next_start, self._paused_until)
+
+    def paused(self, now: float) -> bool:
+        """Whether a pause lasts: it also delays requests that were waiting before it began."""
+        return now < self._paused_until
 
 
 class Capacity:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.cms.reply_headers import LONGEST_PAUSE, http_date, retry_after
+from exporter.cms.reply_head import LONGEST_PAUSE, http_date, retry_after
 
 NOW = 784_111_777.0
 """Sun, 06 Nov 1994 08:49:37 GMT: the example of RFC 9110."""

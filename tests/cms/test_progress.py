@@ -9,7 +9,7 @@ import trustme
 
 from exporter.cms.client import CmsClient
 from exporter.cms.connections import Exchange, Phase
-from exporter.cms.steps import Steps
+from exporter.cms.progress import Steps
 from exporter.errors import PollResult, Reason
 from exporter.server import Tls
 from tests.support.cms_peer import Step, answer, connected, failed, http, listening, read
