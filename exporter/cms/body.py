@@ -69,8 +69,7 @@ class TooLargeError(ValueError):
     """
 
     def __init__(self, limit: int, sentence: str = _TOO_LARGE) -> None:
-        self.sentence = sentence.format(f"{limit / 2**20:g} MiB")
-        super().__init__(self.sentence)
+        super().__init__(sentence.format(f"{limit / 2**20:g} MiB"))
 
 
 class CodingError(ValueError):
@@ -81,10 +80,8 @@ class CodingError(ValueError):
     """
 
     def __init__(self, coding: str) -> None:
-        self.sentence = _DAMAGED
-        if other := _OTHER_COMPRESSIONS & _tokens(coding):
-            self.sentence = _NOT_ASKED_FOR.format(*sorted(other))
-        super().__init__(self.sentence)
+        other = _OTHER_COMPRESSIONS & _tokens(coding)
+        super().__init__(_NOT_ASKED_FOR.format(*sorted(other)) if other else _DAMAGED)
 
 
 async def read(
@@ -179,11 +176,7 @@ async def _decompressed(
 
 
 class _Decompressor:
-    """Zlib's, for a stream that may have several members (RFC 1952, 2.2) and anything after them.
-
-    Args:
-        coding: value of the `Content-Encoding` header.
-    """
+    """Zlib's, for a stream of one or more members (RFC 1952, 2.2) and anything after them."""
 
     def __init__(self, coding: str) -> None:
         self.left = b""
@@ -237,10 +230,9 @@ def unpacked(data: bytes, coding: str) -> bytes:
     """
     if not _tokens(coding) & _COMPRESSIONS or len(data) < 2:  # noqa: PLR2004  # zlib's header
         return data
-    try:
-        return zlib.decompressobj(_window_bits(coding, data)).decompress(data, MAX_DECOMPRESSED)
-    except zlib.error:
-        raise CodingError(coding) from None
+    decompressor = _Decompressor(coding)
+    decompressor.left = data
+    return decompressor.next(MAX_DECOMPRESSED)
 
 
 def _window_bits(coding: str, start: bytes) -> int:

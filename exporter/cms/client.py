@@ -30,7 +30,7 @@ from exporter.cms.progress import MakeExchange, Progress, of_no_turn
 from exporter.cms.reply_head import content_type, date_and_coding, http_date
 from exporter.cms.requests import Requests, with_secrets
 from exporter.cms.transport import StaleConnectionError, Transport
-from exporter.errors import PollError, PollResult, Reason
+from exporter.errors import PollError, PollResult, Reason, internal_error
 from exporter.rest import Asked, Row, Snapshot
 from exporter.server import Auth, Server
 from exporter.store import ServerCondition, ServerStats
@@ -190,7 +190,7 @@ class CmsClient:
                 pause = self.condition.pause(self._clock())
                 failure = progress.out_of_time(self.server, self._proxy, seconds, pause)
             else:
-                failure = failures.of_defect(error)
+                failure = PollError(Reason.INTERNAL, internal_error(error))
         finally:
             self.stats.in_flight -= 1
             progress.allowance.release()
@@ -260,7 +260,7 @@ class CmsClient:
                 raise failures.of_oversized_page(len(reply.rows), limit)
             if listing.add(reply):
                 return reply, listing
-        raise failures.of_endless_listing(wire.MAX_PAGES, limit)
+        raise failures.of_endless_listing(limit)
 
     async def _reduce(self, reply: wire.Reply, rows: Sequence[Row], progress: Progress) -> Snapshot:
         progress.listed = progress.replied.boot

@@ -24,7 +24,7 @@ from exporter.cms.connections import Exchange, Phase
 from exporter.cms.foreign_text import ForeignText
 from exporter.cms.proxy import ChosenProxy
 from exporter.cms.reply_head import LONGEST_HEADER, MOST_HEADERS, OverheadError
-from exporter.cms.wire import MAX_ROWS, ResultError, SchemaError, TooManyRowsError
+from exporter.cms.wire import MAX_PAGES, MAX_ROWS, ResultError, SchemaError, TooManyRowsError
 from exporter.errors import Clue, PollError, Reason, internal_error
 from exporter.server import Server
 
@@ -72,7 +72,7 @@ def of_timeout(
 ) -> PollError:
     """A poll that did not end in time, while it read that page."""
     if exchange.phase is Phase.RESOLVING:
-        return PollError(Reason.DNS, _no_answer(exchange.peer, proxy))
+        return _not_resolved(exchange.peer, proxy, answer="")
     if exchange.phase is Phase.CONNECTING:
         named = exchange.peer if proxy is None else f"the proxy {proxy}"
         key = "url" if proxy is None else proxy.origin
@@ -108,12 +108,12 @@ def of_surplus_reply(server: Server) -> PollError:
     )
 
 
-def of_endless_listing(pages: int, limit: int) -> PollError:
-    """A listing that has more pages than any VDN can have."""
+def of_endless_listing(limit: int) -> PollError:
+    """A listing that has more pages of `limit` rows than any VDN can have."""
     return PollError(
         Reason.TOO_LARGE,
-        f"the listing did not end after {pages} pages of {limit} rows: the server does not page "
-        'correctly; if it sends all rows at once, set cti_version: "3.8"',
+        f"the listing did not end after {MAX_PAGES} pages of {limit} rows: the server does not "
+        'page correctly; if it sends all rows at once, set cti_version: "3.8"',
     )
 
 
@@ -124,11 +124,6 @@ def of_oversized_page(rows: int, limit: int) -> PollError:
         f"the server sent {rows} rows where a page of {limit} was requested: it does not page; "
         'set cti_version: "3.8"',
     )
-
-
-def of_defect(error: BaseException) -> PollError:
-    """An error in the exporter itself."""
-    return PollError(Reason.INTERNAL, internal_error(error))
 
 
 def of_no_json(body: bytes | bytearray, media_type: str, foreign: ForeignText) -> PollError:
@@ -208,7 +203,7 @@ def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError
 def of_body(error: TooLargeError | CodingError) -> PollError:
     """A body with status 200 that cannot be read."""
     reason = Reason.TOO_LARGE if isinstance(error, TooLargeError) else Reason.DECODE
-    return PollError(reason, error.sentence)
+    return PollError(reason, str(error))
 
 
 def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each cause
@@ -285,7 +280,7 @@ def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange
     # half of a reply's head comes as the error's message, which is text if there was nothing
     half = isinstance(error, aiohttp.ServerDisconnectedError) and not isinstance(error.message, str)
     if half or isinstance(error, aiohttp.ClientPayloadError) or exchange.first_bytes:
-        return PollError(Reason.DISCONNECTED, _closed(server))
+        return _broken_off(server)
     maybe = "this port uses TLS, use https:// in url"
     if server.endpoint.tls:
         maybe = f"it requires a client certificate, {tls_failures.set_certificate(server.tls)}"
@@ -296,10 +291,11 @@ def _disconnected(error: aiohttp.ClientError, server: Server, exchange: Exchange
     )
 
 
-def _closed(server: Server) -> str:
-    return (
+def _broken_off(server: Server) -> PollError:
+    return PollError(
+        Reason.DISCONNECTED,
         f"{server.address} closed the connection before its reply was complete: look for a crash "
-        "or a restart of the server, or a gateway's limit"
+        "or a restart of the server, or a gateway's limit",
     )
 
 
@@ -312,24 +308,18 @@ def _unexpected(causes: Sequence[BaseException], server: Server) -> PollError:
             "for characters that HTTP does not allow in headers and auth",
         )
     if isinstance(causes[-1], httpx.NetworkError | ConnectionError):
-        return PollError(Reason.DISCONNECTED, _closed(server))
+        return _broken_off(server)
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno is not None:
-            return PollError(Reason.CONNECT, _no_connection(cause, server))
-    return of_defect(causes[-1])
+            return _no_connection(cause, server)
+    return PollError(Reason.INTERNAL, internal_error(causes[-1]))
 
 
 def _not_connected(
     error: aiohttp.ClientConnectorError, server: Server, proxy: ChosenProxy | None
 ) -> PollError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        answer = getattr(error.os_error, "answer", None)
-        message = (
-            _unknown_name(error.host, proxy)
-            if answer is None
-            else _no_answer(error.host, proxy, answer)
-        )
-        return PollError(Reason.DNS, message)
+        return _not_resolved(error.host, proxy, getattr(error.os_error, "answer", None))
     if isinstance(error, aiohttp.ClientProxyConnectionError) and proxy is not None:
         return PollError(
             Reason.CONNECT,
@@ -345,41 +335,41 @@ def _not_connected(
             f"{server.address} refused the connection: check the port in url, and that CC-CMS is "
             "running",
         )
-    return PollError(Reason.CONNECT, _no_connection(error.os_error, server))
+    return _no_connection(error.os_error, server)
 
 
-def _no_connection(error: OSError, server: Server) -> str:
+def _no_connection(error: OSError, server: Server) -> PollError:
     if error.errno in _TOO_MANY_OPEN:
-        return (
+        return PollError(
+            Reason.CONNECT,
             f"no connection to {server.address}: {_os_error(error)} on this host; raise its limit "
-            "(LimitNOFILE of the service, ulimit -n), or lower max_concurrency"
+            "(LimitNOFILE of the service, ulimit -n), or lower max_concurrency",
         )
-    return (
+    return PollError(
+        Reason.CONNECT,
         f"{server.address} cannot be reached: {_os_error(error)}; check the address in url, routes "
-        "and firewalls"
+        "and firewalls",
     )
 
 
-def _no_answer(host: str, proxy: ChosenProxy | None, answer: str = "") -> str:
-    name = f"the name {host}" if proxy is None else f"the name of the proxy {proxy}"
-    if answer:
-        return (
+def _not_resolved(host: str, proxy: ChosenProxy | None, answer: str | None) -> PollError:
+    """`answer` is how the name servers refused; empty if they were silent, None if they did not."""
+    name, place = f"the name {host}", "the host in url"
+    if proxy is not None:
+        name, place = f"the name of the proxy {proxy}", proxy.origin
+    if answer is None:
+        message = f"{name} cannot be resolved: check {place}, and this host's DNS"
+    elif answer:
+        message = (
             f"the name servers cannot look up {name} ({answer}): check them, and the name servers "
             "in /etc/resolv.conf"
         )
-    return (
-        f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and "
-        "firewalls in between"
-    )
-
-
-def _unknown_name(host: str, proxy: ChosenProxy | None) -> str:
-    if proxy is None:
-        return f"the name {host} cannot be resolved: check the host in url, and this host's DNS"
-    return (
-        f"the name of the proxy {proxy} cannot be resolved: check {proxy.origin}, and this host's "
-        "DNS"
-    )
+    else:
+        message = (
+            f"no name server answered for {name}: check the name servers in /etc/resolv.conf, and "
+            "firewalls in between"
+        )
+    return PollError(Reason.DNS, message)
 
 
 def _os_error(error: OSError) -> str:

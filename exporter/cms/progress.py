@@ -67,21 +67,32 @@ class Progress:
     def out_of_time(
         self, server: Server, proxy: ChosenProxy | None, seconds: float, pause: float
     ) -> PollError:
-        """The failure of a poll that did not end in its `seconds`.
+        """The failure of a poll that did not end in its `seconds`, counted from its start.
 
-        Args:
-            server: that it asked.
-            proxy: that it asked through.
-            seconds: from its start.
-            pause: seconds for which the server will not be polled, because it asked for a pause.
+        `pause` are the seconds for which the server will not be polled, because it asked for that.
         """
         if self.allowance.waits:
-            return _of_large_listings(seconds)
+            return PollError(
+                Reason.TIMEOUT,
+                f"the reply is large, and another large one of this server was being read for most "
+                f"of {seconds:g} s, one at a time: raise timeout, or lengthen interval",
+            )
         if self.paced:
-            return _of_next_page(seconds, self.page, pause)
+            if pause:
+                return _of_pause(pause)
+            return PollError(
+                Reason.TIMEOUT,
+                f"page {self.page} could not be requested within {seconds:g} s, because "
+                "max_requests_per_second allows too few: raise it, or raise timeout",
+            )
         waited = self.within - seconds
         if seconds < min(waited, server.timeout):
-            return _of_late_turn(waited, self.within)
+            return PollError(
+                Reason.TIMEOUT,
+                f"no free slot for a poll for {waited:.3g} s of {self.within:g} s, and no complete "
+                "reply in the rest: raise max_concurrency or max_requests_per_second, or poll less "
+                "often",
+            )
         return failures.of_timeout(server, seconds, self.page, self.exchanges[-1], proxy)
 
 
@@ -93,35 +104,6 @@ def of_no_turn(seconds: float, pause: float) -> PollError:
         Reason.TIMEOUT,
         f"no free slot for a poll within {seconds:g} s: raise max_concurrency or "
         "max_requests_per_second, or poll less often",
-    )
-
-
-def _of_late_turn(waited: float, seconds: float) -> PollError:
-    """A poll that could start only when most of its time had passed."""
-    return PollError(
-        Reason.TIMEOUT,
-        f"no free slot for a poll for {waited:.3g} s of {seconds:g} s, and no complete reply in "
-        "the rest: raise max_concurrency or max_requests_per_second, or poll less often",
-    )
-
-
-def _of_next_page(seconds: float, page: int, pause: float) -> PollError:
-    """A listing whose next page had to wait for the rate limit, or for the end of a pause."""
-    if pause:
-        return _of_pause(pause)
-    return PollError(
-        Reason.TIMEOUT,
-        f"page {page} could not be requested within {seconds:g} s, because "
-        "max_requests_per_second allows too few: raise it, or raise timeout",
-    )
-
-
-def _of_large_listings(seconds: float) -> PollError:
-    """A large listing that had to wait for another."""
-    return PollError(
-        Reason.TIMEOUT,
-        f"the reply is large, and another large one of this server was being read for most of "
-        f"{seconds:g} s, one at a time: raise timeout, or lengthen interval",
     )
 
 

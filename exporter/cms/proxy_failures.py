@@ -54,13 +54,7 @@ def of_transport(  # noqa: PLR0913, PLR0917  # all that is known of one request
 ) -> PollError:
     """A proxy that did not open its tunnel.
 
-    Args:
-        causes: the error, and what caused it.
-        proxy: that was asked.
-        server: that it was to lead to.
-        exchange: the request, and what became of it.
-        now: epoch seconds by this host's clock.
-        foreign: for the names in its certificate.
+    `causes` are the error, and what caused it; `now` is in epoch seconds by this host's clock.
     """
     for cause in causes:
         if isinstance(cause, aiohttp.ClientHttpProxyError):
@@ -86,14 +80,7 @@ def of_transport(  # noqa: PLR0913, PLR0917  # all that is known of one request
 
 
 def of_status(status: int, offered: Iterable[str], proxy: ChosenProxy, server: Server) -> PollError:
-    """A proxy that answers instead of the server.
-
-    Args:
-        status: of its answer.
-        offered: values of its `Proxy-Authenticate`.
-        proxy: that answers.
-        server: that was to be reached.
-    """
+    """A proxy that answers instead of the server. `offered` are values of `Proxy-Authenticate`."""
     if status == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
         message = f"HTTP 407: the proxy {proxy} {_password(list(offered), proxy)}"
         return PollError(Reason.AUTH, message)

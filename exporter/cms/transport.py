@@ -14,7 +14,7 @@ import operator
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import aiohttp
 import httpx
@@ -87,12 +87,7 @@ class Transport(AiohttpTransport):
     def _session(self) -> aiohttp.ClientSession:
         """The session, made with the first request, because it needs a running event loop."""
         return aiohttp.ClientSession(
-            connector=_Pool(
-                self._most_connections,
-                ssl=self._context,
-                resolver=self._resolver,
-                socket_factory=_dial,
-            ),
+            connector=_Pool(self._most_connections, self._context, self._resolver),
             # a load balancer's cookie would tie every poll to one machine behind it
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -173,20 +168,19 @@ class _Pool(aiohttp.TCPConnector):
     """The pool of connections to one server: which a request gets, and which are kept.
 
     A connection rests between two exchanges, so that a surplus reply is seen: see `connections`.
-
-    Args:
-        most: connections that are kept, in use or not.
-        options: aiohttp's own.
+    At most `most` are kept, in use or not.
     """
 
-    def __init__(self, most: int, **options: Any) -> None:  # noqa: ANN401  # aiohttp's own
-        # the client bounds the requests in flight, so no limit is needed here
+    def __init__(self, most: int, context: ssl.SSLContext, resolver: Resolver) -> None:
         super().__init__(
+            ssl=context,
+            resolver=resolver,
+            socket_factory=_dial,
+            # the client bounds the requests in flight, so no limit is needed here
             limit=0,
             keepalive_timeout=_KEEPALIVE,
             # aiohttp's cache shields lookups from being cancelled; the resolver has its own
             use_dns_cache=False,
-            **options,
         )
         self._most = most
         self._kept_since = -math.inf

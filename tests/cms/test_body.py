@@ -126,7 +126,7 @@ async def test_a_coding_that_was_not_asked_for_is_named(coding: str, said: str) 
     """Only if it is a known one: the header may contain anything."""
     with pytest.raises(CodingError) as caught:
         await read(stream(b"\x0b\x02\x80"), coding, 1000)
-    assert caught.value.sentence.startswith(said)
+    assert str(caught.value).startswith(said)
 
 
 BODY = b'{"resultCode": "0100000"}'
