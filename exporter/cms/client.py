@@ -117,18 +117,10 @@ class CmsClient:
     ) -> PollResult:
         """Poll one VDN, every page of it, once a slot is free and the rate limit allows it.
 
-        Raises nothing but cancellation.
-
-        Args:
-            cc_id: of the call center.
-            vdn: of the virtual call center.
-            within: seconds for all of it, waiting included. The poll itself has `timeout` seconds
-                in any case.
-            share: polls that share it are limited among themselves as well. They are probes, whose
-                numbers nobody keeps.
-            on_start: called when the poll starts.
-            decode: of the replies.
-            exchange: makes each of its exchanges.
+        Raises nothing but cancellation. All of it may take `within` seconds, waiting included; the
+        poll itself has `timeout` seconds in any case. Polls with the same `share` are limited among
+        themselves as well: they are probes, whose numbers nobody keeps. `on_start` is called when
+        the poll starts.
         """
         asked = self._clock()
         held: list[asyncio.Semaphore] = []
@@ -319,7 +311,7 @@ class CmsClient:
                 data = await body.read(stream, coding, self._max_reply_bytes, progress.allowance)
                 return data[3:] if data.startswith(wire.BYTE_ORDER_MARK) else data
             except (body.TooLargeError, body.CodingError) as error:
-                raise failures.of_body(error) from None
+                raise failures.of_reply(error, self.server) from None
             finally:
                 await stream.aclose()
         except httpx.TransportError as error:

@@ -185,25 +185,26 @@ def of_result(
     )
 
 
-def of_reply(error: TooManyRowsError | SchemaError, server: Server) -> PollError:
-    """A reply with status 200 that has no counters."""
-    if isinstance(error, TooManyRowsError):
-        return PollError(
-            Reason.TOO_LARGE,
-            f"the server sent more than {MAX_ROWS} rows, more than any VDN has: check that url "
-            "leads to CC-CMS",
-        )
+def of_reply(
+    error: TooLargeError | CodingError | TooManyRowsError | SchemaError, server: Server
+) -> PollError:
+    """A reply with status 200 that cannot be read, or has no counters."""
+    match error:
+        case TooLargeError():
+            return PollError(Reason.TOO_LARGE, str(error))
+        case CodingError():
+            return PollError(Reason.DECODE, str(error))
+        case TooManyRowsError():
+            return PollError(
+                Reason.TOO_LARGE,
+                f"the server sent more than {MAX_ROWS} rows, more than any VDN has: check that "
+                "url leads to CC-CMS",
+            )
     return PollError(
         Reason.SCHEMA,
         f"the reply does not match the interface: {error}; check that api: {server.api.value} "
         "fits the server's release",
     )
-
-
-def of_body(error: TooLargeError | CodingError) -> PollError:
-    """A body with status 200 that cannot be read."""
-    reason = Reason.TOO_LARGE if isinstance(error, TooLargeError) else Reason.DECODE
-    return PollError(reason, str(error))
 
 
 def of_transport(  # noqa: PLR0911, PLR0913, PLR0917  # a sentence for each cause

@@ -7,7 +7,7 @@ they are decoded, and work that would hold the event loop goes to a thread.
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 from exporter.clock import Clock
 from exporter.cms.body import TooLargeError, mended
@@ -41,7 +41,7 @@ _QUICK_OBJECTS: Final = 2_500
 _QUICK_ROWS: Final = 1_200
 """Rows that are reduced in the event loop: about a millisecond."""
 
-_P = ParamSpec("_P")
+_Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
 
 
@@ -137,12 +137,10 @@ class Capacity:
             return reduce(counters, rows, server_time, asked)
         return await self._in_thread(reduce, counters, rows, server_time, asked)
 
-    async def _in_thread(
-        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
-    ) -> _T:
+    async def _in_thread(self, function: Callable[[*_Ts], _T], *args: *_Ts) -> _T:
         # one at a time for each server: the loop gets its share of the interpreter
         async with self._work:
-            return await asyncio.to_thread(function, *args, **kwargs)
+            return await asyncio.to_thread(function, *args)
 
 
 class Allowance:

@@ -83,18 +83,13 @@ def of_status(  # noqa: PLR0911, PLR0913, PLR0917  # all that one reply tells, a
             f"HTTP 400: {server.address} uses TLS: write https:// instead of http:// into url",
             clue=Clue.NEEDS_TLS,
         )
+    meaning, clue = _other_status(status, server)
     return PollError(
         Reason.HTTP,
-        f"HTTP {status}: {_other_status(status, server)}",
+        f"HTTP {status}: {meaning}",
         retry_after=pause if status == httpx.codes.SERVICE_UNAVAILABLE else None,
-        clue=_clue(status, server),
+        clue=clue,
     )
-
-
-def _clue(status: int, server: Server) -> Clue | None:
-    if status == httpx.codes.NOT_FOUND:
-        return Clue.NO_INTERFACE
-    return Clue.OTHER_NAME if status == httpx.codes.IM_A_TEAPOT and server.endpoint.tls else None
 
 
 def _unauthorized(auth: Auth, clock_skew: float | None) -> str:
@@ -167,14 +162,15 @@ def _same_interface(address: str, server: Server, foreign: ForeignText, *, to_tl
     )
 
 
-def _other_status(status: int, server: Server) -> str:
+def _other_status(status: int, server: Server) -> tuple[str, Clue | None]:
     if status == httpx.codes.NOT_FOUND:
-        return f"{server.api.path} was not found: check url; {_OTHER_API[server.api]}"
+        meaning = f"{server.api.path} was not found: check url; {_OTHER_API[server.api]}"
+        return meaning, Clue.NO_INTERFACE
     if status == httpx.codes.IM_A_TEAPOT:
-        return _firewall(server)
+        return _firewall(server), Clue.OTHER_NAME if server.endpoint.tls else None
     if httpx.codes.is_server_error(status):
-        return "the server or a gateway in front of it failed: check its log"
-    return "not a status that CC-CMS sends: check url, api and gateways in between"
+        return "the server or a gateway in front of it failed: check its log", None
+    return "not a status that CC-CMS sends: check url, api and gateways in between", None
 
 
 _OTHER_API: Final = {
