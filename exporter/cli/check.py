@@ -15,11 +15,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from exporter.cli import server_choice
 from exporter.cli.answers import Feed, as_json, expiring, grouped, show_summary
 from exporter.cli.live_round import Round
 from exporter.cli.loop import run_until_stopped
 from exporter.cli.signals import Signals, Stopped
+from exporter.cli.target_flags import some_servers
 from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
@@ -132,7 +132,7 @@ def run(  # noqa: PLR0913  # a flag each
     except BuildError as error:
         problems = [Problem(config_file, 1, 1, "", sentence) for sentence in error.sentences]
         return _refuse(problems, json=json)
-    servers = server_choice.some(config.servers, cms)
+    servers = some_servers(config.servers, cms)
     names = {server.name for server in servers}
     targets = [target.key for target in config.targets if target.key.cms in names]
     forecasts = [

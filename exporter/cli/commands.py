@@ -156,13 +156,13 @@ _QUERY: Final = Command(
             Flag(
                 "cc-id",
                 "ID of the call center.",
-                type=Parsed("number", "exporter.cli.ids:parse_cc_id"),
+                type=Parsed("number", "exporter.cli.target_flags:parse_cc_id"),
                 required=True,
             ),
             Flag(
                 "vdn",
                 "ID of the VDN. It does not have to be in the configuration.",
-                type=Parsed("number", "exporter.cli.ids:parse_vdn"),
+                type=Parsed("number", "exporter.cli.target_flags:parse_vdn"),
                 required=True,
             ),
         ],
@@ -244,7 +244,7 @@ _INIT: Final = Command(
             Flag(
                 "cc-id",
                 "ID of the call center.",
-                type=Parsed("number", "exporter.cli.ids:parse_cc_id"),
+                type=Parsed("number", "exporter.cli.target_flags:parse_cc_id"),
             ),
             Flag(
                 "vdn",

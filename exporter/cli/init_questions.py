@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 import click
 
 from exporter.cli.flags import refuse
-from exporter.cli.ids import parse_cc_id
 from exporter.cli.init_answers import (
     Answers,
     SecretAnswer,
@@ -19,6 +18,7 @@ from exporter.cli.init_answers import (
     tidy_url,
     typed,
 )
+from exporter.cli.target_flags import parse_cc_id
 from exporter.config.credentials import SecretError
 from exporter.endpoint import server_endpoint
 from exporter.errors import Clue

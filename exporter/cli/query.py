@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rich.live import Live
 
-from exporter.cli import server_choice
 from exporter.cli.flags import refuse
 from exporter.cli.inspection_page import Page, Question, as_json, headline
 from exporter.cli.loop import run_until_stopped
 from exporter.cli.signals import Signals, Stopped
 from exporter.cli.signature_page import explanation
+from exporter.cli.target_flags import one_server
 from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines, say, sentence_lines
 from exporter.cli.watch import Lines, Screen, View, repeat
 from exporter.cli.whole_file import WriteError, whole_file
@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913  # a flag each
         json=json,
     )
     config = load(Path(config_file), os.environ)
-    server = server_choice.one(config.servers, cms)
+    server = one_server(config.servers, cms)
     question = _question(config, server, TargetKey(server.name, cc_id, vdn))
     page = Page(console(sys.stdout), question, show_names)
     if explain_signature:
