@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import free_port
-from exporter.cli import loop
+from exporter.cli.signals import run_loop
 from exporter.clock import system_clock
 from exporter.config.load import load
 from exporter.service.daemon import Daemon, Options
@@ -73,4 +73,4 @@ async def _main(config: Path) -> None:
 
 
 if __name__ == "__main__":
-    loop.run(_main(Path(json.loads(sys.argv[1])["config"])))
+    run_loop(_main(Path(json.loads(sys.argv[1])["config"])))

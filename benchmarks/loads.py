@@ -13,7 +13,7 @@ import aiohttp
 import httpx
 
 from benchmarks.processes import own_cpu_seconds
-from exporter.cli import loop
+from exporter.cli.signals import run_loop
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.cms.transport import Transport
@@ -110,4 +110,4 @@ async def _main(facts: dict[str, Any]) -> None:
 if __name__ == "__main__":
     _facts = json.loads(sys.argv[1])
     # people write asyncio.run(); the others get the loop that the exporter runs on
-    (asyncio.run if _facts["load"] == "httpx" else loop.run)(_main(_facts))
+    (asyncio.run if _facts["load"] == "httpx" else run_loop)(_main(_facts))

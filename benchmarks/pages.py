@@ -11,7 +11,7 @@ from itertools import count
 
 from benchmarks.stores import filled
 from exporter import __version__
-from exporter.cli import loop
+from exporter.cli.signals import run_loop
 from exporter.clock import system_clock
 from exporter.metrics.exporter_families import ExporterCollector, own_registry
 from exporter.store import ReloadStatus
@@ -40,4 +40,4 @@ async def _main(targets: int) -> None:
 
 
 if __name__ == "__main__":
-    loop.run(_main(json.loads(sys.argv[1])["targets"]))
+    run_loop(_main(json.loads(sys.argv[1])["targets"]))

@@ -17,8 +17,7 @@ from rich.console import Console
 
 from exporter.cli.answers import Feed, as_json, expiring, grouped, show_summary
 from exporter.cli.live_round import Round
-from exporter.cli.loop import run_until_stopped
-from exporter.cli.signals import Signals, Stopped
+from exporter.cli.signals import Signals, Stopped, run_until_stopped
 from exporter.cli.target_flags import some_servers
 from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock

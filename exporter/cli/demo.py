@@ -8,9 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from exporter.cli import loop
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
-from exporter.cli.signals import Signals
+from exporter.cli.signals import Signals, run_loop, stop_event
 from exporter.cli.simulate import simulator
 from exporter.cli.terminal import console
 from exporter.clock import system_clock
@@ -46,7 +45,7 @@ def run(  # noqa: PLR0913  # a flag each
     """Show metrics of a simulated call center until a signal stops it."""
     log = logs.set_up(log_level, LogFormat(log_format), sys.stderr)
     options = Options(web_listen_address, web_telemetry_path, 0)
-    loop.run(_demo(options, (*_FAULTS, *scenario), seed, signals, log))
+    run_loop(_demo(options, (*_FAULTS, *scenario), seed, signals, log))
     return 0
 
 
@@ -57,7 +56,7 @@ async def _demo(
     signals: Signals,
     log: logs.LogWriter,
 ) -> None:
-    stop = loop.stop_event(signals)
+    stop = stop_event(signals)
     lima = simulator(scenarios=scenarios, seed=seed)
     quito = simulator(scenarios=scenarios, seed=seed + 1, cti_version="3.6")
     async with serving(lima) as lima_address, serving(quito) as quito_address:

@@ -26,8 +26,7 @@ from exporter.cli.init_answers import (
     tidy_url,
 )
 from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret, what_now
-from exporter.cli.loop import run_until_stopped
-from exporter.cli.signals import Signals
+from exporter.cli.signals import Signals, run_until_stopped
 from exporter.cli.terminal import console, say
 from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock

@@ -15,8 +15,7 @@ from rich.live import Live
 
 from exporter.cli.flags import refuse
 from exporter.cli.inspection_page import Page, Question, as_json, headline
-from exporter.cli.loop import run_until_stopped
-from exporter.cli.signals import Signals, Stopped
+from exporter.cli.signals import Signals, Stopped, run_until_stopped
 from exporter.cli.signature_page import explanation
 from exporter.cli.target_flags import one_server
 from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines, say, sentence_lines

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter import log_messages
-from exporter.cli import loop
-from exporter.cli.signals import Signals
+from exporter.cli.signals import Signals, run_loop, stop_event
 from exporter.clock import system_clock
 from exporter.config.load import Config, load
 from exporter.config.shard import Shard, part
@@ -55,7 +54,7 @@ def run(  # noqa: PLR0913  # a flag each
     path = Path(config_file)
     base = Path() if path.is_absolute() else Path.cwd()
     load_config = partial(_load, path, base, shard)
-    loop.run(_serve(load_config, options, signals, log))
+    run_loop(_serve(load_config, options, signals, log))
     return 0
 
 
@@ -72,7 +71,7 @@ async def _serve(
     load_config: Load, options: Options, signals: Signals, log: logs.LogWriter
 ) -> None:
     daemon = Daemon(load_config, options, os.environ, system_clock, lambda: log.dropped)
-    stop = loop.stop_event(signals, reload=daemon.request_reload)
+    stop = stop_event(signals, reload=daemon.request_reload)
     # What has been made so far stays: a full collection need not walk through it again and again,
     # which takes tens of milliseconds with ten thousand targets.
     gc.collect()

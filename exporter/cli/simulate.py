@@ -9,11 +9,11 @@ from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from exporter.cli import loop, rehearsal
+from exporter.cli import rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import is_given, refuse
 from exporter.cli.make_ca import CertificateError, make_ca
-from exporter.cli.signals import Signals
+from exporter.cli.signals import Signals, run_loop, stop_event
 from exporter.cli.terminal import console, print_table, say
 from exporter.cli.whole_file import WriteError
 from exporter.config.files import UnreadableError, read_file
@@ -134,14 +134,14 @@ def run(  # noqa: PLR0913  # a flag each
             context = _made(Path(tls_make_ca), listen_address, tls_days)
         # what aiohttp has to say about requests that are not valid HTTP, in a line
         logs.set_up("warning", LogFormat.LOGFMT, sys.stderr)
-        loop.run(_simulate(simulated, listen_address, context, signals))
+        run_loop(_simulate(simulated, listen_address, context, signals))
     return 0
 
 
 async def _simulate(
     simulated: Simulator, listen: Address, context: ssl.SSLContext | None, signals: Signals
 ) -> None:
-    stop = loop.stop_event(signals)
+    stop = stop_event(signals)
     async with AsyncExitStack() as stack:
         sockets = [stack.enter_context(each) async for each in bind_tcp(listen, "--listen-address")]
         served = serving(simulated, listen.host, listen.port, context, sockets=sockets)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import loop, main
+from exporter.cli import main
+from exporter.cli.signals import run_loop
 from exporter.polling.build import BuildError
 from tests.support.processes import COMMAND, started
 
@@ -60,7 +61,7 @@ def test_commands_run_with_and_without_uvloop(
     async def work() -> None:
         modules.append(type(asyncio.get_running_loop()).__module__)
 
-    loop.run(work())
+    run_loop(work())
     assert (modules[0].split(".")[0] == "uvloop") is uvloop
 
 

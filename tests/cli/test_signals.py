@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.cli import loop
-from exporter.cli.signals import Signals, Stopped
+from exporter.cli.signals import Signals, Stopped, run_loop, run_until_stopped, stop_event
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.processes import COMMAND, PATIENCE, clean_environment, until
@@ -160,17 +159,17 @@ def test_handlers_are_put_back_after_a_loop(
         monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     async def work(*, fails: bool) -> None:
-        loop.stop_event(signals, reload=lambda: None)
+        stop_event(signals, reload=lambda: None)
         if fails:
             raise LookupError
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     with Signals() as signals:
         before = [signal.getsignal(number) for number in numbers]
-        loop.run(work(fails=False))
+        run_loop(work(fails=False))
         assert [signal.getsignal(number) for number in numbers] == before
         with pytest.raises(LookupError):
-            loop.run(work(fails=True))
+            run_loop(work(fails=True))
         assert [signal.getsignal(number) for number in numbers] == before
         with pytest.raises(Stopped):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -192,5 +191,5 @@ def test_a_signal_that_finds_the_work_done(
             return
 
     with Signals() as signals, pytest.raises(Stopped) as stop:
-        loop.run_until_stopped(work(), signals)
+        run_until_stopped(work(), signals)
     assert stop.value.status == 143

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from exporter import __version__
-from exporter.cli.loop import stop_event
-from exporter.cli.signals import STOPS, Signals, Stopped
+from exporter.cli.signals import STOPS, Signals, Stopped, stop_event
 from tests.support.processes import COMMAND, PATIENCE, clean_environment, program, started, until
 
 pytestmark = pytest.mark.anyio
