@@ -1,33 +1,24 @@
-"""`check`: validate the configuration, predict the load that it causes, poll the targets once.
-
-`--live` polls a server as the daemon would: with as many polls in flight, at its rate limit, and
-with the pauses that it asks for.
-"""
+"""`check`: validate the configuration, predict the load that it causes, poll the targets once."""
 
 import dataclasses
-import math
 import os
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from exporter.cli.answers import Feed, as_json, expiring, grouped, show_summary
-from exporter.cli.live_round import Round
-from exporter.cli.signals import Signals, Stopped, run_until_stopped
+from exporter.cli.check_live import as_json, poll_live
+from exporter.cli.signals import Signals
 from exporter.cli.target_flags import some_servers
 from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock
-from exporter.cms.client import CmsClient
 from exporter.cms.proxy import chosen_proxy
 from exporter.config.load import Config, load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.shard import Shard, part
 from exporter.durations import format_duration
-from exporter.errors import PollResult
 from exporter.polling import build
 from exporter.polling.build import BuildError
 from exporter.polling.schedule import peak_per_second
@@ -47,7 +38,7 @@ class Forecast:
     paged: bool
     """With pages (CTI 3.6) a poll of a long listing takes more than one request."""
     warning: str | None
-    proxy: str | None = None
+    proxy: str | None
     """The proxy that leads to the server, and where it comes from."""
 
 
@@ -74,25 +65,6 @@ def forecast(server: Server, targets: Sequence[TargetKey], environ: Mapping[str,
     )
 
 
-def too_slow(server: Server, results: Sequence[PollResult]) -> str | None:
-    """A sentence about a server whose replies take too long for its interval.
-
-    `results` are of all its targets. Under a rate limit they say nothing: they may have waited.
-    """
-    took = [result.duration for result in results if result.error is None]
-    if not took or server.max_requests_per_second is not None:
-        return None
-    mean = sum(took) / len(took)
-    needed = math.ceil(mean * len(results) / server.interval)
-    if needed <= server.max_concurrency:
-        return None
-    return (
-        f"a poll takes {mean:.2f} s on average, so {counted(len(results), 'target')} every "
-        f"{format_duration(server.interval)} need {needed} polls at once, but max_concurrency is "
-        f"{server.max_concurrency}: polls will be skipped; raise it, or lengthen interval"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Share:
     """How many of all targets one of several exporters polls."""
@@ -100,7 +72,7 @@ class Share:
     shard: str
     targets: int
     of: int
-    warning: str | None = None
+    warning: str | None
 
 
 def share(config: Config, shard: Shard) -> Share:
@@ -161,52 +133,12 @@ def run(  # noqa: PLR0913  # a flag each
     status = 0
     if live:
         chosen = {name: client for name, client in clients.items() if name in names}
-        polling, status = _poll(signals, out, chosen, targets, quiet=json)
+        polling, status = poll_live(signals, out, chosen, targets, quiet=json)
         found["live"] = [as_json(answer) for answer in polling.answers]
         found["hints"] = polling.hints
     if json:
         print_json(found)
     return status
-
-
-def _poll(
-    signals: Signals,
-    out: Console,
-    clients: Mapping[str, CmsClient],
-    targets: Sequence[TargetKey],
-    *,
-    quiet: bool,
-) -> tuple[Round, int]:
-    """Poll every target once, and say what comes of it. Gives the exit status, too."""
-    err = console(sys.stderr)
-    feed = None if quiet else Feed(out, err, Counter(target.cms for target in targets))
-    polling = Round(clients, targets, err, feed)
-    status = 0
-    try:
-        run_until_stopped(polling.poll(), signals)
-    except Stopped as stopped:
-        status = stopped.status
-    answers = polling.answers
-    if feed is not None:
-        for group in grouped(answers):
-            # what concerns one target was said when it came
-            if group.targets > 1:
-                say(err, group.text, group.style)
-        for cms, client in clients.items():
-            own = [answer.result for answer in answers if answer.target.cms == cms]
-            for sentence in (
-                polling.hints.get(cms),
-                expiring(client.condition.certificate_expiry, system_clock().wall),
-                too_slow(client.server, own),
-            ):
-                if sentence:
-                    say(err, f"{cms}: {sentence}", "yellow")
-        if answers:
-            show_summary(out, answers)
-            sys.stdout.flush()
-    if missing := len(targets) - len(answers):
-        print(f"interrupted: {missing} of {len(targets)} not polled", file=sys.stderr)
-    return polling, status or int(any(answer.result.error for answer in answers))
 
 
 def _refuse(problems: Sequence[Problem], *, json: bool) -> int:

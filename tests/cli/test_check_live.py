@@ -19,10 +19,8 @@ import pytest
 import trustme
 from rich.console import Console
 
-from exporter.cli.answers import Answer, Feed, expiring, grouped, show_summary
-from exporter.cli.check import too_slow
+from exporter.cli.check_live import Answer, Feed, Round, expiring, grouped, show_summary, too_slow
 from exporter.cli.inspection_page import CHANGED
-from exporter.cli.live_round import Round
 from exporter.cli.terminal import console
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient

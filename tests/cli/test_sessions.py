@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.live import Live
 
 from exporter.begin_time import BeginTimeUnit
-from exporter.cli.answers import Answer, Feed, show_summary
 from exporter.cli.check import forecast, show_forecasts
+from exporter.cli.check_live import Answer, Feed, show_summary
 from exporter.cli.inspection_page import Page, Question
 from exporter.cli.query import exchanges
 from exporter.cli.signature_page import explanation

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.cli.answers import Answer, Feed, grouped
+from exporter.cli.check_live import Answer, Feed, grouped
 from exporter.cli.terminal import console
 from exporter.clock import system_clock
 from exporter.errors import PollResult

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from exporter.cli.answers import FEW
+from exporter.cli.check_live import FEW
 from exporter.cli.commands import COMMANDS
 from exporter.cli.watch import REMEMBERED, SHORTEST, parse_interval
 from tests.support.command_line import parsed

@@ -1,12 +1,17 @@
-"""Prints each result of `check --live` as it arrives, then a summary.
+"""`check --live`: one poll of each of many targets, and what is said of it.
 
-Servers with more than 20 targets: failures only, each cause once. What several targets have in
-common is one line of the summary.
+A server is asked as the daemon would ask it: with as many polls in flight, at its rate limit, and
+with the pauses that it asks for. Each result is printed as it arrives, then a summary. Of servers
+with more than 20 targets only failures are, each cause once: what several targets have in common is
+one line of the summary.
 """
 
+import asyncio
 import math
+import os
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -15,12 +20,16 @@ from typing import Final, NamedTuple
 from rich.console import Console
 
 from exporter.cli.inspection_page import CHANGED
-from exporter.cli.terminal import counted, print_table, say
+from exporter.cli.signals import Signals, Stopped, run_until_stopped
+from exporter.cli.terminal import console, counted, print_table, progress, say
+from exporter.clock import system_clock
+from exporter.cms.client import CmsClient
 from exporter.config.fields import written_vdns
 from exporter.durations import format_duration
 from exporter.errors import PollResult
 from exporter.history import without_seconds
-from exporter.server import CLOCKS_AGREE, EXPIRES_SOON
+from exporter.inspection.survey import explain_refusal
+from exporter.server import CLOCKS_AGREE, EXPIRES_SOON, Server
 from exporter.store import TargetKey
 
 FEW: Final = 20
@@ -55,7 +64,7 @@ class Group(NamedTuple):
     targets: int
 
 
-def findings(result: PollResult) -> list[_Finding]:
+def _findings(result: PollResult) -> list[_Finding]:
     """What is to be said of a poll, if anything: why it failed, or what is doubtful about it."""
     if result.error is not None:
         return [_Finding(result.error.reason.value, result.error.message, "red")]
@@ -94,7 +103,7 @@ class Feed:
                 f"{_place(answer.target)}: answered in {result.duration:.2f} s: {seen.resting} "
                 f"resting, {seen.waiting} waiting, {seen.approved} approved"
             )
-        for finding in findings(result):
+        for finding in _findings(result):
             place = _place(answer.target)
             first = self._first.setdefault(_cause(answer, finding), answer.target)
             if first == answer.target:
@@ -114,11 +123,86 @@ class Feed:
         self._out.file.flush()
 
 
+class Round:
+    """The polls. `console` shows a progress bar if it is a terminal, and what cannot wait."""
+
+    def __init__(
+        self,
+        clients: Mapping[str, CmsClient],
+        targets: Sequence[TargetKey],
+        console: Console,
+        feed: Feed | None = None,
+    ) -> None:
+        self._clients = clients
+        self._targets = targets
+        self._console = console
+        self._feed = feed
+        self._bar = progress(console)
+        self._task = self._bar.add_task("", total=len(targets), failed=0)
+        self._answers: dict[TargetKey, Answer] = {}
+        self._failed = 0
+        self._paused: set[str] = set()
+        self.hints: dict[str, str] = {}
+        """By server, what would make it accept the signatures that it has refused."""
+
+    @property
+    def answers(self) -> list[Answer]:
+        """Those that there are by now, in the order of the targets."""
+        return [self._answers[target] for target in self._targets if target in self._answers]
+
+    async def poll(self) -> None:
+        """Poll all of them, and close the clients, also when cancelled halfway."""
+        try:
+            with self._bar:
+                async with asyncio.TaskGroup() as servers:
+                    for cms, client in self._clients.items():
+                        targets = [target for target in self._targets if target.cms == cms]
+                        servers.create_task(self._poll_server(client, targets))
+        finally:
+            for client in self._clients.values():
+                await client.aclose()
+
+    async def _poll_server(self, client: CmsClient, targets: Sequence[TargetKey]) -> None:
+        waiting = iter(targets)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(len(targets), client.server.max_concurrency)):
+                workers.create_task(self._work(client, waiting))
+        if self._feed is not None:
+            self._feed.server_done(client.server.name)
+        for target in targets:
+            result, vdn = self._answers[target].result, (target.cc_id, target.vdn)
+            hint = await explain_refusal(client.server, result, vdn, os.environ, system_clock)
+            if hint is not None:
+                self.hints[client.server.name] = hint
+                return
+
+    async def _work(self, client: CmsClient, waiting: Iterator[TargetKey]) -> None:
+        for target in waiting:
+            self._add(Answer(target, await client.poll(target.cc_id, target.vdn)))
+
+    def _add(self, answer: Answer) -> None:
+        self._answers[answer.target] = answer
+        error, cms = answer.result.error, answer.target.cms
+        if error is not None and error.retry_after and cms not in self._paused:
+            self._paused.add(cms)
+            # without a word this would look like a hang
+            pause = format_duration(error.retry_after)
+            say(
+                self._console,
+                f"{cms}: asked for a pause of {pause}: its other targets wait",
+                "yellow",
+            )
+        if self._feed is not None:
+            self._feed.add(answer)
+        self._failed += error is not None
+        self._bar.update(self._task, completed=len(self._answers), failed=self._failed)
+
+
 def grouped(answers: Iterable[Answer]) -> list[Group]:
     """A line for each thing that is to be said of targets of a server."""
     alike: dict[_Cause, list[tuple[TargetKey, _Finding]]] = {}
     for answer in answers:
-        for finding in findings(answer.result):
+        for finding in _findings(answer.result):
             alike.setdefault(_cause(answer, finding), []).append((answer.target, finding))
     return [
         Group(
@@ -196,6 +280,65 @@ def _clock(answers: Iterable[Answer]) -> str:
     if abs(skew) < CLOCKS_AGREE:
         return ""
     return f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this host's"
+
+
+def too_slow(server: Server, results: Sequence[PollResult]) -> str | None:
+    """A sentence about a server whose replies take too long for its interval.
+
+    `results` are of all its targets. Under a rate limit they say nothing: they may have waited.
+    """
+    took = [result.duration for result in results if result.error is None]
+    if not took or server.max_requests_per_second is not None:
+        return None
+    mean = sum(took) / len(took)
+    needed = math.ceil(mean * len(results) / server.interval)
+    if needed <= server.max_concurrency:
+        return None
+    return (
+        f"a poll takes {mean:.2f} s on average, so {counted(len(results), 'target')} every "
+        f"{format_duration(server.interval)} need {needed} polls at once, but max_concurrency is "
+        f"{server.max_concurrency}: polls will be skipped; raise it, or lengthen interval"
+    )
+
+
+def poll_live(
+    signals: Signals,
+    out: Console,
+    clients: Mapping[str, CmsClient],
+    targets: Sequence[TargetKey],
+    *,
+    quiet: bool,
+) -> tuple[Round, int]:
+    """Poll every target once, and say what comes of it. Gives the exit status, too."""
+    err = console(sys.stderr)
+    feed = None if quiet else Feed(out, err, Counter(target.cms for target in targets))
+    polling = Round(clients, targets, err, feed)
+    status = 0
+    try:
+        run_until_stopped(polling.poll(), signals)
+    except Stopped as stopped:
+        status = stopped.status
+    answers = polling.answers
+    if feed is not None:
+        for group in grouped(answers):
+            # what concerns one target was said when it came
+            if group.targets > 1:
+                say(err, group.text, group.style)
+        for cms, client in clients.items():
+            own = [answer.result for answer in answers if answer.target.cms == cms]
+            for sentence in (
+                polling.hints.get(cms),
+                expiring(client.condition.certificate_expiry, system_clock().wall),
+                too_slow(client.server, own),
+            ):
+                if sentence:
+                    say(err, f"{cms}: {sentence}", "yellow")
+        if answers:
+            show_summary(out, answers)
+            sys.stdout.flush()
+    if missing := len(targets) - len(answers):
+        print(f"interrupted: {missing} of {len(targets)} not polled", file=sys.stderr)
+    return polling, status or int(any(answer.result.error for answer in answers))
 
 
 def as_json(answer: Answer) -> dict[str, object]:
