@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 
 from exporter.cli.check_live import as_json, poll_live
+from exporter.cli.output import console, counted, print_json, print_lines, say, table_lines
 from exporter.cli.signals import Signals
 from exporter.cli.target_flags import some_servers
-from exporter.cli.terminal import console, counted, print_json, print_table, say
 from exporter.clock import system_clock
 from exporter.cms.proxy import chosen_proxy
 from exporter.config.load import Config, load
@@ -169,7 +169,7 @@ def show_forecasts(out: Console, servers: Sequence[Forecast]) -> None:
             for server in servers
         ]
         rows.append(("all", str(targets), "", str(per_hour), ""))
-        print_table(out, rows, heads, {1, 2, 3, 4}, {0})
+        print_lines(out, table_lines(out, rows, heads, {1, 2, 3, 4}, {0}))
         out.print()
     indent = "" if out.is_terminal else "  "
     for server in servers:

@@ -18,10 +18,11 @@ from itertools import groupby
 from typing import Final, NamedTuple
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from exporter.cli.inspection_page import CHANGED
+from exporter.cli.output import console, counted, print_lines, say, table_lines
 from exporter.cli.signals import Signals, Stopped, run_until_stopped
-from exporter.cli.terminal import console, counted, print_table, progress, say
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient
 from exporter.config.fields import written_vdns
@@ -137,7 +138,15 @@ class Round:
         self._targets = targets
         self._console = console
         self._feed = feed
-        self._bar = progress(console)
+        self._bar = Progress(
+            BarColumn(complete_style="green"),
+            MofNCompleteColumn(),
+            TextColumn("polled, {task.fields[failed]} failed"),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
         self._task = self._bar.add_task("", total=len(targets), failed=0)
         self._answers: dict[TargetKey, Answer] = {}
         self._failed = 0
@@ -241,7 +250,7 @@ def show_summary(console: Console, answers: Sequence[Answer]) -> None:
     if console.is_terminal:
         console.print()
         heads = ("SERVER", "ANSWERED", "REQUESTS", "SLOWEST", "CLOCK")
-        print_table(console, rows, heads, {3}, {0})
+        print_lines(console, table_lines(console, rows, heads, {3}, {0}))
         return
     for name, answered, requests, slowest, clock in rows:
         console.print(

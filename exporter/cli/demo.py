@@ -9,9 +9,9 @@ from functools import partial
 from typing import Final
 
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
+from exporter.cli.output import console
 from exporter.cli.signals import Signals, run_loop, stop_event
 from exporter.cli.simulate import simulator
-from exporter.cli.terminal import console
 from exporter.clock import system_clock
 from exporter.config.load import Config
 from exporter.metrics.exposition import Exposition, Format

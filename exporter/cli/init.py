@@ -26,9 +26,8 @@ from exporter.cli.init_answers import (
     tidy_url,
 )
 from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret, what_now
+from exporter.cli.output import WriteError, console, say, whole_file
 from exporter.cli.signals import Signals, run_until_stopped
-from exporter.cli.terminal import console, say
-from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock
 from exporter.cms.client import Inspection
 from exporter.cms.tls import TlsFileError, ssl_context

@@ -13,7 +13,7 @@ from typing import Final
 from rich.console import Console
 
 from exporter.begin_time import BeginTimeUnit, usable_start
-from exporter.cli.terminal import BLANK, Line, counted, print_lines, sentence_lines, table_lines
+from exporter.cli.output import BLANK, Line, counted, print_lines, sentence_lines, table_lines
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.cms.foreign_text import MASK, printable

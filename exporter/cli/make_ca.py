@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from exporter.cli.whole_file import WriteError, whole_file
+from exporter.cli.output import WriteError, whole_file
 from exporter.endpoint import is_address
 
 _MARK: Final = (

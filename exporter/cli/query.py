@@ -15,12 +15,21 @@ from rich.live import Live
 
 from exporter.cli.flags import refuse
 from exporter.cli.inspection_page import Page, Question, as_json, headline
+from exporter.cli.output import (
+    BLANK,
+    Line,
+    WriteError,
+    console,
+    print_json,
+    print_lines,
+    say,
+    sentence_lines,
+    whole_file,
+)
 from exporter.cli.signals import Signals, Stopped, run_until_stopped
 from exporter.cli.signature_page import explanation
 from exporter.cli.target_flags import one_server
-from exporter.cli.terminal import BLANK, Line, console, print_json, print_lines, say, sentence_lines
 from exporter.cli.watch import Lines, Screen, View, repeat
-from exporter.cli.whole_file import WriteError, whole_file
 from exporter.clock import system_clock
 from exporter.cms.client import CmsClient, Inspection
 from exporter.cms.foreign_text import MASK

@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from exporter.cli.terminal import BLANK, Line, sentence_lines, table_lines
+from exporter.cli.output import BLANK, Line, sentence_lines, table_lines
 from exporter.clock import Clock
 from exporter.cms import signing, wire
 from exporter.cms.foreign_text import MASK

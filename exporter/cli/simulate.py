@@ -13,9 +13,8 @@ from exporter.cli import rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
 from exporter.cli.flags import is_given, refuse
 from exporter.cli.make_ca import CertificateError, make_ca
+from exporter.cli.output import WriteError, console, print_lines, say, table_lines
 from exporter.cli.signals import Signals, run_loop, stop_event
-from exporter.cli.terminal import console, print_table, say
-from exporter.cli.whole_file import WriteError
 from exporter.config.files import UnreadableError, read_file
 from exporter.service import logs
 from exporter.service.logs import LogFormat
@@ -218,7 +217,8 @@ def _show_list() -> None:
     width = max(len(written(kind)) for kind in KINDS.values())
     for title, kinds in GROUPS.items():
         out.print(title, style="bold")
-        print_table(out, [(f"  {written(kind):{width}}", kind.description) for kind in kinds])
+        rows = [(f"  {written(kind):{width}}", kind.description) for kind in kinds]
+        print_lines(out, table_lines(out, rows))
         out.print()
     out.print(
         "Values are defaults. NAME@ccId/vdn applies to one VDN, such as hang@1/7.\n"

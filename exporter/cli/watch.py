@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from exporter.cli.inspection_page import NOTHING, Page, longest_rest
-from exporter.cli.terminal import BLANK, Line, counted, sentence_lines, table_lines
+from exporter.cli.output import BLANK, Line, counted, sentence_lines, table_lines
 from exporter.cms.client import Inspection
 from exporter.durations import format_duration, parse_duration
 from exporter.errors import PollResult

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from exporter.cli.check_live import Answer, Feed, Round, expiring, grouped, show_summary, too_slow
 from exporter.cli.inspection_page import CHANGED
-from exporter.cli.terminal import console
+from exporter.cli.output import console
 from exporter.clock import Moment
 from exporter.cms.client import CmsClient
 from exporter.errors import PollError, PollResult, Reason

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
-from exporter.cli.whole_file import WriteError, whole_file
+from exporter.cli.output import WriteError, whole_file
 from tests.support.file_room import room_for
 from tests.support.processes import COMMAND, UNMEASURED, clean_environment
 from tests.support.simulated import simulating

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from exporter.begin_time import BeginTimeUnit
 from exporter.cli.inspection_page import CHANGED, Page, Question, agents, as_json
-from exporter.cli.terminal import console
+from exporter.cli.output import console
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection

@@ -19,9 +19,9 @@ from exporter.begin_time import BeginTimeUnit
 from exporter.cli.check import forecast, show_forecasts
 from exporter.cli.check_live import Answer, Feed, show_summary
 from exporter.cli.inspection_page import Page, Question
+from exporter.cli.output import console, print_lines
 from exporter.cli.query import exchanges
 from exporter.cli.signature_page import explanation
-from exporter.cli.terminal import console, print_lines
 from exporter.cli.watch import Lines, Screen, View
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow

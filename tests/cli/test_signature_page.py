@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import main
+from exporter.cli.output import console, print_lines
 from exporter.cli.signature_page import explanation
-from exporter.cli.terminal import console, print_lines
 from exporter.clock import Moment
 from exporter.cms import signing, wire
 from exporter.cms.requests import Requests

@@ -17,7 +17,7 @@ from rich.live import Live
 from exporter.begin_time import BeginTimeUnit
 from exporter.cli import main
 from exporter.cli.inspection_page import Page, Question
-from exporter.cli.terminal import console
+from exporter.cli.output import console
 from exporter.cli.watch import REMEMBERED, Lines, Screen, parse_interval, repeat
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from exporter.cli.check_live import Answer, Feed, grouped
-from exporter.cli.terminal import console
+from exporter.cli.output import console
 from exporter.clock import system_clock
 from exporter.errors import PollResult
 from exporter.polling.failure_log import FailureLog

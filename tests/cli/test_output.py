@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from exporter.cli.terminal import fitted, print_table, say
+from exporter.cli.output import fitted, print_lines, say, table_lines
 
 
 def terminal(width: int) -> Console:
@@ -52,11 +52,11 @@ def test_columns_fit_if_they_can(widths: list[int], width: int, chosen: set[int]
 def test_tables_stay_within_a_terminal(rows: list[tuple[str, str]], width: int) -> None:
     """Whatever is in them: what is cut off ends with an ellipsis."""
     target = terminal(width)
-    print_table(target, rows, ("NAME", "NUMBER"), {1})
+    print_lines(target, table_lines(target, rows, ("NAME", "NUMBER"), {1}))
     lines = printed(target)
     assert len(lines) == len(rows) + 2
     assert max(map(cell_len, lines)) <= width
-    print_table(facts := terminal(width), [("name", text) for text, _ in rows])
+    print_lines(facts := terminal(width), table_lines(facts, [("name", text) for text, _ in rows]))
     assert max(map(cell_len, printed(facts))) <= width
 
 
@@ -73,14 +73,14 @@ def test_a_sentence_is_wrapped_at_words_on_a_terminal_only() -> None:
 def test_the_last_fact_is_wrapped_below_itself() -> None:
     """Unless the terminal is too narrow for any of it."""
     rows = [("waiting", "3", "one two three four five six seven"), ("resting", "10", "")]
-    print_table(narrow := terminal(30), rows)
+    print_lines(narrow := terminal(30), table_lines(narrow, rows))
     assert printed(narrow) == [
         "waiting  3   one two three",
         "             four five six",
         "             seven",
         "resting  10",
     ]
-    print_table(tiny := terminal(20), rows)
+    print_lines(tiny := terminal(20), table_lines(tiny, rows))
     assert printed(tiny)[-1] == "resting  10"
 
 
@@ -89,5 +89,5 @@ def test_a_terminal_without_room(width: int) -> None:
     """Is still written to."""
     target = terminal(width)
     say(target, "one two three")
-    print_table(target, [("one", "two")], ("A", "B"))
+    print_lines(target, table_lines(target, [("one", "two")], ("A", "B")))
     assert "two" in "".join(printed(target))

@@ -1,18 +1,19 @@
-"""What commands print: tables, colour and a progress bar on a terminal, plain lines elsewhere.
+"""How commands print lines and tables, and how they write files.
 
-Plain means what `grep` and `awk` expect: no colour, no lines drawn, nothing wrapped and nothing cut
-off. On a terminal sentences are wrapped at words, and tables are made to fit.
+On a terminal there is colour, sentences are wrapped at words, and tables are made to fit. Elsewhere
+lines are what `grep` and `awk` expect: no colour, nothing drawn, wrapped or cut off.
 """
 
 import io
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 Row = Sequence[str]
@@ -63,25 +64,6 @@ def print_lines(target: Console, lines: Iterable[Line]) -> None:
         target.print(text, style=style)
 
 
-def print_table(
-    target: Console,
-    rows: Sequence[Row],
-    heads: Row = (),
-    numbers: Collection[int] = (),
-    elastic: Collection[int] = (),
-) -> None:
-    """Print columns; a terminal sees the heads set off. A Chinese character takes two cells.
-
-    Args:
-        target: where.
-        rows: of as many cells as there are heads.
-        heads: titles of the columns; none for a list of facts, the last of which is wrapped.
-        numbers: columns that a terminal shows flush right.
-        elastic: columns that are cut off first where a terminal is too narrow for all.
-    """
-    print_lines(target, table_lines(target, rows, heads, numbers, elastic))
-
-
 def table_lines(
     target: Console,
     rows: Sequence[Row],
@@ -89,7 +71,15 @@ def table_lines(
     numbers: Collection[int] = (),
     elastic: Collection[int] = (),
 ) -> list[Line]:
-    """The lines that `print_table` prints."""
+    """Columns; a terminal sees the heads set off. A Chinese character takes two cells.
+
+    Args:
+        target: where they are to be printed.
+        rows: of as many cells as there are heads.
+        heads: titles of the columns; none for a list of facts, the last of which is wrapped.
+        numbers: columns that a terminal shows flush right.
+        elastic: columns that are cut off first where a terminal is too narrow for all.
+    """
     table = [heads, *rows] if heads else [*rows]
     widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     if not heads:
@@ -159,17 +149,52 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def progress(target: Console) -> Progress:
-    """A progress bar that disappears at the end; not shown without a terminal.
+class WriteError(Exception):
+    """A file that cannot be written: a sentence with its name."""
 
-    Its task has the field `failed`.
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} exists, and is not overwritten: choose another name"
+            if isinstance(error, FileExistsError)
+            else f"{path} cannot be written: {error.strerror}"
+        )
+
+
+@contextmanager
+def whole_file(
+    path: Path, mode: int = 0o666, *, overwrite: bool = False
+) -> Iterator[Callable[[str], None]]:
+    """Open a file at once, and give what writes its text; it is called once.
+
+    The file is removed if it could not be written whole, or if the block fails: a part of it would
+    be in the way of the next try.
+
+    Args:
+        path: of the file.
+        mode: its permissions, less the umask's.
+        overwrite: whether it may exist.
+
+    Raises:
+        WriteError: it cannot be written, or it exists.
     """
-    return Progress(
-        BarColumn(complete_style="green"),
-        MofNCompleteColumn(),
-        TextColumn("polled, {task.fields[failed]} failed"),
-        TimeElapsedColumn(),
-        console=target,
-        transient=True,
-        disable=not target.is_terminal,
-    )
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if overwrite else os.O_EXCL)
+    try:
+        file = os.fdopen(os.open(path, flags, mode), "w", encoding="utf-8")
+    except OSError as error:
+        raise WriteError(path, error) from None
+
+    def write(text: str) -> None:
+        try:
+            # some disks are full only when the file is closed
+            with file:
+                file.write(text)
+        except OSError as error:
+            raise WriteError(path, error) from None
+
+    try:
+        yield write
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        file.close()
