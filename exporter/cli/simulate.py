@@ -1,32 +1,44 @@
 """`simulate`: a simulated CC-CMS by itself; or a list of its scenarios, a configuration for it."""
 
 import math
+import os
 import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
-from exporter.cli import rehearsal
 from exporter.cli.commands import ACCESS_KEY, SECRET_KEY
-from exporter.cli.flags import is_given, refuse
+from exporter.cli.flags import ENVIRONMENT_PREFIX, is_given, refuse
 from exporter.cli.make_ca import CertificateError, make_ca
 from exporter.cli.output import WriteError, console, print_lines, say, table_lines
 from exporter.cli.signals import Signals, run_loop, stop_event
+from exporter.config import draft
+from exporter.config.draft import Entry
+from exporter.config.fields import written_vdns
 from exporter.config.files import UnreadableError, read_file
+from exporter.server import PAGE_SIZE
 from exporter.service import logs
 from exporter.service.logs import LogFormat
 from exporter.simulator.floors import DEFAULT_SEED, SimulatedFloors
 from exporter.simulator.replay import Recordings
-from exporter.simulator.scenarios import GROUPS, KINDS, Scenario, written
+from exporter.simulator.scenarios import GROUPS, KINDS, Fault, Scenario, written
 from exporter.simulator.signature_check import ALLOWED_DRIFT
 from exporter.simulator.stand_in import Seen, Settings, Simulator, accelerated, serving
 from exporter.web.listening.addresses import Address, bind_tcp
 
 _FASTEST: Final = 3600
 """Simulated seconds per second. Dates end with the year 9999: at this speed in two years."""
+_TARGETS: Final = ((1, 1), (1, 2), (1, 3), (1, 4))
+"""A handful, for a configuration."""
+_HEAD: Final = (
+    "For the simulated CC-CMS, printed by `agent-rest-exporter simulate --print-config`: run "
+    "`simulate` with the same options, and `serve` with this file."
+)
 
 
 def parse_speed(text: str) -> float:
@@ -106,17 +118,15 @@ def run(  # noqa: PLR0913  # a flag each
     if print_config:
         if not listen_address.port:
             refuse("--print-config: the configuration needs a port: set --listen-address")
-        found = rehearsal.Rehearsal(
-            listen=listen_address,
-            cti_version=cti_version,
-            access_key=access_key,
-            secret_key=secret_key,
-            ca_file=Path(tls_make_ca) if tls_make_ca else None,
-            own_certificate=tls_cert_file is not None,
-            scenarios=scenario,
-            recordings=recordings,
-        )
-        print(rehearsal.configuration(found), end="")
+        scheme = "https" if tls_make_ca or tls_cert_file else "http"
+        server = [
+            Entry("name", "simulator"),
+            Entry("url", f"{scheme}://{listen_address.reached_at}"),
+            *_auth_entry(access_key, secret_key),
+            *_tls_entry(tls_make_ca, tls_cert_file),
+            *_answer_entries(cti_version, scenario, recordings),
+        ]
+        print(draft.written([_HEAD], server), end="")
         return 0
     with _logging(request_log) as on_answer:
         simulated = simulator(
@@ -128,9 +138,11 @@ def run(  # noqa: PLR0913  # a flag each
             recordings=recordings,
             on_answer=on_answer,
         )
-        context = _tls(tls_cert_file, tls_key_file)
-        if tls_make_ca:
-            context = _made(Path(tls_make_ca), listen_address, tls_days)
+        context = (
+            _made(Path(tls_make_ca), listen_address, tls_days)
+            if tls_make_ca
+            else _tls(tls_cert_file, tls_key_file)
+        )
         # what aiohttp has to say about requests that are not valid HTTP, in a line
         logs.set_up("warning", LogFormat.LOGFMT, sys.stderr)
         run_loop(_simulate(simulated, listen_address, context, signals))
@@ -167,9 +179,15 @@ def _tls(cert_file: str | None, key_file: str | None) -> ssl.SSLContext | None:
 
 def _made(ca_file: Path, listen: Address, days: int) -> ssl.SSLContext:
     try:
-        return make_ca(ca_file, rehearsal.hosts(listen), days)
+        return make_ca(ca_file, hosts(listen), days)
     except (CertificateError, WriteError) as error:
         refuse(f"--tls.make-ca: {error}")
+
+
+def hosts(listen: Address) -> tuple[str, ...]:
+    """What a certificate of the simulator must be for."""
+    own = () if listen.is_every else (listen.host,)
+    return (*own, "127.0.0.1", "::1", "localhost")
 
 
 def _recordings(files: Sequence[str]) -> Recordings | None:
@@ -210,6 +228,57 @@ def _logging(file: str | None) -> Iterator[Callable[[Seen], None]]:
 
     with opened:
         yield write
+
+
+def _auth_entry(access_key: str, secret_key: str) -> Iterator[Entry]:
+    if not access_key:
+        return
+    comment = ""
+    if (access_key, secret_key) != (ACCESS_KEY, SECRET_KEY):
+        comment = "The keys that the simulator was given; they are not repeated here."
+        access_key = f"${{{ENVIRONMENT_PREFIX}ACCESS_KEY}}"
+        secret_key = f"${{{ENVIRONMENT_PREFIX}SECRET_KEY}}"
+    keys = (Entry("access_key", access_key), Entry("secret_key", secret_key))
+    yield Entry("auth", keys, comment)
+
+
+def _tls_entry(ca_file: str | None, cert_file: str | None) -> Iterator[Entry]:
+    if ca_file:
+        path = os.path.abspath(ca_file)  # noqa: PTH100  # a link stays a link
+        yield Entry("tls", (Entry("ca_file", path, "Written when the simulator starts."),))
+    elif cert_file:
+        comment = "Not for a real server: set ca_file to the CA of its certificate instead."
+        yield Entry("tls", (Entry("insecure_skip_verify", value=True, comment=comment),))
+
+
+def _answer_entries(
+    cti_version: str, scenarios: Sequence[Scenario], replay: Recordings | None
+) -> Iterator[Entry]:
+    """How the simulator answers, and for which targets, with limits that make alert rules fire."""
+    if replay:
+        legacy, paged, targets = replay.legacy, replay.page_size, replay.targets
+    else:
+        legacy = any(each.kind is Fault.LEGACY_ONLY and each.target is None for each in scenarios)
+        paged = PAGE_SIZE if cti_version == "3.6" else None
+        targets = (*_TARGETS, *(each.target for each in scenarios if each.target))
+    if legacy:
+        yield Entry("api", "agentrestinfo")
+    elif paged:
+        yield Entry("cti_version", "3.6")
+        if paged != PAGE_SIZE:
+            yield Entry("page_size", paged)
+    yield Entry("interval", "10s", "Shorter than for a real server, so that changes show soon.")
+    yield Entry("max_resting", 10, "Limits for the alert rules.")
+    yield Entry("max_rest", "45m")
+    yield Entry("max_wait", "15m")
+    yield Entry(
+        "targets",
+        [
+            f"{{ccId: {cc_id}, vdn: {vdns}}}"
+            for cc_id, group in groupby(sorted(set(targets)), itemgetter(0))
+            for vdns in written_vdns(vdn for _, vdn in group)
+        ],
+    )
 
 
 def _show_list() -> None:

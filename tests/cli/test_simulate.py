@@ -10,7 +10,7 @@ import pytest
 
 from exporter.cli import main
 from exporter.cli.make_ca import CertificateError, make_ca
-from exporter.cli.rehearsal import hosts
+from exporter.cli.simulate import hosts
 from exporter.config.load import load
 from exporter.simulator.scenarios import KINDS
 from exporter.web.listening.addresses import Address
