@@ -6,7 +6,8 @@ overwritten. A typed secret is written to a separate file that only its owner ca
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,31 +19,52 @@ from exporter.cli.flags import refuse
 from exporter.cli.init_answers import (
     Answers,
     SecretAnswer,
-    Vdns,
-    configuration,
-    from_file,
-    from_variable,
+    ask,
+    ask_again,
+    ask_secret,
+    flag_value,
     parse_access_key,
+    relative,
+    secret_flag,
     tidy_url,
+    tls_flags,
 )
-from exporter.cli.init_questions import AGAIN, QUIT, ask, ask_again, ask_secret, what_now
 from exporter.cli.output import WriteError, console, say, whole_file
 from exporter.cli.signals import Signals, run_until_stopped
 from exporter.clock import system_clock
 from exporter.cms.client import Inspection
-from exporter.cms.tls import TlsFileError, ssl_context
-from exporter.config.credentials import SecretError
-from exporter.config.files import UnreadableError, read_file
+from exporter.config.draft import Entry, Scalar, written
+from exporter.config.fields import written_vdns
 from exporter.config.shard import Shard
 from exporter.errors import PollError, PollResult, Reason
 from exporter.inspection.survey import Found, Survey, Vdn, explain_refusal
 from exporter.polling import build
 from exporter.polling.build import BuildError
-from exporter.server import Server, Tls
+from exporter.server import Api, Server, Signature
 
 _INTERRUPTED: Final = 130
 _USAGE: Final = 2
 """The highest status of a command that has come to its own end."""
+_HEAD: Final = (
+    "Written by `agent-rest-exporter init`: the comments say what it found. All keys are explained "
+    "in config.example.yaml. `agent-rest-exporter check` validates this file, and with --live it "
+    "polls the server."
+)
+_UNKNOWN: Final = (
+    "The server could not be polled when this was written, so api, cti_version and begin_time_unit "
+    "are the defaults: correct this file until `agent-rest-exporter check --live` passes."
+)
+_LATER: Final = (
+    Entry(
+        "max_resting",
+        20,
+        "Limits for the alert rules: how many agents of a VDN may rest, and how long a rest "
+        "and the wait for one may last.",
+        active=False,
+    ),
+    Entry("max_rest", "45m", active=False),
+    Entry("max_wait", "15m", active=False),
+)
 
 
 def run(  # noqa: PLR0913  # a flag each
@@ -62,29 +84,29 @@ def run(  # noqa: PLR0913  # a flag each
     authorization_file: str | None,
     authorization_variable: str | None,
     cc_id: int | None,
-    vdn: Vdns | None,
+    vdn: tuple[int, ...] | None,
 ) -> int:
     """Write a configuration. 0 if that was done, 1 if the server cannot be polled, 2 for usage."""
     file = Path(config_file)
     _check_place(file)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     secret_flags = {
-        "secret_key_file": secret_key_file,
-        "secret_key_variable": secret_key_variable,
-        "authorization_file": authorization_file,
-        "authorization_variable": authorization_variable,
+        "--secret-key-file": secret_key_file,
+        "--secret-key-variable": secret_key_variable,
+        "--authorization-file": authorization_file,
+        "--authorization-variable": authorization_variable,
     }
     try:
-        plain, guess = _parsed(url) if url is not None else ("", False)
+        plain, guess = flag_value("--url", tidy_url, url) if url is not None else ("", False)
         answers = Answers(
             url=plain,
             guess_scheme=guess,
             name=(name or "").strip(),
-            access_key=_access_key(access_key),
-            secret=_secret(secret_flags, access_key, file.parent, terminal=terminal),
+            access_key=flag_value("--access-key", parse_access_key, access_key or ""),
+            secret=secret_flag(secret_flags, access_key or "", file.parent, terminal=terminal),
             cc_id=cc_id or 0,
-            vdns=vdn or Vdns(),
-            tls=_tls(
+            vdns=vdn or (),
+            tls=tls_flags(
                 {"ca_file": tls_ca_file, "cert_file": tls_cert_file, "key_file": tls_key_file},
                 tls_server_name,
             ),
@@ -126,11 +148,13 @@ class _Init:
             if not self._terminal:
                 say(self._err, "nothing was written: fix the cause above, or use --write-anyway")
                 return 1
-            choice = what_now()
-            if choice == QUIT:
+            question = "Answer again, write the file anyway, or quit"
+            choices = click.Choice(("again", "write", "quit"))
+            choice = click.prompt(question, default="again", type=choices)
+            if choice == "quit":
                 say(self._err, "nothing was written")
                 return 1
-            if choice == AGAIN:
+            if choice == "again":
                 # the scheme may have been found out
                 answers = replace(answers, url=found.server.url)
                 clue = found.error.clue if found.error else None
@@ -140,7 +164,7 @@ class _Init:
 
     def _find(self, answers: Answers) -> Found:
         server = answers.server
-        vdns = [(answers.cc_id, number) for number in answers.vdns.numbers]
+        vdns = [(answers.cc_id, number) for number in answers.vdns]
         say(self._out, f"asking {server.url} …")
         sys.stdout.flush()
         survey = Survey(_poll, vdns, lambda sentence: say(self._out, f"  {sentence}"))
@@ -199,44 +223,8 @@ class _Init:
 
 async def _poll(server: Server, vdn: Vdn) -> Inspection:
     client = build.clients([server], os.environ, system_clock)[server.name]
-    try:
+    async with aclosing(client):
         return await client.inspect(*vdn)
-    finally:
-        await client.aclose()
-
-
-def _access_key(text: str | None) -> str:
-    try:
-        return parse_access_key(text or "")
-    except ValueError as error:
-        refuse(f"--access-key: {error}")
-
-
-def _tls(files: Mapping[str, str | None], server_name: str | None) -> Tls:
-    """What the flags say about TLS; files that cannot be used are refused."""
-    if files["key_file"] and not files["cert_file"]:
-        refuse("--tls.key-file requires --tls.cert-file")
-    paths = {key: Path(file).absolute() for key, file in files.items() if file}
-    for key, path in paths.items():
-        try:
-            read_file(path)
-        except UnreadableError as error:
-            refuse(f"{_tls_flag(key)}: {files[key]} cannot be read: {error}")
-    tls = Tls(
-        paths.get("ca_file"),
-        paths.get("cert_file"),
-        paths.get("key_file"),
-        (server_name or "").strip() or None,
-    )
-    try:
-        ssl_context(tls)
-    except TlsFileError as error:
-        refuse(f"{_tls_flag(error.option)}: {files[error.option]}: {error}")
-    return tls
-
-
-def _tls_flag(key: str) -> str:
-    return f"--tls.{key.replace('_', '-')}"
 
 
 def _check_place(file: Path) -> None:
@@ -244,43 +232,6 @@ def _check_place(file: Path) -> None:
         refuse(f"{file} exists, and is not overwritten: choose another name")
     if not file.parent.is_dir():
         refuse(f"{file} cannot be written: {file.parent} is not a directory")
-
-
-def _parsed(url: str) -> tuple[str, bool]:
-    try:
-        return tidy_url(url)
-    except ValueError as error:
-        refuse(f"--url: {error}")
-
-
-def _secret(
-    flags: Mapping[str, str | None], access_key: str | None, base: Path, *, terminal: bool
-) -> SecretAnswer | None:
-    """The secret that the flags name; None if init has to ask for it, or without a secret."""
-    given = [flag for flag, value in flags.items() if value]
-    if len(given) > 1:
-        first, second = (f"--{flag.replace('_', '-')}" for flag in given[:2])
-        refuse(f"{first} and {second} are both given: use one of them")
-    if not given:
-        if access_key and not terminal:
-            refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
-        return None
-    (flag,) = given
-    shown = f"--{flag.replace('_', '-')}"
-    if flag.startswith("secret_key") != bool(access_key):
-        refuse(
-            f"{shown}: --access-key is required with it"
-            if flag.startswith("secret_key")
-            else f"{shown} cannot be combined with --access-key"
-        )
-    key, _, kind = flag.rpartition("_")
-    value = str(flags[flag])
-    try:
-        return (
-            from_variable(key, value) if kind == "variable" else from_file(key, Path(value), base)
-        )
-    except SecretError as error:
-        refuse(f"{shown}: {error}")
 
 
 def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]) -> None:
@@ -301,3 +252,64 @@ def _create(file: Path, text: str, secret: SecretAnswer | None, made: list[Path]
         refuse(str(error))
     except OSError as error:
         refuse(f"{error.filename} cannot be written: {error.strerror}")
+
+
+def configuration(answers: Answers, found: Found, base: Path) -> str:
+    """The text of the file, which is to be in the folder `base`."""
+    server, reasons = found.server, found.reasons
+    legacy = server.api is Api.AGENT_REST_INFO
+    version = "3.8" if server.page_size is None else "3.6"
+    entries: list[Entry] = [
+        Entry("name", server.name),
+        Entry("url", server.url, _sentence(reasons, "url")),
+        *_auth_entry(answers, server, reasons),
+        *_tls_entry(server, reasons, base),
+    ]
+    if server.host:
+        entries.append(Entry("host_header", server.host, _sentence(reasons, "host_header")))
+    entries.append(Entry("api", server.api.value, _sentence(reasons, "api")))
+    if not legacy:
+        entries.append(Entry("cti_version", version, _sentence(reasons, "cti_version")))
+    unit = server.begin_time_unit.value
+    numbers = written_vdns(answers.vdns)
+    vdns = numbers[0] if len(numbers) == 1 else f"[{', '.join(numbers)}]"
+    entries += [
+        Entry("begin_time_unit", unit, _sentence(reasons, "begin_time_unit")),
+        Entry("interval", "30s", "How often each VDN is polled."),
+        *_LATER,
+        Entry("targets", [f"{{ccId: {answers.cc_id}, vdn: {vdns}}}"]),
+    ]
+    return written([_HEAD, *([_UNKNOWN] if found.error else [])], entries)
+
+
+def _sentence(reasons: dict[str, str], option: str) -> str:
+    reason = reasons.get(option, "")
+    return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
+
+
+def _auth_entry(answers: Answers, server: Server, reasons: dict[str, str]) -> Sequence[Entry]:
+    secret = answers.secret
+    if secret is None:
+        return ()
+    entries = [Entry(secret.key, secret.written)]
+    if answers.access_key:
+        entries.insert(0, Entry("access_key", answers.access_key))
+    if isinstance(server.auth, Signature) and server.auth.empty_query_line:
+        comment = _sentence(reasons, "empty_query_line")
+        entries.append(Entry("empty_query_line", value=True, comment=comment))
+    return (Entry("auth", tuple(entries)),)
+
+
+def _tls_entry(server: Server, reasons: dict[str, str], base: Path) -> Sequence[Entry]:
+    tls = server.tls
+    paths = {"ca_file": tls.ca_file, "cert_file": tls.cert_file, "key_file": tls.key_file}
+    values: dict[str, Scalar | None] = {
+        **{key: None if path is None else relative(path, base) for key, path in paths.items()},
+        "server_name": tls.server_name,
+        "min_version": tls.min_version,
+        "ciphers": tls.ciphers,
+    }
+    entries = [Entry(key, value) for key, value in values.items() if value is not None]
+    if not entries or not server.endpoint.tls:
+        return ()
+    return (Entry("tls", tuple(entries), _sentence(reasons, "tls")),)

@@ -1,12 +1,19 @@
-"""What `init` is told about a server, and the file that it makes of it. Writes nothing."""
+"""What `init` is told about a server: by flags, and by answers at a terminal. Writes nothing.
+
+Secrets are typed without being shown.
+"""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
+import click
+
+from exporter.cli.flags import refuse
+from exporter.cli.target_flags import parse_cc_id
 from exporter.cms.tls import TlsFileError, ssl_context
 from exporter.config.credentials import (
     Check,
@@ -17,35 +24,18 @@ from exporter.config.credentials import (
     check_text,
     from_value,
 )
-from exporter.config.draft import Entry, Scalar, written
 from exporter.config.fields import parse_vdns, written_vdns
+from exporter.config.files import UnreadableError, read_file
 from exporter.endpoint import server_endpoint
-from exporter.inspection.survey import Found
+from exporter.errors import Clue
 from exporter.secret import Secret
-from exporter.server import Api, Auth, SecretSource, Server, Signature, StaticAuthorization, Tls
+from exporter.server import Auth, SecretSource, Server, Signature, StaticAuthorization, Tls
 
-_INTERFACE: Final = "/rest/cmsapp"
+T = TypeVar("T")
+
+_INTERFACE: Final = "rest/cmsapp"
+_KEYS, _HEADER, _NONE = "keys", "header", "none"
 _IN_PATHS: Final = "/%:@!$&'()*+,;=~-._"
-_HEAD: Final = (
-    "Written by `agent-rest-exporter init`: the comments say what it found. All keys are explained "
-    "in config.example.yaml. `agent-rest-exporter check` validates this file, and with --live it "
-    "polls the server."
-)
-_UNKNOWN: Final = (
-    "The server could not be polled when this was written, so api, cti_version and begin_time_unit "
-    "are the defaults: correct this file until `agent-rest-exporter check --live` passes."
-)
-_LATER: Final = (
-    Entry(
-        "max_resting",
-        20,
-        "Limits for the alert rules: how many agents of a VDN may rest, and how long a rest "
-        "and the wait for one may last.",
-        active=False,
-    ),
-    Entry("max_rest", "45m", active=False),
-    Entry("max_wait", "15m", active=False),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +49,6 @@ class SecretAnswer:
     source: SecretSource
     new_file: Path | None = None
     """Where it has to be written first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Vdns:
-    """VDNs of a call center, in the order in which they were named."""
-
-    numbers: tuple[int, ...] = ()
-
-    @property
-    def typed(self) -> str:
-        """As `parse_numbers` reads it."""
-        return ",".join(written_vdns(self.numbers))
-
-    @property
-    def entry(self) -> str:
-        """As the configuration has it."""
-        parts = written_vdns(self.numbers)
-        return parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +66,14 @@ class Answers:
     secret: SecretAnswer | None = None
     """The secret key or the authorization, if there is one."""
     cc_id: int = 0
-    vdns: Vdns = Vdns()
+    vdns: tuple[int, ...] = ()
+    """In the order in which they were named."""
     tls: Tls = field(default_factory=Tls)
 
     @property
     def missing(self) -> list[str]:
         """The flags of what is not known, and has no default."""
-        needed = {"--url": self.url, "--cc-id": self.cc_id, "--vdn": self.vdns.numbers}
+        needed = {"--url": self.url, "--cc-id": self.cc_id, "--vdn": self.vdns}
         return [flag for flag, value in needed.items() if not value]
 
     @property
@@ -119,7 +92,7 @@ class Answers:
         return replace(server, name=self.name or server.address)
 
 
-def parse_numbers(text: str) -> Vdns:
+def parse_numbers(text: str) -> tuple[int, ...]:
     """VDNs such as `7`, `1-40` or `1,5,9-12`. Raises ValueError with a sentence."""
     numbers: list[int] = []
     for part in map(str.strip, text.split(",")):
@@ -129,7 +102,7 @@ def parse_numbers(text: str) -> Vdns:
             raise ValueError(f"{text!r}: {error}") from None
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{text!r} names a VDN twice")
-    return Vdns(tuple(numbers))
+    return tuple(numbers)
 
 
 def parse_access_key(text: str) -> str:
@@ -162,7 +135,7 @@ def tidy_url(text: str) -> tuple[str, bool]:
     guess = "://" not in text
     scheme, _, rest = (f"https://{text}" if guess else text).partition("://")
     authority, slash, path = rest.partition("/")
-    path = path.partition(_INTERFACE.removeprefix("/"))[0] if slash else ""
+    path = path.partition(_INTERFACE)[0] if slash else ""
     path = quote(f"{slash}{path}", safe=_IN_PATHS + "?#").rstrip("/")
     return server_endpoint(f"{scheme}://{authority}{path}").url, guess
 
@@ -185,12 +158,6 @@ def from_variable(key: str, name: str) -> SecretAnswer:
     return SecretAnswer(key, written, from_value(Secret(written), _check(key), os.environ))
 
 
-def typed(key: str, text: str, path: Path, base: Path) -> SecretAnswer:
-    """A secret that somebody has typed, to be written to a new file. Raises SecretError."""
-    secret = from_value(Secret(text), _check(key), {})
-    return SecretAnswer(f"{key}_file", relative(path, base), secret, path)
-
-
 def _check(key: str) -> Check:
     return check_header if key == "authorization" else check_text
 
@@ -201,60 +168,167 @@ def relative(path: Path, base: Path) -> str:
     return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)
 
 
-def configuration(answers: Answers, found: Found, base: Path) -> str:
-    """The text of the file, which is to be in the folder `base`."""
-    server, reasons = found.server, found.reasons
-    legacy = server.api is Api.AGENT_REST_INFO
-    version = "3.8" if server.page_size is None else "3.6"
-    entries: list[Entry] = [
-        Entry("name", server.name),
-        Entry("url", server.url, _sentence(reasons, "url")),
-        *_auth(answers, server, reasons),
-        *_tls(server, reasons, base),
-    ]
-    if server.host:
-        entries.append(Entry("host_header", server.host, _sentence(reasons, "host_header")))
-    entries.append(Entry("api", server.api.value, _sentence(reasons, "api")))
-    if not legacy:
-        entries.append(Entry("cti_version", version, _sentence(reasons, "cti_version")))
-    unit = server.begin_time_unit.value
-    entries += [
-        Entry("begin_time_unit", unit, _sentence(reasons, "begin_time_unit")),
-        Entry("interval", "30s", "How often each VDN is polled."),
-        *_LATER,
-        Entry("targets", [f"{{ccId: {answers.cc_id}, vdn: {answers.vdns.entry}}}"]),
-    ]
-    return written([_HEAD, *([_UNKNOWN] if found.error else [])], entries)
+def flag_value(flag: str, parse: Callable[[str], T], text: str) -> T:
+    """The value of a flag. Raises click.UsageError, which names the flag."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        refuse(f"{flag}: {error}")
 
 
-def _sentence(reasons: dict[str, str], option: str) -> str:
-    reason = reasons.get(option, "")
-    return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
+def secret_flag(
+    flags: Mapping[str, str | None], access_key: str, base: Path, *, terminal: bool
+) -> SecretAnswer | None:
+    """The secret that one of these flags names. Raises click.UsageError.
+
+    None if init has to ask for it, or without a secret.
+    """
+    given = {flag: value for flag, value in flags.items() if value}
+    if len(given) > 1:
+        first, second, *_ = given
+        refuse(f"{first} and {second} are both given: use one of them")
+    if not given:
+        if access_key and not terminal:
+            refuse("--access-key: --secret-key-file or --secret-key-variable is required with it")
+        return None
+    ((flag, value),) = given.items()
+    key = "secret_key" if flag.startswith("--secret-key") else "authorization"
+    if key == "secret_key" and not access_key:
+        refuse(f"{flag}: --access-key is required with it")
+    if key == "authorization" and access_key:
+        refuse(f"{flag} cannot be combined with --access-key")
+    try:
+        if flag.endswith("-variable"):
+            return from_variable(key, value)
+        return from_file(key, Path(value), base)
+    except SecretError as error:
+        refuse(f"{flag}: {error}")
 
 
-def _auth(answers: Answers, server: Server, reasons: dict[str, str]) -> Sequence[Entry]:
-    secret = answers.secret
-    if secret is None:
-        return ()
-    entries = [Entry(secret.key, secret.written)]
-    if answers.access_key:
-        entries.insert(0, Entry("access_key", answers.access_key))
-    if isinstance(server.auth, Signature) and server.auth.empty_query_line:
-        comment = _sentence(reasons, "empty_query_line")
-        entries.append(Entry("empty_query_line", value=True, comment=comment))
-    return (Entry("auth", tuple(entries)),)
+def tls_flags(files: Mapping[str, str | None], server_name: str | None) -> Tls:
+    """What the flags say about TLS; `files` are those of its keys. Raises click.UsageError."""
+    if files["key_file"] and not files["cert_file"]:
+        refuse("--tls.key-file requires --tls.cert-file")
+    paths = {key: Path(file).absolute() for key, file in files.items() if file}
+    for key, path in paths.items():
+        try:
+            read_file(path)
+        except UnreadableError as error:
+            refuse(f"{_tls_flag(key)}: {files[key]} cannot be read: {error}")
+    tls = Tls(
+        paths.get("ca_file"),
+        paths.get("cert_file"),
+        paths.get("key_file"),
+        (server_name or "").strip() or None,
+    )
+    try:
+        ssl_context(tls)
+    except TlsFileError as error:
+        refuse(f"{_tls_flag(error.option)}: {files[error.option]}: {error}")
+    return tls
 
 
-def _tls(server: Server, reasons: dict[str, str], base: Path) -> Sequence[Entry]:
-    tls = server.tls
-    paths = {"ca_file": tls.ca_file, "cert_file": tls.cert_file, "key_file": tls.key_file}
-    values: dict[str, Scalar | None] = {
-        **{key: None if path is None else relative(path, base) for key, path in paths.items()},
-        "server_name": tls.server_name,
-        "min_version": tls.min_version,
-        "ciphers": tls.ciphers,
-    }
-    entries = [Entry(key, value) for key, value in values.items() if value is not None]
-    if not entries or not server.endpoint.tls:
-        return ()
-    return (Entry("tls", tuple(entries), _sentence(reasons, "tls")),)
+def _tls_flag(key: str) -> str:
+    return f"--tls.{key.replace('_', '-')}"
+
+
+def ask(base: Path, known: Answers) -> Answers:
+    """Ask for everything. What is known, by flags or earlier answers, is the default."""
+    url, guess = _valid(
+        "URL of the server, such as https://10.22.26.181:28443", tidy_url, known.url or None
+    )
+    host = server_endpoint(url).host
+    name = _valid("Name of the server, for the label cms", str.strip, known.name or host)
+    access_key, secret = _authorization(name, base, known)
+    cc_id = _valid("ID of the call center (ccId)", parse_cc_id, str(known.cc_id or 1))
+    vdns = ",".join(written_vdns(known.vdns)) or None
+    return Answers(
+        url=url,
+        guess_scheme=guess or (known.guess_scheme and known.url == url),
+        name=name,
+        access_key=access_key,
+        secret=secret,
+        cc_id=cc_id,
+        vdns=_valid("VDNs, such as 1-40 or 1,5,9-12", parse_numbers, vdns),
+        tls=known.tls,
+    )
+
+
+def ask_again(base: Path, answers: Answers, clue: Clue | None) -> Answers:
+    """Ask for what would help; or, if nobody knows that, for everything.
+
+    `clue` is that of the failure that these answers led to.
+    """
+    if clue is Clue.UNKNOWN_CA:
+        file = _valid("File with that CA or certificate (PEM)", parse_ca_file)
+        return replace(answers, tls=replace(answers.tls, ca_file=file))
+    if clue is Clue.OTHER_NAME:
+        name = _valid("Name in the certificate (tls.server_name)", str.strip)
+        return replace(answers, tls=replace(answers.tls, server_name=name))
+    return ask(base, answers)
+
+
+def ask_secret(key: str, name: str, base: Path) -> SecretAnswer:
+    """A secret, for a new file; or the one in that file, if it is there.
+
+    `key` is one of `auth`, without `_file`; `base` is the folder of the configuration.
+    """
+    path = _secret_file(key, name, base)
+    if path.exists():
+        click.echo(f"The {_spoken(key)} is taken from {path}, which exists.")
+        try:
+            return from_file(key, path, base)
+        except SecretError as error:
+            refuse(str(error))
+    question = f"{_spoken(key).capitalize()} (not shown; it goes to {path})"
+
+    def typed(text: str) -> SecretAnswer:
+        secret = from_value(Secret(text), _check(key), {})
+        return SecretAnswer(f"{key}_file", relative(path, base), secret, path)
+
+    return _valid(question, typed, hidden=True)
+
+
+def _authorization(name: str, base: Path, known: Answers) -> tuple[str, SecretAnswer | None]:
+    kinds = click.Choice((_KEYS, _HEADER, _NONE))
+    default = _KEYS
+    if not known.access_key and known.url:
+        default = _HEADER if known.secret else _NONE
+    kind = click.prompt("How requests are authorized", default=default, type=kinds)
+    if kind == _NONE:
+        return "", None
+    access_key = ""
+    if kind == _KEYS:
+        access_key = _valid("Access key", parse_access_key, known.access_key or None)
+    key = "secret_key" if kind == _KEYS else "authorization"
+    same = known.secret is not None and known.secret.key.startswith(key)
+    if same and click.confirm(f"Keep the {_spoken(key)}", default=True):
+        return access_key, known.secret
+    return access_key, ask_secret(key, name, base)
+
+
+def _valid(
+    question: str, parse: Callable[[str], T], default: str | None = None, *, hidden: bool = False
+) -> T:
+    """An answer that can be used: the question comes again until there is one."""
+
+    def value(text: str) -> T:
+        try:
+            return parse(text)
+        except (ValueError, SecretError) as error:
+            raise click.UsageError(str(error)) from None
+
+    found: T = click.prompt(
+        question, default=default, value_proc=value, hide_input=hidden, show_default=not hidden
+    )
+    return found
+
+
+def _secret_file(key: str, name: str, base: Path) -> Path:
+    end = "sk" if key == "secret_key" else "authorization"
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+    return base / "secrets" / f"{plain.lstrip('.')}-{end}"
+
+
+def _spoken(key: str) -> str:
+    return "secret key" if key == "secret_key" else "Authorization header"

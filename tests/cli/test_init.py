@@ -12,13 +12,8 @@ import trustme
 from click.testing import CliRunner
 
 from exporter.cli import main
-from exporter.cli.init_answers import (
-    Answers,
-    configuration,
-    from_variable,
-    parse_numbers,
-    tidy_url,
-)
+from exporter.cli.init import configuration
+from exporter.cli.init_answers import Answers, from_variable, parse_numbers, tidy_url
 from exporter.clock import Moment
 from exporter.config.load import load
 from exporter.errors import PollResult
@@ -311,15 +306,26 @@ def test_addresses_as_people_paste_them(text: str, url: str, *, guess: bool) -> 
     assert tidy_url(text) == (url, guess)
 
 
-def test_numbers() -> None:
-    """As the configuration writes them."""
-    assert parse_numbers("7").entry == "7"
-    assert parse_numbers("0007").entry == "7"
-    assert parse_numbers("9,01-2, 3").entry == "[9, 1-3]"
-    assert parse_numbers("9,01-2, 3").typed == "9,1-3"
-    assert parse_numbers("1-40").entry == "1-40"
-    assert parse_numbers("1, 5,9-12").entry == "[1, 5, 9-12]"
-    assert parse_numbers("1, 5,9-12").numbers == (1, 5, 9, 10, 11, 12)
+@pytest.mark.parametrize(
+    ("typed", "numbers", "written"),
+    [
+        ("7", (7,), "7"),
+        ("0007", (7,), "7"),
+        ("9,01-2, 3", (9, 1, 2, 3), "[9, 1-3]"),
+        ("1-40", tuple(range(1, 41)), "1-40"),
+        ("1, 5,9-12", (1, 5, 9, 10, 11, 12), "[1, 5, 9-12]"),
+    ],
+)
+def test_numbers(typed: str, numbers: tuple[int, ...], written: str, folder: Path) -> None:
+    """As the configuration writes them, in the order in which they were named."""
+    assert parse_numbers(typed) == numbers
+    answers = Answers("https://a", cc_id=1, vdns=numbers)
+    text = configuration(answers, Found(answers.server, SUCCESS, {}), folder)
+    assert f"- {{ccId: 1, vdn: {written}}}\n" in text
+
+
+def test_what_has_no_default() -> None:
+    """Is asked for, or required."""
     assert Answers(url="https://a").missing == ["--cc-id", "--vdn"]
 
 
@@ -383,7 +389,7 @@ async def test_a_conversation(folder: Path) -> None:
                 (r"Error: must not contain.*\s+Access key: ", "AKEXAMPLE0001"),
                 (r"Secret key \(not shown; it goes to secrets/lima-sk\): ", "canary-wrong"),
                 (r"ccId\) \[1\]: ", ""),
-                (r"VDNs.*: ", "1-3"),
+                (r"VDNs.*: ", "1,3-4"),
                 (r"lima: ccId 1, vdn 1: auth: HTTP 401[\s\S]*quit.*\[again\]: ", ""),
                 (rf"URL.*\[http://127\.0\.0\.1:{address.port}\]: ", ""),
                 (r"Name.*\[lima\]: ", ""),
@@ -392,7 +398,7 @@ async def test_a_conversation(folder: Path) -> None:
                 (r"Keep the secret key \[Y/n\]: ", "n"),
                 (r"Secret key.*: ", "canary-sk"),
                 (r"ccId\) \[1\]: ", ""),
-                (r"VDNs.* \[1-3\]: ", ""),
+                (r"VDNs.* \[1,3-4\]: ", ""),
             )
             shown = await found.wait_for(r"[\s\S]*start the exporter with: .* serve config\.yaml")
             assert await found.end() == 0
