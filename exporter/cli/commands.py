@@ -170,7 +170,7 @@ _QUERY: Final = Command(
             Flag(
                 "watch",
                 "Repeat until Ctrl-C: every 5s, or at this interval.",
-                type=Parsed("interval", "exporter.cli.watch:parse_interval"),
+                type=Parsed("interval", "exporter.cli.query:parse_interval"),
                 is_flag=False,
                 flag_value="5s",
             ),

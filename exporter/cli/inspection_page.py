@@ -18,6 +18,7 @@ from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
 from exporter.cms.foreign_text import MASK, printable
 from exporter.durations import format_duration
+from exporter.errors import PollResult
 from exporter.rest import (
     Kind,
     Snapshot,
@@ -117,7 +118,7 @@ class Page:
 
     def numbers(self, inspection: Inspection) -> list[Line]:
         """The counters, and what is to be known about them."""
-        result, seen = inspection.result, _succeeded(inspection)
+        result, seen = inspection.result, succeeded(inspection.result)
         lines = table_lines(self.console, self._facts(seen, result.clock_skew))
         for doubt in seen.doubts:
             lines += sentence_lines(self.console, f"doubtful: {doubt.sentence}", "yellow")
@@ -127,7 +128,7 @@ class Page:
 
     def rows(self, inspection: Inspection) -> list[Line]:
         """A table of the agents, and the rules by which each of their states was found."""
-        seen = _succeeded(inspection)
+        seen = succeeded(inspection.result)
         unit = self.question.begin_time_unit
         shown = agents(inspection.rows, seen, unit, show_names=self.show_names)
         lines: list[Line] = []
@@ -169,22 +170,16 @@ class Page:
         ]
         if seen.waiting:
             facts.append(("longest wait", NOTHING if waited is None else duration(waited), ""))
-        if seen.unclassified:
-            facts.append(
-                (
-                    "unclassified",
-                    str(seen.unclassified),
-                    "rows of agents who may rest or wait, beyond the resting ones",
-                )
-            )
-        if seen.unlisted:
-            facts.append(
-                ("unlisted", str(seen.unlisted), "resting agents without a row with a start")
-            )
-        if seen.unusable_begin_times:
-            facts.append(
-                ("unusable", str(seen.unusable_begin_times), "rows without a plausible start")
-            )
+        doubtful = (
+            (
+                "unclassified",
+                seen.unclassified,
+                "rows of agents who may rest or wait, beyond the resting ones",
+            ),
+            ("unlisted", seen.unlisted, "resting agents without a row with a start"),
+            ("unusable", seen.unusable_begin_times, "rows without a plausible start"),
+        )
+        facts += [(name, str(count), meaning) for name, count, meaning in doubtful if count]
         if skew is None:
             return [*facts, ("clock skew", NOTHING, "the reply has no Date header")]
         return [*facts, ("clock skew", f"{skew:+.1f} s", "the server's clock minus this host's")]
@@ -232,10 +227,10 @@ def headline(question: Question, inspection: Inspection) -> str:
     return f"{question}: replied in {result.duration:.2f} s, {requests}{stray}"
 
 
-def _succeeded(inspection: Inspection) -> Snapshot:
-    seen = inspection.result.snapshot
-    assert seen is not None  # noqa: S101  # only such polls are shown
-    return seen
+def succeeded(result: PollResult) -> Snapshot:
+    """What a poll found that has not failed."""
+    assert result.snapshot is not None  # noqa: S101  # it is there if there is no error
+    return result.snapshot
 
 
 def as_json(question: Question, inspection: Inspection, *, show_names: bool) -> dict[str, object]:

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import UTC
+from functools import partial
 
 import pytest
 from rich.cells import cell_len
@@ -20,9 +21,8 @@ from exporter.cli.check import forecast, show_forecasts
 from exporter.cli.check_live import Answer, Feed, show_summary
 from exporter.cli.inspection_page import Page, Question
 from exporter.cli.output import console, print_lines
-from exporter.cli.query import exchanges
-from exporter.cli.signature_page import explanation
-from exporter.cli.watch import Lines, Screen, View
+from exporter.cli.query import Screen, show_line
+from exporter.cli.request_pages import exchanges, explanation
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
@@ -111,20 +111,19 @@ def query(target: Console) -> None:
 def watch(target: Console) -> None:
     """`query --watch`, its third poll."""
     with Live(console=target, auto_refresh=False) as shown:
-        view: View = Lines(Page(target, question(), zone=UTC))
-        if target.is_terminal:
-            view = Screen(shown, Page(target, question(), zone=UTC), 5.0)
-        view.add(inspection())
-        view.add(inspection(5.0, REFUSED))
-        view.add(inspection(10.0))
+        page = Page(target, question(), zone=UTC)
+        show = Screen(shown, page, 5.0).show if target.is_terminal else partial(show_line, page)
+        show(inspection())
+        show(inspection(5.0, REFUSED))
+        show(inspection(10.0))
     if target.is_terminal:
         # of all that was drawn, the last
         stream = target.file
         assert isinstance(stream, io.StringIO)
-        page = stream.getvalue().rpartition("\x1b[2K")[2]
+        last = stream.getvalue().rpartition("\x1b[2K")[2]
         stream.seek(0)
         stream.truncate()
-        stream.write(page.replace("\x1b[?25h", ""))
+        stream.write(last.replace("\x1b[?25h", ""))
 
 
 def raw(target: Console) -> None:

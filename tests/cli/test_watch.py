@@ -18,7 +18,7 @@ from exporter.begin_time import BeginTimeUnit
 from exporter.cli import main
 from exporter.cli.inspection_page import Page, Question
 from exporter.cli.output import console
-from exporter.cli.watch import REMEMBERED, Lines, Screen, parse_interval, repeat
+from exporter.cli.query import REMEMBERED, Screen, parse_interval, repeat, show_line
 from exporter.clock import Moment
 from exporter.cms.agent_names import NamedRow
 from exporter.cms.client import Inspection
@@ -52,16 +52,6 @@ def failed(at: float = 0.0, *, pause: float | None = None) -> Inspection:
     return Inspection(PollResult(*times, None, error), ())
 
 
-class Times:
-    """Notes when a poll was shown."""
-
-    def __init__(self) -> None:
-        self.shown: list[float] = []
-
-    def add(self, _inspection: Inspection) -> None:
-        self.shown.append(asyncio.get_running_loop().time())
-
-
 def test_polls_start_on_an_interval_and_never_overlap() -> None:
     """One that takes longer is waited for; the next one then starts at once."""
     durations = iter([1.0, 4.0, 12.0, 1.0, 1.0])
@@ -73,11 +63,12 @@ def test_polls_start_on_an_interval_and_never_overlap() -> None:
         return polled()
 
     async def work() -> list[float]:
-        times = Times()
-        task = asyncio.create_task(repeat(poll, 5.0, times))
+        shown: list[float] = []
+        now = asyncio.get_running_loop().time
+        task = asyncio.create_task(repeat(poll, 5.0, lambda _: shown.append(now())))
         await asyncio.sleep(30)
         task.cancel()
-        return times.shown
+        return shown
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         assert runner.run(work()) == [1, 9, 22, 23, 28]
@@ -107,7 +98,7 @@ def test_intervals_that_are_refused(
 def test_a_pipe_gets_a_line_for_each_poll() -> None:
     """With date and zone, and all that is to be said."""
     stream = io.StringIO()
-    lines = Lines(Page(console(stream), QUESTION, zone=UTC))
+    page = Page(console(stream), QUESTION, zone=UTC)
     for inspection in (
         polled(),
         polled(5, rows=0),
@@ -115,7 +106,7 @@ def test_a_pipe_gets_a_line_for_each_poll() -> None:
         failed(15),
         failed(20, pause=60),
     ):
-        lines.add(inspection)
+        show_line(page, inspection)
     counters = "0 approved, 1 resting, 2 waiting, longest rest"
     failure = "http: HTTP 502: the server failed: check its log"
     times = ("15:06:40", "15:06:45", "15:06:50", "15:06:55", "15:07:00")
@@ -139,7 +130,7 @@ def screen(*inspections: Inspection, height: int = 60) -> str:
     with Live(console=terminal, auto_refresh=False) as live:
         shown = Screen(live, Page(terminal, QUESTION, zone=UTC), 5.0)
         for inspection in inspections:
-            shown.add(inspection)
+            shown.show(inspection)
             stream.seek(0)
             stream.truncate()
             live.refresh()

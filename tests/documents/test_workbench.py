@@ -7,7 +7,7 @@ import pytest
 
 from exporter.cli.check_live import FEW
 from exporter.cli.commands import COMMANDS
-from exporter.cli.watch import REMEMBERED, SHORTEST, parse_interval
+from exporter.cli.query import REMEMBERED, SHORTEST, parse_interval
 from tests.support.command_line import parsed
 from tests.support.paths import ROOT
 

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.cli import main
 from exporter.cli.output import console, print_lines
-from exporter.cli.signature_page import explanation
+from exporter.cli.request_pages import explanation
 from exporter.clock import Moment
 from exporter.cms import signing, wire
 from exporter.cms.requests import Requests

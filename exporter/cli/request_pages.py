@@ -1,11 +1,11 @@
-"""`query --explain-signature`: how the request for a target is signed, step by step.
+"""What `query` shows of requests: what was exchanged (`--raw`), how one is signed, step by step.
 
-It is computed for a server whose secrets are all `***`, by the code that signs every request. So no
-secret can be in it, and nothing is described that is not done.
+The signature (`--explain-signature`) is computed for a server whose secrets are all `***`, by the
+code that signs every request. So no secret can be in it, and nothing is described that is not done.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +16,8 @@ from exporter.clock import Clock
 from exporter.cms import signing, wire
 from exporter.cms.foreign_text import MASK
 from exporter.cms.requests import Requests
+from exporter.inspection.recording import Recorded
+from exporter.inspection.redaction import Redaction, Shown
 from exporter.secret import Secret
 from exporter.server import Server, Signature
 from exporter.store import TargetKey
@@ -43,6 +45,34 @@ _COMPARE: Final = (
         "not the signature: a gateway refuses this host, or the access key has no rights to it",
     ),
 )
+
+
+def exchanges(recorded: Iterable[Recorded], redaction: Redaction) -> Iterator[Line]:
+    """Requests in the order sent, each followed by its reply, masked, laid out as by `curl -v`."""
+    for each in recorded:
+        yield from _message(">", redaction.request(each))
+        yield BLANK
+        reply = redaction.reply(each)
+        if reply is None:
+            yield "< no reply", "yellow"
+        else:
+            yield from _message("<", reply)
+        yield BLANK
+    yield (
+        f"{MASK}: masked. JSON is reformatted; values and their order are as received.",
+        "dim",
+    )
+
+
+def _message(arrow: str, shown: Shown) -> Iterator[Line]:
+    yield f"{arrow} {shown.first_line}", "bold"
+    for name, value in shown.headers:
+        yield f"{arrow} {name}: {value}".rstrip(), None
+    yield arrow, None
+    for line in shown.body:
+        yield f"{arrow} {line}", None
+    if shown.note:
+        yield f"{arrow} ({shown.note})", "yellow"
 
 
 def explanation(
