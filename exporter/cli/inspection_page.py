@@ -19,13 +19,7 @@ from exporter.cms.client import Inspection
 from exporter.cms.foreign_text import MASK, printable
 from exporter.durations import format_duration
 from exporter.errors import PollResult
-from exporter.rest import (
-    Kind,
-    Snapshot,
-    WaitReason,
-    classify,
-    once_each,
-)
+from exporter.rest import Kind, Snapshot, WaitReason, classify, once_each
 from exporter.secret import Secret
 from exporter.store import TargetKey
 
