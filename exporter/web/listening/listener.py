@@ -35,8 +35,6 @@ IDLE_TIMEOUT: Final = 120.0
 """Longer than the usual minute between two scrapes, so that Prometheus keeps its connection."""
 DRAIN_TIMEOUT: Final = 3.0
 """Seconds for replies in progress to finish."""
-
-
 HANDSHAKE_TIMEOUT: Final = 10.0
 _ACCEPTED_AT_ONCE: Final = 16
 _RETRY_ACCEPT: Final = 0.1
