@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.hostile_server import ATTACKS, PAGED, serving_attacks
 from tests.support.paths import ROOT
-from tests.support.processes import PATIENCE, UNMEASURED, clean_environment
+from tests.support.processes import PATIENCE, clean_environment
 
 SECONDS = 1.5
 TIMEOUT = 3.0
@@ -99,7 +99,7 @@ def measured(ports: tuple[int, int], page_size: int | None) -> dict[str, Any]:
         capture_output=True,
         check=True,
         cwd=ROOT,
-        env=clean_environment(UNMEASURED),
+        env=clean_environment(),
         text=True,
         timeout=PATIENCE,
     )

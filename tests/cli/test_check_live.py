@@ -34,7 +34,7 @@ from exporter.store import TargetKey
 from tests.support.cms_peer import answer
 from tests.support.cms_peer import serving as cms_serving
 from tests.support.picky_server import Picky
-from tests.support.processes import COMMAND, clean_environment, run, started, until
+from tests.support.processes import COMMAND, MEASURED, clean_environment, run, started, until
 from tests.support.terminal import read_to_end
 from tests.support.virtual_time import VirtualTimeLoop, virtual_clock
 
@@ -439,7 +439,9 @@ async def test_a_signal_tells_what_was_found_until_then(
 
     async with (
         configured(tmp_path, server, "1-1000") as path,
-        started(COMMAND, "check", "--live", f"--config.file={path}") as process,
+        started(
+            *(COMMAND, "check", "--live", f"--config.file={path}"), environ=MEASURED
+        ) as process,
     ):
         await until(waits)
         assert await process.stop(number) == status

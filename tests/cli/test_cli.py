@@ -19,7 +19,7 @@ from exporter.cli.commands import COMMANDS
 from exporter.cli.flags import Command
 from exporter.config.load import Config, load
 from tests.support.command_line import parsed
-from tests.support.processes import COMMAND, clean_environment, run, started
+from tests.support.processes import COMMAND, MEASURED, clean_environment, run, started
 from tests.support.terminal import read_to_end
 
 CONFIG = """
@@ -70,7 +70,7 @@ def test_check_on_a_terminal(config: Path) -> None:
     done = subprocess.run(
         [COMMAND, "check", str(config)],
         check=False,
-        env=clean_environment({"NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "300"}),
+        env=clean_environment({**MEASURED, "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "300"}),
         stderr=subprocess.PIPE,
         stdout=other,
     )
@@ -553,7 +553,7 @@ async def test_the_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
         tmp_path / "cert.pem"
     )
     command = [COMMAND, "simulate", "--listen-address=127.0.0.1:0", "--tls.cert-file=cert.pem"]
-    async with started(*command, "--speed=60", cwd=tmp_path) as process:
+    async with started(*command, "--speed=60", cwd=tmp_path, environ=MEASURED) as process:
         await process.wait_for(
             r"^A simulated CC-CMS answers at https://127\.0\.0\.1:\d+; Ctrl-C stops it\.$"
         )
@@ -564,7 +564,7 @@ async def test_the_simulator_serves_until_it_is_stopped(tmp_path: Path) -> None:
 async def test_the_demo_shows_real_metrics_without_configuration(tmp_path: Path) -> None:
     """Samples of the simulated call center, an address to open, and queries to try."""
     command = [COMMAND, "demo", "--web.listen-address=:0"]
-    async with started(*command, cwd=tmp_path) as process:
+    async with started(*command, cwd=tmp_path, environ=MEASURED) as process:
         await process.wait_for(r"^Ctrl-C stops it\.$")
         text = "\n".join(process.lines)
         assert await process.stop() == 0
@@ -609,7 +609,7 @@ def test_a_reader_that_goes_away(config: Path, flags: list[str]) -> None:
     done = subprocess.run(
         [COMMAND, "check", str(config), *flags],
         check=False,
-        env=clean_environment(),
+        env=clean_environment(MEASURED),
         stderr=subprocess.PIPE,
         stdout=writer,
         text=True,

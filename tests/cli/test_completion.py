@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.cli.commands import COMMANDS, COMPLETION_VARIABLE, PROGRAM
-from tests.support.processes import COMMAND, UNMEASURED, clean_environment, program, run
+from tests.support.processes import COMMAND, MEASURED, clean_environment, program, run
 from tests.support.terminal import Terminal, terminal
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def shell(name: str, folder: Path) -> AsyncIterator[Terminal]:
     (folder / "my config.yaml").touch()
     command, load = SHELLS[name]
     # each TAB starts the command; what it then runs is measured with fish
-    environ = clean_environment({**UNMEASURED, "HOME": str(folder), "PS1": "> "})
+    environ = clean_environment({"HOME": str(folder), "PS1": "> "})
     environ["PATH"] = f"{Path(COMMAND).parent}:{environ['PATH']}"
     async with terminal(
         program(command[0], command[0]), *command[1:], cwd=folder, environ=environ
@@ -88,7 +88,7 @@ def test_fish_completes(tmp_path: Path) -> None:
     script = f"{PROGRAM} completion fish | source\n" + "".join(
         f"complete -C {shlex.quote(f'{PROGRAM} {words}')}; echo\n" for words in offers
     )
-    environ = clean_environment({"HOME": str(tmp_path)})
+    environ = clean_environment({**MEASURED, "HOME": str(tmp_path)})
     environ["PATH"] = f"{Path(COMMAND).parent}:{environ['PATH']}"
     done = subprocess.run(
         [program("fish", "fish"), "--no-config", "-c", script],

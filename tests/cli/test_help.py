@@ -11,7 +11,7 @@ import pytest
 
 from exporter.cli.commands import COMMANDS, PROGRAM
 from tests.support.paths import FIXTURES
-from tests.support.processes import UNMEASURED, clean_environment, run
+from tests.support.processes import clean_environment, run
 
 HELP = FIXTURES / "help"
 NAMES = [str(command.name) for command in COMMANDS]
@@ -98,7 +98,7 @@ def test_quick_commands_import_little(words: list[str]) -> None:
         [sys.executable, "-c", script, *words],
         capture_output=True,
         check=True,
-        env=clean_environment(UNMEASURED),
+        env=clean_environment(),
         text=True,
     )
     assert done.stderr.splitlines()[-1] == "[]"

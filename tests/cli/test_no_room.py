@@ -8,7 +8,7 @@ import pytest
 from exporter.cli import main
 from exporter.cli.output import WriteError, whole_file
 from tests.support.file_room import room_for
-from tests.support.processes import COMMAND, UNMEASURED, clean_environment
+from tests.support.processes import COMMAND, MEASURED, clean_environment
 from tests.support.simulated import simulating
 
 CONFIG = "cms: [{url: 'http://127.0.0.1:1', targets: [{ccId: 1, vdn: 1}]}]\n"
@@ -115,7 +115,7 @@ def ended(
         return subprocess.run(
             [COMMAND, *arguments],
             check=False,
-            env=clean_environment({"PYTHONUNBUFFERED": unbuffered}),
+            env=clean_environment({**MEASURED, "PYTHONUNBUFFERED": unbuffered}),
             stdin=subprocess.DEVNULL,
             stdout=nowhere if full == "stdout" else subprocess.PIPE,
             stderr=nowhere if full == "stderr" else subprocess.PIPE,
@@ -165,7 +165,7 @@ def test_output_without_room_in_a_task(folder: Path) -> None:
                 return subprocess.run(
                     [COMMAND, "check", "--live"],
                     check=False,
-                    env=clean_environment(UNMEASURED),
+                    env=clean_environment(),
                     stderr=subprocess.PIPE,
                     stdout=out,
                     text=True,

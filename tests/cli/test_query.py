@@ -29,7 +29,7 @@ from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
-from tests.support.processes import COMMAND, run, started, until
+from tests.support.processes import COMMAND, MEASURED, run, started, until
 
 NOW = 1_750_000_000.0
 BERLIN = timezone(timedelta(hours=2))
@@ -489,7 +489,7 @@ async def test_a_signal_ends_it_at_once(
         shape = {"url": address.url, "timeout": "25s", "targets": [{"ccId": 1, "vdn": 1}]}
         (tmp_path / "config.yaml").write_text(json.dumps({"cms": [shape]}), encoding="utf-8")
         asking = (COMMAND, "query", "--cc-id=1", "--vdn=1")
-        async with started(*asking, cwd=tmp_path) as process:
+        async with started(*asking, cwd=tmp_path, environ=MEASURED) as process:
             await until(asked)
             assert await process.stop(number) == status
             assert process.lines == []

@@ -10,7 +10,7 @@ import pytest
 from exporter.cli import main
 from exporter.cli.signals import run_loop
 from exporter.polling.build import BuildError
-from tests.support.processes import COMMAND, started
+from tests.support.processes import COMMAND, MEASURED, started
 
 CONFIG = "cms: [{url: 'http://cms.example', targets: [{ccId: 1, vdn: 1}]}]\n"
 
@@ -69,7 +69,7 @@ def test_commands_run_with_and_without_uvloop(
 async def test_the_demo_can_be_left_before_it_has_shown_anything(tmp_path: Path) -> None:
     """Ctrl-C in the first seconds ends it like later."""
     command = [COMMAND, "demo", "--web.listen-address=127.0.0.1:0"]
-    async with started(*command, cwd=tmp_path) as process:
+    async with started(*command, cwd=tmp_path, environ=MEASURED) as process:
         await process.wait_for("has started")
         assert await process.stop(signal.SIGINT) == 0
         assert process.lines[-1].endswith("msg=stopped")

@@ -14,7 +14,7 @@ from exporter.cli.simulate import hosts
 from exporter.config.load import load
 from exporter.simulator.scenarios import KINDS
 from exporter.web.listening.addresses import Address
-from tests.support.processes import COMMAND, program, run, started
+from tests.support.processes import COMMAND, MEASURED, program, run, started
 
 SIMULATE = [COMMAND, "simulate", "--listen-address=127.0.0.1:0"]
 
@@ -197,7 +197,7 @@ async def test_a_ca_made_on_the_spot_is_all_that_the_exporter_needs(
     program("openssl", "openssl")
     log = tmp_path / "log"
     options = [f"--tls.make-ca={tmp_path / 'ca.pem'}", "--tls.days=10"]
-    async with started(*SIMULATE, *options, f"--request-log={log}") as process:
+    async with started(*SIMULATE, *options, f"--request-log={log}", environ=MEASURED) as process:
         address = (await process.wait_for(r"answers at https://(\S+);"))[1]
         text = printed(capsys, *options, f"--listen-address={address}")
         (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
@@ -245,7 +245,7 @@ def test_the_certificate_is_for_the_address_and_for_so_long(tmp_path: Path) -> N
 @pytest.mark.anyio
 async def test_requests_that_are_not_valid_http(tmp_path: Path) -> None:
     """A line on stderr for all of them, without a traceback; and the simulator goes on."""
-    async with started(*SIMULATE, "--access-key=", cwd=tmp_path) as process:
+    async with started(*SIMULATE, "--access-key=", cwd=tmp_path, environ=MEASURED) as process:
         port = int((await process.wait_for(r"answers at http://127\.0\.0\.1:(\d+);"))[1])
         for request in (
             b"POST / HTTP/1.1\r\nHost: a\r\nX-A: \0\1\r\n\r\n",
@@ -265,7 +265,9 @@ async def test_requests_that_are_not_valid_http(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_request_log_without_room(tmp_path: Path) -> None:
     """It is said once, and requests are answered as ever."""
-    async with started(*SIMULATE, "--request-log=/dev/full", cwd=tmp_path) as process:
+    async with started(
+        *SIMULATE, "--request-log=/dev/full", cwd=tmp_path, environ=MEASURED
+    ) as process:
         url = (await process.wait_for(r"answers at (\S+);"))[1]
         (tmp_path / "config.yaml").write_text(
             f"cms: [{{url: '{url}', auth: {{access_key: AKEXAMPLE0001, secret_key: "

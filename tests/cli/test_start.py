@@ -13,12 +13,21 @@ import pytest
 
 from exporter import __version__
 from exporter.cli.signals import STOPS, Signals, Stopped, stop_event
-from tests.support.processes import COMMAND, PATIENCE, clean_environment, program, started, until
+from tests.support.processes import (
+    COMMAND,
+    MEASURED,
+    PATIENCE,
+    clean_environment,
+    program,
+    started,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
 CONFIG = "cms: [{url: 'http://127.0.0.1:1', targets: [{ccId: 1, vdn: 1}]}]\n"
 SERVE = (COMMAND, "serve", "--web.listen-address=127.0.0.1:0")
+SIMULATE = (COMMAND, "simulate", "--listen-address=127.0.0.1:0")
 
 
 HOLD = """
@@ -44,10 +53,10 @@ class Start:
     folder: Path
 
     @property
-    def environ(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str | None]:
         """Variables for the process: it runs what is in the folder first."""
         folders = [str(self.folder), os.environ.get("PYTHONPATH", "")]
-        return {"PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        return {**MEASURED, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
     async def is_held(self) -> bool:
         """Whether the daemon's modules are about to be imported."""
@@ -130,15 +139,14 @@ async def test_a_stop_of_the_first_process_of_a_container(
 
 async def test_a_hang_up_ends_a_command_that_does_not_reload(folder: Path) -> None:
     """Its terminal has gone."""
-    async with started(COMMAND, "simulate", "--listen-address=127.0.0.1:0", cwd=folder) as process:
+    async with started(*SIMULATE, cwd=folder, environ=MEASURED) as process:
         await process.wait_for("answers at")
         assert await process.stop(signal.SIGHUP) == -signal.SIGHUP
 
 
 async def test_a_hang_up_that_is_ignored_stays_ignored(folder: Path) -> None:
     """As nohup wants it."""
-    command = [COMMAND, "simulate", "--listen-address=127.0.0.1:0"]
-    async with started("nohup", *command, cwd=folder) as process:
+    async with started("nohup", *SIMULATE, cwd=folder, environ=MEASURED) as process:
         await process.wait_for("answers at")
         process.handle.send_signal(signal.SIGHUP)
         await asyncio.sleep(0.2)
@@ -186,7 +194,7 @@ async def test_descriptors_that_are_closed_at_the_start(folder: Path, closed: st
     script = f'exec "$@" {redirect}'
     address = folder / "web.sock"
     command = [COMMAND, "serve", f"--web.listen-address=unix:{address}"]
-    async with started("sh", "-c", script, "sh", *command, cwd=folder) as process:
+    async with started("sh", "-c", script, "sh", *command, cwd=folder, environ=MEASURED) as process:
 
         async def serves() -> bool:
             assert process.handle.returncode is None, process.lines
@@ -206,7 +214,7 @@ def test_the_package_can_be_run() -> None:
         [sys.executable, "-m", "exporter", "--version"],
         capture_output=True,
         check=True,
-        env=clean_environment(),
+        env=clean_environment(MEASURED),
         text=True,
     )
     assert done.stdout == f"agent-rest-exporter {__version__}\n"
@@ -221,7 +229,7 @@ async def test_a_reload_reads_the_files_that_were_named_at_the_start(tmp_path: P
     for each, text in ((folder, CONFIG), (tmp_path / "new", "cms: []\n")):
         each.mkdir()
         (each / "config.yaml").write_text(text, encoding="utf-8")
-    async with started(*SERVE, cwd=folder) as process:
+    async with started(*SERVE, cwd=folder, environ=MEASURED) as process:
         await process.wait_for("has started")
         folder.rename(old)
         (tmp_path / "new").rename(folder)

@@ -28,7 +28,7 @@ from exporter.secret import Secret
 from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
-from tests.support.processes import COMMAND, clean_environment, started
+from tests.support.processes import COMMAND, MEASURED, clean_environment, started
 from tests.support.terminal import read_to_end
 from tests.support.virtual_time import VirtualTimeLoop
 
@@ -186,7 +186,7 @@ async def test_a_signal_is_its_only_end(tmp_path: Path) -> None:
     async with serving(server) as address:
         configured(tmp_path, address.url)
         asking = (COMMAND, "query", "--cc-id=1", "--vdn=1", "--watch=1s")
-        async with started(*asking, cwd=tmp_path) as process:
+        async with started(*asking, cwd=tmp_path, environ=MEASURED) as process:
             while len(process.lines) < 2:
                 await process.wait_for("HTTP 5")
                 await asyncio.sleep(0.05)
@@ -203,7 +203,9 @@ async def test_a_terminal_is_left_as_it_was(tmp_path: Path) -> None:
         process = await asyncio.create_subprocess_exec(
             *(COMMAND, "query", "--cc-id=1", "--vdn=1", "--watch"),
             cwd=tmp_path,
-            env=clean_environment({"COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}),
+            env=clean_environment(
+                {**MEASURED, "COLUMNS": "80", "LINES": "40", "TERM": "xterm-256color"}
+            ),
             stdout=other,
         )
         seen = b""

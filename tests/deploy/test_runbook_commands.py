@@ -24,7 +24,7 @@ from exporter.simulator.scenarios import parse_scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from tests.support.installed import Installed, lay_out
 from tests.support.paths import ROOT
-from tests.support.processes import UNMEASURED, program, serving_exporter
+from tests.support.processes import program, serving_exporter
 from tests.support.runbook_pages import LAYOUTS, PAGES, commands, definitions
 
 pytestmark = pytest.mark.anyio
@@ -57,7 +57,7 @@ async def installed(tree: Path) -> AsyncIterator[Installed]:
             f"{tree}/etc/agent-rest-exporter/secrets/",
         )
         own.write_text(f"{text}    interval: 1s\n    timeout: 900ms\n", encoding="utf-8")
-        async with serving_exporter(own, environ=UNMEASURED) as exporter:
+        async with serving_exporter(own) as exporter:
             await exporter.wait_for("vdn=2 reason=auth")
             own.write_text("cms: nothing", encoding="utf-8")
             exporter.handle.send_signal(signal.SIGHUP)

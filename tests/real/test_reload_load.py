@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter.simulator.stand_in import Simulator, serving
-from tests.support.processes import UNMEASURED, query, scraping_prometheus, serving_exporter, until
+from tests.support.processes import query, scraping_prometheus, serving_exporter, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.peers]
 
@@ -111,9 +111,7 @@ async def test_prometheus_sees_no_gap(tmp_path: Path) -> None:
     async with serving(steady) as first, serving(other) as second:
         config.write_text(configuration(first.url, second.url, 0), encoding="utf-8")
         async with (
-            serving_exporter(
-                config, "--config.auto-reload-interval=0", environ=UNMEASURED
-            ) as exporter,
+            serving_exporter(config, "--config.auto-reload-interval=0") as exporter,
             httpx.AsyncClient(
                 base_url=f"http://{exporter.address}", trust_env=False, timeout=30
             ) as client,

@@ -10,6 +10,7 @@ import trustme
 
 from tests.support.cms_peer import Step, listening
 from tests.support.processes import (
+    MEASURED,
     free_port,
     query,
     run,
@@ -58,7 +59,7 @@ async def test_metrics_need_a_password_and_health_does_not(tmp_path: Path) -> No
     async with (
         # so that the first round is not over before readiness is asked for, whenever it is due
         listening(Step(then="hang"), port=port),
-        serving_exporter(config, f"--web.config.file={web}") as exporter,
+        serving_exporter(config, f"--web.config.file={web}", environ=MEASURED) as exporter,
         httpx.AsyncClient(
             base_url=f"https://{exporter.address}", verify=context, trust_env=False
         ) as client,

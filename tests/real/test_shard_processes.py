@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from exporter.config.shard import Shard
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.store import TargetKey
-from tests.support.processes import Process, run, serving_exporter, started, until
+from tests.support.processes import MEASURED, Process, run, serving_exporter, started, until
 
 ACCESS_KEY, SECRET_KEY = "AKTEST", "secret-of-the-test"
 UP = re.compile(r'^agent_rest_up\{cc_id="(\d+)",cms="(\w+)",vdn="(\d+)"\} 1\.0$', re.MULTILINE)
@@ -173,7 +173,7 @@ async def test_a_shard_without_targets_waits_for_some(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert not Shard(1, 3).holds(TargetKey("lima", 1, 1))
-    async with serving_exporter(config, "--shard=1/3") as process:
+    async with serving_exporter(config, "--shard=1/3", environ=MEASURED) as process:
         await process.wait_for(r"has started.* servers=0 targets=0 ")
         assert await pages(process, "/-/healthy")
         assert await pages(process, "/-/ready")

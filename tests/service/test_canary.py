@@ -13,7 +13,7 @@ from exporter.errors import Reason
 from exporter.simulator.floors import AgentRow, Floor
 from exporter.simulator.scenarios import Fault, Scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
-from tests.support.processes import free_port, run, serving_exporter, until
+from tests.support.processes import MEASURED, free_port, run, serving_exporter, until
 
 NAMES = ("Canary Oropendola", "金丝雀小姐")
 SECRETS = {
@@ -116,7 +116,7 @@ async def test_a_round_of_every_failure_leaks_nothing(tmp_path: Path) -> None:
         path = configuration(tmp_path, good_address.url, bad_address.url)
         seen = ""
         async with (
-            serving_exporter(path, "--log.level=debug") as exporter,
+            serving_exporter(path, "--log.level=debug", environ=MEASURED) as exporter,
             httpx.AsyncClient(base_url=f"http://{exporter.address}", trust_env=False) as client,
         ):
 

@@ -23,7 +23,15 @@ from exporter.simulator.scenarios import Fault, Scenario
 from exporter.simulator.stand_in import Settings, Simulator, serving
 from exporter.web.listening.addresses import Address
 from tests.support.opened_files import noting_opened_files
-from tests.support.processes import COMMAND, Process, program, serving_exporter, started, until
+from tests.support.processes import (
+    COMMAND,
+    MEASURED,
+    Process,
+    program,
+    serving_exporter,
+    started,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -255,7 +263,7 @@ async def test_a_scrape_under_way_ends_whole(tmp_path: Path, cms: tuple[Simulato
     # more than the system's buffers hold: the reply cannot have been sent whole before the signal
     padded = f"1-5000, max_resting: 9, labels: {{pad: {'x' * 600}}}"
     config = configure(tmp_path, cms[1], padded, "interval: 300s")
-    async with serving_exporter(config) as exporter:
+    async with serving_exporter(config, environ=MEASURED) as exporter:
         host, _, port = exporter.address.rpartition(":")
         with socket.socket() as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.processes import COMMAND, PATIENCE, UNMEASURED, Process, started
+from tests.support.processes import COMMAND, PATIENCE, Process, started
 
 MAX_GROWTH: int = 60 << 20
 """Bytes over what the exporter holds at rest, whatever clients do."""
@@ -228,7 +228,7 @@ async def attacked(
         login: that it asks scrapers for.
     """
     simulate = [COMMAND, "simulate", "--listen-address=127.0.0.1:0", "--access-key="]
-    async with started(*simulate, environ=UNMEASURED) as server:
+    async with started(*simulate) as server:
         url = (await server.wait_for(r"(http://127.0.0.1:\d+)"))[1]
         config = configuration(folder, url, targets, label_bytes, interval)
         serve = [
@@ -242,7 +242,6 @@ async def attacked(
         async with started(
             *serve,
             *arguments,
-            environ=UNMEASURED,
             stderr=log[1] if log else asyncio.subprocess.STDOUT,
         ) as process:
             if log:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.paths import ROOT
-from tests.support.processes import COMMAND, PATIENCE, UNMEASURED, clean_environment
+from tests.support.processes import COMMAND, PATIENCE, clean_environment
 from tests.support.runbook_pages import definitions
 
 STANDS_IN: Final = ("systemd-run", "systemctl", "journalctl", "timedatectl", "docker", "kubectl")
@@ -65,9 +65,7 @@ class Installed:
             "-c",
             script,
             cwd=ROOT,
-            env=clean_environment(
-                {**UNMEASURED, "TREE": str(self.tree), "PATH": path, **self.environ}
-            ),
+            env=clean_environment({"TREE": str(self.tree), "PATH": path, **self.environ}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

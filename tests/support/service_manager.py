@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 
 from tests.support.installed import lay_out
-from tests.support.processes import COMMAND, UNMEASURED, clean_environment, free_port, until
+from tests.support.processes import COMMAND, clean_environment, free_port, until
 
 UNIT: Final = "agent-rest-exporter.service"
 CONFIGURATION_ERROR: Final = 2
@@ -70,7 +70,7 @@ class Service:
                 f"--config.file={self.config}",
                 f"--web.listen-address={self.address}",
                 *self.arguments,
-                env=clean_environment(UNMEASURED),
+                env=clean_environment(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
