@@ -120,7 +120,8 @@ class CmsClient:
         Raises nothing but cancellation. All of it may take `within` seconds, waiting included; the
         poll itself has `timeout` seconds in any case. Polls with the same `share` are limited among
         themselves as well: they are probes, whose numbers nobody keeps. `on_start` is called when
-        the poll starts.
+        the poll starts. `decode` decodes its replies, and `exchange` makes each of its exchanges:
+        `Steps` has some that report what they do.
         """
         asked = self._clock()
         held: list[asyncio.Semaphore] = []

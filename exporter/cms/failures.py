@@ -354,7 +354,11 @@ def _no_connection(error: OSError, server: Server) -> PollError:
 
 
 def _not_resolved(host: str, proxy: ChosenProxy | None, answer: str | None) -> PollError:
-    """`answer` is how the name servers refused; empty if they were silent, None if they did not."""
+    """A name without an address.
+
+    `answer` is the refusal of the name servers; empty if none of them answered, None if there is no
+    such name.
+    """
     name, place = f"the name {host}", "the host in url"
     if proxy is not None:
         name, place = f"the name of the proxy {proxy}", proxy.origin

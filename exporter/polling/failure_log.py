@@ -29,18 +29,14 @@ _BURST: Final = 30
 _REFILL: Final = 60.0
 
 
-_Cause = tuple[str, str]
-"""A reason and a message, less the seconds in it: these differ from poll to poll."""
-
-
 class FailureLog:
     """Logs what changes with one server's targets."""
 
     def __init__(self, cms: str) -> None:
         self._cms = cms
-        self._failing = Counter[_Cause]()
-        """Targets by the cause for which they fail. A cause that no target has is left out: a
-        server may give another one with each reply."""
+        self._failing = Counter[tuple[str, str]]()
+        """Targets by `Failure.cause`. A cause that no target has is left out: a server may give
+        another one with each reply."""
         self._doubtful = Counter[Doubt]()
         self._repeat_at = 0.0
         self._paused_until = 0.0

@@ -1,6 +1,6 @@
 """`/probe`: one poll of a configured target, made now, for a scrape that asks the server itself.
 
-And `/sd`: the targets for Prometheus' HTTP service discovery (`http_sd_config`), ready to be
+`/sd` lists the targets for Prometheus' HTTP service discovery (`http_sd_config`), ready to be
 probed. Each target is a group of its own, with the exporter's address and with labels that turn its
 scrape into a probe, so that nothing needs relabelling. Each has its own `instance`, so that the
 `up` series of different targets do not collide, and that `hashmod` can tell them apart.
